@@ -11,11 +11,11 @@ import structlog
 import trio
 
 from wirechat.cli import logs
+from wirechat.cli.running import die, run
 from wirechat.server.app import serve as serve_app
 from wirechat.server.config import Config
-from wirechat.server.listeners import Address, Listener, tls_context
+from wirechat.server.listeners import Address, Listener, Tls, tls_context
 from wirechat.store.database import open_sqlite
-from wirechat.store.errors import DataError
 from wirechat.world import REAL
 
 log = structlog.get_logger("wirechat")
@@ -81,47 +81,39 @@ def serve(
         except (OSError, ValueError) as error:
             raise click.UsageError(f"cannot use {cert} with {key}: {error}") from None
     config = Config(clear_passwords=clear_passwords, open_registration=open_registration)
-    trio.run(_serve, config, data, wanted, context, frozenset(trust_proxy))
+    run(_serve, config, data, wanted, context, frozenset(trust_proxy))
 
 
-async def _serve(config: Config, data: Path, wanted: list[tuple[str, Address]], context: object, trusted: frozenset[str]) -> None:
+async def _serve(
+    config: Config, data: Path, wanted: list[tuple[str, Address]], tls: Tls | None, trusted: frozenset[str]
+) -> None:
+    async with open_sqlite(data) as store:
+        listeners = [_listen(kind, address, tls, trusted) for kind, address in wanted]
+        for listener in listeners:
+            log.info("listening", url=listener.url)
+        gc.collect()
+        gc.freeze()  # what lives now lives long: a full collection with 5,000 connections stops the loop for 73 ms
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, stop)
+            await serve_app(config, REAL, store, listeners, stop)
+            nursery.cancel_scope.cancel()
+        for listener in listeners:
+            listener.close()
+        log.info("stopped")
+
+
+def _listen(kind: str, address: Address, tls: Tls | None, trusted: frozenset[str]) -> Listener:
     try:
-        async with open_sqlite(data) as store:
-            listeners = [_listen(kind, address, context, trusted) for kind, address in wanted]
-            for listener in listeners:
-                log.info("listening", url=listener.url)
-            gc.collect()
-            gc.freeze()  # what lives now lives long: a full collection with 5,000 connections stops the loop for 73 ms
-            stop = trio.Event()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_stop_on_signal, stop)
-                await serve_app(config, REAL, store, listeners, stop)
-                nursery.cancel_scope.cancel()
-            for listener in listeners:
-                listener.close()
-            log.info("stopped")
-    except* DataError as group:
-        raise click.UsageError(str(_leaf(group))) from None
-
-
-def _listen(kind: str, address: Address, context: object, trusted: frozenset[str]) -> Listener:
-    try:
-        return Listener(kind, address, tls=context if kind in ("tls", "wss") else None, trusted_proxies=trusted)  # type: ignore[arg-type]
+        return Listener(kind, address, tls=tls if kind in ("tls", "wss") else None, trusted_proxies=trusted)
     except OSError as error:
-        raise DataError(f"cannot listen on {address.host}:{address.port}: {error.strerror}") from None
+        die(f"cannot listen on {address.host}:{address.port}: {error.strerror}")
 
 
 async def _stop_on_signal(stop: trio.Event) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             if stop.is_set():
-                raise SystemExit(1)
+                die("stopped at once")
             log.info("stopping")
             stop.set()
-
-
-def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

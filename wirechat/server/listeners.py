@@ -50,7 +50,11 @@ class Address:
         return cls(host.strip("[]") or "0.0.0.0", int(port))
 
 
-def tls_context(certificate: Path, key: Path) -> tuple[ssl.SSLContext, bytes]:
+Tls = tuple[ssl.SSLContext, bytes]
+"""A server context and the digest of its certificate for channel binding."""
+
+
+def tls_context(certificate: Path, key: Path) -> Tls:
     """A server context for TLS 1.2 and up, and the digest for channel binding. Raises OSError or ValueError for people."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -71,7 +75,7 @@ class Listener:
         transport: str,
         address: Address,
         *,
-        tls: tuple[ssl.SSLContext, bytes] | None = None,
+        tls: Tls | None = None,
         trusted_proxies: frozenset[str] = frozenset(),
     ) -> None:
         self.transport = transport
