@@ -11,6 +11,7 @@ import click
 
 COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
+    "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
     "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
@@ -44,3 +45,7 @@ class Commands(click.Group):
 @click.version_option(package_name="wirechat", message="wirechat %(version)s")
 def main() -> None:
     """A self-hosted chat server that never loses a message, and the tools to prove it."""
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from wirechat.cli.running import die, run
 from wirechat.server.app import serve as serve_app
 from wirechat.server.config import Config
 from wirechat.server.listeners import Address, Listener, Tls, tls_context
-from wirechat.store.database import open_sqlite
+from wirechat.store.database import Store, open_sqlite
 from wirechat.world import REAL
 
 log = structlog.get_logger("wirechat")
@@ -40,14 +41,24 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(file_okay=False, path_type=Path), help="Directory of the embedded store; made if missing.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of the embedded store; made if missing.",
+)
 @click.option("--tcp", multiple=True, type=ADDRESS, help="Listen for plain TCP. May be repeated.")
 @click.option("--tls", multiple=True, type=ADDRESS, help="Listen for TLS.")
 @click.option("--ws", multiple=True, type=ADDRESS, help="Listen for WebSocket.")
 @click.option("--wss", multiple=True, type=ADDRESS, help="Listen for WebSocket over TLS.")
 @click.option("--cert", type=FILE, help="Certificate chain in PEM, for --tls and --wss.")
 @click.option("--key", type=FILE, help="Its private key in PEM.")
-@click.option("--trust-proxy", multiple=True, metavar="ADDRESS", help="A reverse proxy: it speaks for others, by PROXY protocol or X-Forwarded-For.")
+@click.option(
+    "--trust-proxy",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A reverse proxy: it speaks for others, by PROXY protocol or X-Forwarded-For.",
+)
 @click.option("--clear-passwords", is_flag=True, help="Accept passwords from other machines without TLS.")
 @click.option("--open-registration", is_flag=True, help="Let strangers from other machines make accounts.")
 @click.option("--verbose", is_flag=True, help="Log every broken connection.")
@@ -69,7 +80,9 @@ def serve(
     Stopping answers what was read, asks the clients to come back, and takes at most ten seconds.
     """
     logs.configure(verbose)
-    wanted = [(kind, address) for kind, given in (("tcp", tcp), ("tls", tls), ("ws", ws), ("wss", wss)) for address in given]
+    wanted = [
+        (kind, address) for kind, given in (("tcp", tcp), ("tls", tls), ("ws", ws), ("wss", wss)) for address in given
+    ]
     if not wanted:
         raise click.UsageError("give at least one of --tcp, --tls, --ws, --wss")
     context = None
@@ -81,12 +94,22 @@ def serve(
         except (OSError, ValueError) as error:
             raise click.UsageError(f"cannot use {cert} with {key}: {error}") from None
     config = Config(clear_passwords=clear_passwords, open_registration=open_registration)
-    run(_serve, config, data, wanted, context, frozenset(trust_proxy))
+    run(run_server, config, data, wanted, context, frozenset(trust_proxy))
 
 
-async def _serve(
-    config: Config, data: Path, wanted: list[tuple[str, Address]], tls: Tls | None, trusted: frozenset[str]
+Greeting = Callable[[Store, list[Listener]], Awaitable[None]]
+"""Something to do beside the running server, once it listens."""
+
+
+async def run_server(
+    config: Config,
+    data: Path,
+    wanted: list[tuple[str, Address]],
+    tls: Tls | None,
+    trusted: frozenset[str],
+    greeting: Greeting | None = None,
 ) -> None:
+    """Open the store, listen, serve until a signal, drain."""
     async with open_sqlite(data) as store:
         listeners = [_listen(kind, address, tls, trusted) for kind, address in wanted]
         for listener in listeners:
@@ -96,6 +119,8 @@ async def _serve(
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, stop)
+            if greeting is not None:
+                nursery.start_soon(greeting, store, listeners)
             await serve_app(config, REAL, store, listeners, stop)
             nursery.cancel_scope.cancel()
         for listener in listeners:

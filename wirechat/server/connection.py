@@ -5,7 +5,7 @@ The exception barrier is here: whatever goes wrong for one connection ends that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import trio
@@ -82,7 +82,14 @@ class Connection:
                 await self.endpoint.handshake(self.nursery)
                 await self._read()
                 self.nursery.cancel_scope.cancel()
-        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError, ConnectionClosed, HandshakeError, NotProxied) as group:
+        except* (
+            OSError,
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+            ConnectionClosed,
+            HandshakeError,
+            NotProxied,
+        ) as group:
             log.debug("a connection broke", peer=self.endpoint.peer.address, reason=_first(group))
         except* Exception:  # the barrier
             log.exception("a connection failed", peer=self.endpoint.peer.address)
@@ -116,7 +123,7 @@ class Connection:
                     return
                 handler = self._dispatcher.table.get(type(message))
                 if handler is None:
-                    self._handle_unknown(message)
+                    pass  # an ephemeral frame of a newer version; whatever may not be ignored was refused by the wire
                 elif handler.run is Run.INLINE:
                     self._handle_inline(handler, message)
                 else:
@@ -125,7 +132,7 @@ class Connection:
                 if violation.rid is None or violation.code < 2000:
                     await self.fail(violation.code, violation.message)
                     return
-                self.outbox.put(wire.Error(violation.rid, violation.code, None, violation.message).encode())
+                self.send(wire.Error(violation.rid, code=violation.code, message=violation.message))
             budget -= 1
             if not budget:
                 budget = limits.FRAMES_PER_TURN
@@ -136,7 +143,7 @@ class Connection:
                     await self.outbox.wait_room()
 
     def _handle_inline(self, handler: Handler, message: wire.Message) -> None:
-        if message.RANGE != "request":
+        if not isinstance(message, wire.Request):
             handler.call(self, message)
             return
         try:
@@ -144,28 +151,28 @@ class Connection:
             handler.call(self, message)
         except RequestError as error:
             self.answered()
-            self.outbox.put(error.message(message.rid).encode())  # type: ignore[attr-defined]
+            self.send(error.message(message.rid))
 
-    async def _handle_async(self, handler: Handler, message: wire.Message) -> None:
+    async def _handle_async(self, handler: Handler, message: Any) -> None:
         try:
             self._admit()
         except RequestError as error:
             self.answered()
-            self.outbox.put(error.message(message.rid).encode())  # type: ignore[attr-defined]
+            self.send(error.message(message.rid))
             return
         if handler.run is Run.EXCLUSIVE:
             await self._answer(handler, message)
         else:
             self.nursery.start_soon(self._answer, handler, message)
 
-    async def _answer(self, handler: Handler, message: wire.Message) -> None:
+    async def _answer(self, handler: Handler, message: Any) -> None:
         reply: wire.Message | None
         try:
             reply = await handler.call(self, message)
         except RequestError as error:
-            reply = error.message(message.rid)  # type: ignore[attr-defined]
+            reply = error.message(message.rid)
         except StoreError as error:
-            reply = of_store(error).message(message.rid)  # type: ignore[attr-defined]
+            reply = of_store(error).message(message.rid)
         self.answered()
         if reply is not None:
             self.send(reply)
@@ -186,12 +193,6 @@ class Connection:
         """One request less is in flight."""
         self.inflight -= 1
 
-    def _handle_unknown(self, message: wire.Message) -> None:
-        """Frames we know by their range alone; those that must not come were refused by the wire."""
-        rid = getattr(message, "rid", None)
-        if rid is not None:
-            self.outbox.put(wire.Error(rid, wire.errors.UNKNOWN_TYPE, None, "this server does not know the request").encode())
-
     def send(self, message: wire.Message) -> None:
         """Send a frame and let the protocol state follow it."""
         self.wire.sent(message)
@@ -206,7 +207,8 @@ class Connection:
     async def fail(self, code: int, text: str | None = None) -> None:
         """The connection cannot go on: say why, close politely, leave the nursery."""
         self._ending = True
-        self.outbox.put(wire.Error(None, code, None, text).encode())
+        detail = bytes((1, 1)) if code == wire.errors.VERSION else None
+        self.outbox.put(wire.Error(code=code, message=text, detail=detail).encode())
         with trio.move_on_after(2):
             await self.outbox.wait_empty()
         await self.endpoint.aclose(code)
@@ -226,5 +228,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return str(error) or type(error).__name__
-
-

@@ -46,11 +46,15 @@ class Dispatcher:
         """`call` handles `kind` in the reader's turn. A request replies later, or raises RequestError."""
         self._add(kind, Handler(Run.INLINE, call))
 
-    def exclusive(self, kind: type[wire.Message], call: Callable[[Connection, Any], Awaitable[wire.Message | None]]) -> None:
+    def exclusive(
+        self, kind: type[wire.Message], call: Callable[[Connection, Any], Awaitable[wire.Message | None]]
+    ) -> None:
         """The reader waits for `call`; it returns the reply."""
         self._add(kind, Handler(Run.EXCLUSIVE, call))
 
-    def beside(self, kind: type[wire.Message], call: Callable[[Connection, Any], Awaitable[wire.Message | None]]) -> None:
+    def beside(
+        self, kind: type[wire.Message], call: Callable[[Connection, Any], Awaitable[wire.Message | None]]
+    ) -> None:
         """`call` runs beside the reader; it returns the reply."""
         self._add(kind, Handler(Run.BESIDE, call))
 

@@ -54,11 +54,17 @@ class Peer:
 class Endpoint(Protocol):
     """The face. The simulator has its own."""
 
-    peer: Peer
-    blocked: bool
-    """A remainder waits for the kernel."""
-    sent_at: float
-    """Trio time at which the kernel last took something."""
+    @property
+    def peer(self) -> Peer:
+        """Who is there; final once the handshake is over."""
+
+    @property
+    def blocked(self) -> bool:
+        """A remainder waits for the kernel."""
+
+    @property
+    def sent_at(self) -> float:
+        """Trio time at which the kernel last took something of the remainder."""
 
     async def handshake(self, nursery: trio.Nursery) -> None:
         """TLS and WebSocket handshakes; tasks it needs live in `nursery`. The caller bounds the time."""
@@ -291,7 +297,7 @@ class WebSocketEndpoint:
             nursery, _DirectStream(self.transport), max_message_size=limits.FRAME_BYTES, message_queue_size=1
         )
         self._note_forwarded(request)
-        offered = SUBPROTOCOL in request.subprotocols
+        offered = SUBPROTOCOL in request.proposed_subprotocols
         self._ws = await request.accept(subprotocol=SUBPROTOCOL if offered else None)
 
     def _note_forwarded(self, request: WebSocketRequest) -> None:
@@ -303,7 +309,10 @@ class WebSocketEndpoint:
             address = (forwarded or "").split(",")[-1].strip()
             encrypted = headers.get(b"x-forwarded-proto") == "https"
             transport.peer = attrs.evolve(
-                self.peer, address=address or self.peer.address, loopback=is_loopback(address), encrypted_before=encrypted
+                self.peer,
+                address=address or self.peer.address,
+                loopback=is_loopback(address),
+                encrypted_before=encrypted,
             )
         elif forwarded is not None:
             transport.peer = attrs.evolve(self.peer, loopback=False)

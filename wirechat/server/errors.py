@@ -18,7 +18,7 @@ class RequestError(Exception):
 
     def message(self, rid: int | None) -> wire.Error:
         """The ERROR frame."""
-        return wire.Error(rid, self.code, self.retry_ms, self.text)
+        return wire.Error(rid, code=self.code, retry_ms=self.retry_ms, message=self.text)
 
 
 _REFUSALS: dict[Refusal, tuple[int, str]] = {

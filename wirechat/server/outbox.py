@@ -54,7 +54,20 @@ Lookup = Callable[[int, Sequence[Push]], Awaitable[list[bytes]]]
 class Outbox:
     """What one connection is about to send, in order."""
 
-    __slots__ = ("_drained", "_endpoint", "_lookup", "_nursery", "_ready", "_ready_bytes", "_touched", "_waiting", "backlog", "closed", "draining", "user")
+    __slots__ = (
+        "_drained",
+        "_endpoint",
+        "_lookup",
+        "_nursery",
+        "_ready",
+        "_ready_bytes",
+        "_touched",
+        "_waiting",
+        "backlog",
+        "closed",
+        "draining",
+        "user",
+    )
 
     def __init__(self, endpoint: Endpoint, nursery: trio.Nursery, lookup: Lookup, touched: list[Outbox]) -> None:
         self._endpoint = endpoint

@@ -51,7 +51,13 @@ class Session:
     )
 
     def __init__(
-        self, user: int, device: int, window: int, outbox: Outbox, catch_up: Callable[[Session], None], close: Callable[[int], None]
+        self,
+        user: int,
+        device: int,
+        window: int,
+        outbox: Outbox,
+        catch_up: Callable[[Session], None],
+        close: Callable[[int], None],
     ) -> None:
         self.user = user
         self.device = device

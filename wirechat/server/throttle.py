@@ -19,7 +19,10 @@ class Throttle:
 
     def check(self, address: str, account: str) -> None:
         """Raises RequestError 2006 when there were too many failures lately."""
-        for key, most in (((address, ""), limits.FAILURES_PER_ADDRESS), ((address, account), limits.FAILURES_PER_ACCOUNT)):
+        for key, most in (
+            ((address, ""), limits.FAILURES_PER_ADDRESS),
+            ((address, account), limits.FAILURES_PER_ACCOUNT),
+        ):
             since, count = self._failures.get(key, (0.0, 0))
             left = since + limits.FAILURE_SECONDS - trio.current_time()
             if count >= most and left > 0:

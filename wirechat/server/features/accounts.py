@@ -82,7 +82,9 @@ async def create_account(store: Store, world: World, handle: str, name: str | No
 def check_handle(handle: str) -> None:
     """Raises RequestError 3000 unless it is a handle as protocol/accounts.json says."""
     if not HANDLE.fullmatch(handle):
-        raise RequestError(wire.errors.BAD_REQUEST, "a handle is 1 to 32 of a-z 0-9 . _ - and begins with a letter or digit")
+        raise RequestError(
+            wire.errors.BAD_REQUEST, "a handle is 1 to 32 of a-z 0-9 . _ - and begins with a letter or digit"
+        )
 
 
 def check_password(password: bytes) -> None:

@@ -35,7 +35,9 @@ COUNTED_GREASE = b"\x00\x00\x00\x02\x91\x1b"
 class Sync:
     """SYNC, ACK, and catching up."""
 
-    def __init__(self, store: Store, hub: Hub, reached: Callable[[int, int, int], None], grease: Callable[[], bool]) -> None:
+    def __init__(
+        self, store: Store, hub: Hub, reached: Callable[[int, int, int], None], grease: Callable[[], bool]
+    ) -> None:
         self._store = store
         self._hub = hub
         self._reached = reached
@@ -66,8 +68,8 @@ class Sync:
         horizon = session.round_horizon
         connection.send(wire.SyncOk(request.rid, mode, rows, None, self._token(horizon)))
         session.attached(horizon)  # after the page: what was held back follows it
-        if self._grease() and session.mode is Mode.LIVE and session.has_room:
-            session.push(COUNTED_GREASE)
+        if self._grease():
+            session.offer(COUNTED_GREASE)
         return None
 
     async def _begin(self, token: bytes | None) -> tuple[int, int]:
@@ -137,5 +139,5 @@ class Sync:
 
 def row_of(row: DigestRow) -> wire.Row:
     """A digest row as it goes over the wire."""
-    state = MemberState.FORMER if row.former else None
+    state = MemberState.FORMER if row.former else MemberState.MEMBER
     return wire.Row(row.conv, row.head, row.rrev, row.delivered, row.read, state)
