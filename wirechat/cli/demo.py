@@ -1,4 +1,6 @@
-"""`wirechat demo`: the first five minutes. A server on this machine, two accounts, a short replay, and what to type next."""
+"""`wirechat demo`: the first five minutes. A server on this machine, two accounts, a short replay, and what to
+type next.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +43,10 @@ def demo(data: Path, tcp: Address, ws: Address) -> None:
     run(run_server, Config(), data, [("tcp", tcp), ("ws", ws)], None, frozenset(), _greet)
 
 
+def _sample() -> list[str]:
+    return sorted(str(path) for path in SAMPLE.glob("*.raw.txt"))
+
+
 async def _greet(store: Store, listeners: list[Listener]) -> None:
     console = Console(highlight=False)
     for handle, password in PEOPLE.items():
@@ -48,8 +54,7 @@ async def _greet(store: Store, listeners: list[Listener]) -> None:
             phc = await Passwords(REAL).hash(password.encode())
             await create_account(store, REAL, handle, handle.title(), phc)
     url = listeners[0].url
-    files = sorted(str(path) for path in SAMPLE.glob("*.raw.txt"))
-    if files:
+    if files := _sample():
         console.print("\nA short replay, as fast as it goes:")
         command = [sys.executable, "-m", "wirechat.cli.main", "replay", *files, "--url", url]
         await trio.run_process(command, check=False, stdin=subprocess.DEVNULL)

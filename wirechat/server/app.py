@@ -114,10 +114,11 @@ class Server:
                 connection.draining = True
                 connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
             self.hub.flush()
-            while any(connection.inflight for connection in self.connections) or not self.journal.idle:
+            # Polled: this happens once in a server's life, and an event would cost every request.
+            while any(connection.inflight for connection in self.connections) or not self.journal.idle:  # noqa: ASYNC110
                 await trio.sleep(0.02)
             with trio.move_on_after(1):  # those who leave by themselves
-                while self.connections:
+                while self.connections:  # noqa: ASYNC110
                     await trio.sleep(0.02)
 
 

@@ -1,7 +1,8 @@
 """Message type -> handler, with what it needs. A feature introduces itself with `on`; a duplicate is refused.
 
 Three ways to run, each with its colour:
-* inline: a plain function, run in the reader's turn; it must not wait. Writes into the log are inline, hence executed in arrival order.
+* inline: a plain function, run in the reader's turn; it must not wait. Writes into the log are inline, hence executed
+  in arrival order.
 * exclusive: a coroutine the reader waits for: logging in and SYNC, after which other frames have another meaning.
 * beside: a coroutine in the connection's nursery; its reply may overtake others.
 """

@@ -1,10 +1,12 @@
 """One face for TCP, TLS and WebSocket: whole frames out, stream bytes in.
 
 Rules:
-* `try_send` never waits. What the kernel does not take stays in one remainder, and every byte goes through it: frames, pongs, closes.
+* `try_send` never waits. What the kernel does not take stays in one remainder, and every byte goes through it:
+  frames, pongs, closes.
 * While a remainder waits (`blocked`) nothing may be sent past it; one task drains it with `wait_sent`, others park.
 * TLS repeats the very same bytes after a short write, as OpenSSL demands.
-* `recv` returns length-prefixed frames whatever the transport; only the WebSocket endpoint knows that there are messages.
+* `recv` returns length-prefixed frames whatever the transport; only the WebSocket endpoint knows that there are
+  messages.
 """
 
 from __future__ import annotations
@@ -132,7 +134,9 @@ class StreamEndpoint:
         return False
 
     def _write(self, data: bytes) -> bytes:
-        """Hand bytes to the kernel; returns what it did not take. A broken socket takes everything: the reader will notice."""
+        """Hand bytes to the kernel; returns what it did not take. A broken socket takes everything: the reader will
+        notice.
+        """
         try:
             sent = self._sock.send(data)
         except BlockingIOError:

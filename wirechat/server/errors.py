@@ -1,4 +1,6 @@
-"""From what went wrong inside to what the client is told (P12): every refusal has a code, and the code says what to do."""
+"""From what went wrong inside to what the client is told (P12): every refusal has a code, and the code says what
+to do.
+"""
 
 from __future__ import annotations
 

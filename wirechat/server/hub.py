@@ -115,7 +115,9 @@ class Hub:
                 session.offer(frame)
 
     def lags(self, conv: int, head: int, rrev: int) -> bool:
-        """Whether the store has something of this conversation that was not offered here; it counts as offered from now on."""
+        """Whether the store has something of this conversation that was not offered here; it counts as offered from now
+        on.
+        """
         offered, receipts = self._offered.get(conv, (0, 0))
         if head <= offered and rrev <= receipts:
             return False

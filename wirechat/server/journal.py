@@ -1,7 +1,8 @@
 """The one way into the log. P1 to P4 are made here, once.
 
 All appends of a node pass through one pipeline with natural batching: one commit in flight, the next batch is whatever
-arrived meanwhile, no timer. Only after the commit, and in commit order, is the sender answered and the entry delivered. The next
+arrived meanwhile, no timer. Only after the commit, and in commit order, is the sender answered and the entry
+delivered. The next
 commit is started before that, so that the disk works while the loop does.
 """
 
@@ -65,7 +66,9 @@ class Journal:
         return not self._busy and not self._pending
 
     def submit(self, submission: Submission) -> None:
-        """Queue an entry. Never waits; the answer comes after the commit. Raises RequestError 5000 when too many wait."""
+        """Queue an entry. Never waits; the answer comes after the commit. Raises RequestError 5000 when too many
+        wait.
+        """
         if len(self._pending) >= limits.PENDING_ENTRIES_MAX:
             raise RequestError(wire.errors.UNAVAILABLE, "too many entries wait for the disk", retry_ms=1000)
         self._pending.append(submission)
@@ -90,7 +93,7 @@ class Journal:
         for submission, result in zip(batch, commit.results, strict=True):
             try:
                 self._finish(submission, result, pushes)
-            except Exception:  # noqa: BLE001  one entry's trouble must not keep the others from their answers (P10)
+            except Exception:
                 log.exception("an entry was committed but could not be handed out")
                 submission.session.close(wire.errors.INTERNAL)
         hub.flush()

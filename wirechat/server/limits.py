@@ -49,7 +49,9 @@ FAILURES_PER_ACCOUNT = 10
 """Failed logins from one address on one account in FAILURE_SECONDS; then 2006."""
 
 FAILURES_PER_ADDRESS = 100
-"""Failed logins from one address in FAILURE_SECONDS, whatever the account: a school behind one address still gets in."""
+"""Failed logins from one address in FAILURE_SECONDS, whatever the account: a school behind one address still gets
+in.
+"""
 
 FAILURE_SECONDS = 900.0
 """For how long failures are remembered."""

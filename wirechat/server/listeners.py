@@ -55,7 +55,9 @@ Tls = tuple[ssl.SSLContext, bytes]
 
 
 def tls_context(certificate: Path, key: Path) -> Tls:
-    """A server context for TLS 1.2 and up, and the digest for channel binding. Raises OSError or ValueError for people."""
+    """A server context for TLS 1.2 and up, and the digest for channel binding. Raises OSError or ValueError for
+    people.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["wirechat/1", "http/1.1"])

@@ -1,7 +1,8 @@
 """The one policy for slow readers.
 
 A frame goes straight to the socket while the socket takes it. Once it does not, later pushes wait as references
-(conversation and seq), not as bytes, and are read again when there is room: a message deleted meanwhile is gone (P8), and a slow reader
+(conversation and seq), not as bytes, and are read again when there is room: a message deleted meanwhile is gone (P8),
+and a slow reader
 costs its window in small objects (P6). Replies wait as bytes; their sender is not read from while too many do.
 """
 

@@ -4,7 +4,8 @@ Modes (docs/protocol.md, receiving and resuming):
 * quiet: logged in, SYNC not asked for; nothing is pushed.
 * attaching: a round runs; what is offered meanwhile is buffered as references, at most a window of it.
 * live: what the journal commits is pushed while the window has room.
-* behind: the window was full; offers are dropped, the horizon stands still, and once half the window is free one round catches up.
+* behind: the window was full; offers are dropped, the horizon stands still, and once half the window is free one
+  round catches up.
 
 Nothing is remembered about what was dropped: the horizon is enough. Rules R1 to R8 are named where they are kept.
 """

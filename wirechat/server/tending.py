@@ -63,7 +63,8 @@ async def keep_passing(store: Store, hub: Hub) -> None:
 async def one_pass(store: Store, hub: Hub) -> None:
     """Offer what changed in the store and was not offered here, then let the horizons advance.
 
-    R7: the horizon comes with the read, not from the end of the pass. The read runs on the writer's lane, so it sees exactly
+    R7: the horizon comes with the read, not from the end of the pass. The read runs on the writer's lane, so it sees
+    exactly
     what this node's own commits have announced and everything other nodes committed.
     """
     horizon, changed = await store.read_ordered(sync.changed, hub.horizon)

@@ -1,4 +1,6 @@
-"""Failed logins, counted per address and per account as seen from one address: guessing slows down, honest people elsewhere get in."""
+"""Failed logins, counted per address and per account as seen from one address: guessing slows down, honest people
+elsewhere get in.
+"""
 
 from __future__ import annotations
 

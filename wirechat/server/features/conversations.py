@@ -92,7 +92,7 @@ class Conversations:
         """Describe conversations; the others are left out without a word (P9)."""
         user = connection.require_session().user
         rows = await self._store.read(conversations.describe, user, request.convs)
-        return wire.ConvGetOk(request.rid, tuple(_info(row) for row in rows))
+        return wire.ConvGetOk(request.rid, tuple(wire.Info(*row) for row in rows))
 
     async def members(self, connection: Connection, request: wire.Members) -> wire.Message:
         """A page of members."""

@@ -1,4 +1,5 @@
-"""Delivered and read. Watermarks are conflated in memory and written behind: delivered at most once a second, read as soon as the
+"""Delivered and read. Watermarks are conflated in memory and written behind: delivered at most once a second, read as
+soon as the
 last write is done, whose answer it waits for (P7)."""
 
 from __future__ import annotations

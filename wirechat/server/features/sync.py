@@ -1,6 +1,7 @@
 """Resuming: SYNC and its digest, the rounds of sessions that fell behind, and ACK.
 
-The order of every statement here is a promise; the rules R1 to R8 are explained in docs/protocol.md and each has a planted bug.
+The order of every statement here is a promise; the rules R1 to R8 are explained in docs/protocol.md and each has a
+planted bug.
 """
 
 from __future__ import annotations
