@@ -48,7 +48,9 @@ async def test_pipelined_messages_keep_their_order_and_leave_no_gap(tmp_path: Pa
 
         async def talk(client: object, count: int) -> None:
             for start in range(0, count, 50):
-                sends = [wire.Send(i, conv, os.urandom(8), 1, wire.Content(1, str(i))) for i in range(start, start + 50)]
+                sends = [
+                    wire.Send(i, conv, os.urandom(8), 1, wire.Content(1, str(i))) for i in range(start, start + 50)
+                ]
                 await client.send(*sends)  # type: ignore[attr-defined]
                 for send in sends:
                     await client.expect(wire.SendOk, lambda ok, rid=send.rid: ok.rid == rid)  # type: ignore[attr-defined]
@@ -108,6 +110,8 @@ async def test_an_outsider_learns_nothing(tmp_path: Path) -> None:
         for real, made_up in zip(requests(conv), requests(nowhere), strict=True):
             one = await eve.ask(real, wire.Error)
             two = await eve.ask(made_up, wire.Error)
-            assert (one.code, one.message, one.detail) == (two.code, two.message, two.detail) == (4002, one.message, None)
+            assert (
+                (one.code, one.message, one.detail) == (two.code, two.message, two.detail) == (4002, one.message, None)
+            )
         assert (await eve.ask(wire.ConvGet(0, (conv, nowhere)), wire.ConvGetOk)).infos == ()
         await eve.silence()
