@@ -76,11 +76,12 @@ class Server:
             upkeep.start_soon(tending.sweep, self.connections, self.hub)
             upkeep.start_soon(tending.keep_passing, self.store, self.hub)
             upkeep.start_soon(self.receipts.run)
-            async with trio.open_nursery() as clients, trio.open_nursery() as accepting:
-                for listener in listeners:
-                    accepting.start_soon(self._accept, listener, clients)
-                await stop.wait()
-                accepting.cancel_scope.cancel()
+            async with trio.open_nursery() as clients:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, clients)
+                    await stop.wait()
+                    accepting.cancel_scope.cancel()
                 await self._drain()
                 clients.cancel_scope.cancel()
             upkeep.cancel_scope.cancel()
