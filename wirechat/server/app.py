@@ -126,7 +126,7 @@ async def serve(
     config: Config, world: World, store: Store, listeners: Listeners, stop: trio.Event | None = None
 ) -> None:
     """Run a server on an open store until cancelled, or until `stop` is set and the drain is over."""
-    await Server(config, world, store).run(listeners, stop or trio.Event())
+    await Server(config, world, store).run(listeners, trio.Event() if stop is None else stop)
 
 
 def keyed_digest(key: bytes) -> Callable[[bytes], bytes]:
