@@ -58,18 +58,23 @@ def scene(connect: Connect, pairs: int, group: int) -> Scene:
     twos = [clients[at : at + 2] for at in range(0, 2 * pairs, 2)]
     for first, second in twos:
         first.send(wire.ConvNew(0, os.urandom(8), 1, (second.user,), None))
-    directs = [Conversation(two[0].expect(wire.ConvNewOk).conv, two, 1) for two in twos]
+    directs = [_made(two) for two in twos]
     return Scene(clients, directs, _group(clients[:group]) if group else None)
 
 
 def _group(members: list[Client]) -> Conversation:
     users = tuple(each.user for each in members[1:])
     members[0].send(wire.ConvNew(0, os.urandom(8), 2, users, "group"))
-    conversation = Conversation(members[0].expect(wire.ConvNewOk).conv, members, 1)
+    return _made(members)
+
+
+def _made(members: list[Client]) -> Conversation:
+    """The conversation the first one asked for, once everybody has heard of it."""
+    conv = members[0].expect(wire.ConvNewOk).conv
     for member in members[1:]:
-        while member.expect(wire.Event).conv != conversation.conv:
+        while member.expect(wire.Event).conv != conv:
             pass
-    return conversation
+    return Conversation(conv, members, 1)
 
 
 def relayed(connect: Connect, pairs: int) -> Scene:
