@@ -70,7 +70,7 @@ class Connection:
 
     def feed(self, data: bytes) -> None:
         """Takes received bytes, in order."""
-        if self._at == len(self._data):
+        if self._at == len(self._data) and not self._later:
             self._data, self._at = data, 0
         else:
             self._later += data
