@@ -49,11 +49,11 @@ def test_a_name_can_be_taken_over() -> None:
 
 def test_a_step_waits_for_its_own_before_and_for_what_it_answers() -> None:
     plan = planned(Spoke(0, 7, "a", "q"), Spoke(1, 8, "b", "r", answers=0), Spoke(2, 9, "a", "s", answers=1))
-    assert [(step.after, step.answers, step.minute) for step in plan.steps] == [
+    assert [(step.after, step.answers, step.due) for step in plan.steps] == [
         (None, None, 0),
-        (0, None, 0),
+        (0, None, 0.5),
         (None, None, 1),
-        (2, 1, 1),
+        (2, 1, 1.5),
         (1, 3, 2),
     ]
 

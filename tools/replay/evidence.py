@@ -28,11 +28,13 @@ class Fact:
 
 @attrs.frozen
 class Promise:
-    """Somebody was told that this stands at `seq`. `step` is its place in the plan, -1 for the beginning."""
+    """Somebody was told that this stands at `seq`. `step` is its place in the plan, -1 for the beginning; `ts` is None
+    where the answer did not say it.
+    """
 
     step: int
     seq: int
-    ts: int
+    ts: int | None
     sender: int
     kind: int
     text: str | None = None

@@ -7,6 +7,8 @@
 """
 
 import enum
+import itertools
+from collections.abc import Iterator
 
 import attrs
 
@@ -23,12 +25,13 @@ class Deed(enum.Enum):
 class Step:
     """`account` is an index into Plan.accounts, `after` and `answers` into Plan.steps.
 
-    `minute` counts from the first line of the log.
+    `due` is in minutes
+    from the first line of the log; the steps of one minute are spread over it.
     """
 
     deed: Deed
     account: int
-    minute: int
+    due: float
     text: str = ""
     after: int | None = None
     answers: int | None = None
@@ -48,7 +51,15 @@ def plan(log: Log, limit: int | None = None) -> Plan:
     casting = _Casting(log.happenings[0].minute)
     for happening in log.happenings[:limit]:
         casting.play(happening)
-    return Plan(log.name, tuple(casting.names), tuple(casting.steps))
+    return Plan(log.name, tuple(casting.names), tuple(_spread(casting.steps)))
+
+
+def _spread(steps: list[Step]) -> Iterator[Step]:
+    """Logs tell minutes; the steps of one minute get equal parts of it."""
+    for minute, group in itertools.groupby(steps, key=lambda step: step.due):
+        together = list(group)
+        for place, step in enumerate(together):
+            yield attrs.evolve(step, due=minute + place / len(together))
 
 
 @attrs.define

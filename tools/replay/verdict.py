@@ -76,7 +76,7 @@ def _judge_promises(promises: list[Promise], facts: dict[int, Fact], verdict: Ve
         fact = facts.get(promise.seq)
         elsewhere = places[_what(promise)] - promised[_what(promise)]
         if fact is not None and _what(fact) == _what(promise):
-            if fact.ts != promise.ts:
+            if promise.ts not in (None, fact.ts):
                 verdict.differences.append(f"seq {fact.seq} was promised for {promise.ts}, is of {fact.ts}")
         elif elsewhere:
             verdict.reordered.append(f"promised at seq {promise.seq}, stands at {min(elsewhere)}: {_shown(promise)}")
