@@ -83,7 +83,7 @@ def _unknown(items: tuple[Any, ...], side: Side) -> Message:
     if found == "invalid" or found == "control":
         raise ProtocolViolation(1000, f"code {code} is not known and may not be ignored")
     if side == SERVER:
-        return Unknown(code, found)
+        return Unknown(code, found, _rid(items) if found in ("request", "reply") else None)
     if found == "ephemeral":
         return Unknown(code, found)
     if found == "request":

@@ -158,7 +158,7 @@ class _Scanner:
         keys: list[int] = []
         for _ in range(count):
             keys.append(self._uint(self._first()))
-            self._value(2)
+            self._value(3)
         if len(set(keys)) != len(keys):
             _fail("duplicate key")
         return tuple(keys)

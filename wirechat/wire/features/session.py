@@ -462,9 +462,9 @@ class Error(Message):
 
     rid: int | None = None
     code: int = attrs.field(kw_only=True)
-    retry_ms: int | None = None
-    message: str | None = None
-    detail: bytes | None = None
+    retry_ms: int | None = attrs.field(default=None, kw_only=True)
+    message: str | None = attrs.field(default=None, kw_only=True)
+    detail: bytes | None = attrs.field(default=None, kw_only=True)
 
     def encode(self) -> bytes:
         return frame([7, self.rid, self.code, self.retry_ms, self.message, self.detail])
@@ -618,10 +618,10 @@ class Auth(Request):
     method: int
     handle: str | None = None
     proof: bytes = attrs.field(kw_only=True)
-    device: int | None = None
-    key: bytes | None = None
-    name: str | None = None
-    binding: int = 0
+    device: int | None = attrs.field(default=None, kw_only=True)
+    key: bytes | None = attrs.field(default=None, kw_only=True)
+    name: str | None = attrs.field(default=None, kw_only=True)
+    binding: int = attrs.field(default=0, kw_only=True)
 
     def encode(self) -> bytes:
         items: list[Any] = [

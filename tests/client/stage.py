@@ -1,0 +1,209 @@
+"""A server that says exactly what a test wants, in memory.
+
+`Stage.connect` is the client's network; `await stage.connection()` is the server's end of the next connection. What a
+test does not care about (CONV_GET, PING) is answered by itself.
+"""
+
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from wirechat import wire
+from wirechat.client.errors import ConnectionFailed
+from wirechat.world import World
+
+M = TypeVar("M", bound=wire.Message)
+
+ME, OTHER, DEVICE = 7, 8, 70
+LIMITS = wire.Limits(65536, 16384, 64, 30000, 1024, 1000, 200, 64)
+NONCE = bytes(range(32))
+
+
+async def _inline(fn: Callable[..., Any], *args: Any) -> Any:
+    await trio.lowlevel.checkpoint()
+    return fn(*args)
+
+
+def make_world(seed: int = 1, run_blocking: Callable[..., Awaitable[Any]] = _inline) -> World:
+    """A world that replays: its entropy comes from the seed, nothing runs in threads."""
+    rng = random.Random(seed)
+    return World(now_ms=lambda: 0, random_bytes=rng.randbytes, uniform=rng.uniform, run_blocking=run_blocking)
+
+
+class Pipe:
+    """Bytes in one direction."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._news = trio.Event()
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        if self.closed:
+            raise ConnectionFailed("closed")
+        self._chunks.append(data)
+        self._news.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._news.set()
+
+    async def read(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        while not self._chunks:
+            if self.closed:
+                return b""
+            self._news = trio.Event()
+            await self._news.wait()
+        return self._chunks.popleft()
+
+
+@attrs.define(eq=False)
+class MemoryTransport:
+    """The client's end."""
+
+    outgoing: Pipe
+    incoming: Pipe
+    certificate_digest: bytes | None = None
+
+    async def send(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self.outgoing.write(data)
+
+    async def recv(self) -> bytes:
+        return await self.incoming.read()
+
+    async def aclose(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        self.outgoing.close()
+        self.incoming.close()
+
+
+class Peer:
+    """The server's end of one connection. `said`: every message of the client so far."""
+
+    def __init__(self, digest: bytes | None) -> None:
+        self.transport = MemoryTransport(Pipe(), Pipe(), digest)
+        self.said: list[wire.Message] = []
+        self.members = 2
+        self.describe = True
+        self._connection = wire.Connection(wire.SERVER)
+
+    def send(self, *messages: wire.Message) -> None:
+        """One chunk of frames."""
+        for message in messages:
+            if not isinstance(message, wire.Event | wire.Receipt | wire.Rows):
+                self._connection.sent(message)
+        self.raw(b"".join(message.encode() for message in messages))
+
+    def raw(self, data: bytes) -> None:
+        self.transport.incoming.write(data)
+
+    def close(self) -> None:
+        self.transport.abort()
+
+    async def expect(self, kind: type[M]) -> M:
+        """The next message of the client, which must be of this kind."""
+        message = await self.next()
+        assert isinstance(message, kind), f"expected {kind.__name__}, got {message}"
+        return message
+
+    async def next(self) -> wire.Message:
+        while True:
+            message = await self._receive()
+            if message is None:
+                raise EOFError
+            self.said.append(message)
+            if isinstance(message, wire.ConvGet) and self.describe:
+                infos = tuple(wire.Info(conv, 2, 1, self.members, f"conv {conv}") for conv in message.convs)
+                self.send(wire.ConvGetOk(message.rid, infos))
+            elif isinstance(message, wire.Ping):
+                self.send(wire.Pong(message.t))
+            else:
+                return message
+
+    async def _receive(self) -> wire.Message | None:
+        while (message := self._connection.next_message()) is None:
+            data = await self.transport.outgoing.read()
+            if not data:
+                return None
+            self._connection.feed(data)
+        return message
+
+    async def quiet(self) -> None:
+        """Asserts that the client has nothing to say."""
+        with trio.move_on_after(0.5):
+            message = await self.next()
+            raise AssertionError(f"unexpected {message}")
+
+    async def greet(self, **changes: Any) -> wire.Hello:
+        hello = await self.expect(wire.Hello)
+        welcome = wire.Welcome(1, (), "stage", 0, NONCE, LIMITS, (1, 3, 4), (0, 1))
+        self.send(attrs.evolve(welcome, **changes))
+        return hello
+
+    async def login(self, resume: bytes = b"resume-1", **changes: Any) -> wire.Auth:
+        """From HELLO to AUTH_OK."""
+        await self.greet(**changes)
+        auth = await self.expect(wire.Auth)
+        self.send(wire.AuthOk(auth.rid, ME, DEVICE, resume, 1000))
+        return auth
+
+    async def synced(self, *rows: wire.Row, token: bytes = b"H1", mode: int = 1, **changes: Any) -> wire.Sync:
+        """From HELLO to the end of the digest."""
+        await self.login(**changes)
+        sync = await self.expect(wire.Sync)
+        self.send(wire.SyncOk(sync.rid, mode, rows, None, token))
+        return sync
+
+
+class Stage:
+    """The network and the server behind it."""
+
+    def __init__(self) -> None:
+        self.attempts: list[float] = []
+        self.refuse = 0
+        """How many further connections fail at once."""
+        self.digest: bytes | None = None
+        self._send, self._receive = trio.open_memory_channel[Peer](100)
+
+    async def connect(self, url: str) -> MemoryTransport:
+        await trio.lowlevel.checkpoint()
+        self.attempts.append(trio.current_time())
+        if self.refuse:
+            self.refuse -= 1
+            raise OSError("connection refused")
+        peer = Peer(self.digest)
+        self._send.send_nowait(peer)
+        return peer.transport
+
+    async def connection(self) -> Peer:
+        return await self._receive.receive()
+
+
+def text(content: str) -> wire.Content:
+    return wire.Content(1, content)
+
+
+def entry(conv: int, seq: int, content: str | None = None, **changes: Any) -> wire.Event:
+    """A message of the other user."""
+    made = wire.Event(conv, seq, 1000 + seq, OTHER, 1, text(content or f"m{seq}"))
+    return attrs.evolve(made, **changes)
+
+
+def edit(conv: int, seq: int, ref: int, content: str) -> wire.Event:
+    return entry(conv, seq, content, kind=2, ref=ref)
+
+
+def record(seq: int, rev: int | None = None, content: str | None = None) -> wire.Record:
+    return wire.Record(seq, rev or seq, 1000 + seq, OTHER, 1, text(content or f"m{seq}"))
+
+
+def row(conv: int, head: int, rrev: int = 0, delivered: int = 0, read: int = 0, state: int = 0) -> wire.Row:
+    return wire.Row(conv, head, rrev, delivered, read, state)

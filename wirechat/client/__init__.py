@@ -1,0 +1,74 @@
+"""The client library: a device that stays in sync for ever.
+
+    async with open_client("wirechats://chat.example.org:7000", handle="ada", password=…, cache="ada.db") as client:
+        await client.messages.send(conv, "hello")
+        async for event in client.events():
+            ...
+
+client       open_client and what a program sees     features/   what one can do
+connector    one session after the other             session     one logged-in connection at work
+link         frames, requests and replies            transport   TCP, TLS, WebSocket
+login        how we prove who we are                 sync        the resume algorithm, with log, acks
+cache        everything durable, in one file         commit      when it becomes durable
+outbox       entries the server has not answered     events, errors, backoff
+"""
+
+from wirechat.client.cache import LogView
+from wirechat.client.client import Client, open_client
+from wirechat.client.errors import (
+    CacheError,
+    ClientError,
+    ConnectionFailed,
+    LoginFailed,
+    Refused,
+    Unavailable,
+    UnknownOutcome,
+)
+from wirechat.client.events import (
+    Connected,
+    ConversationChanged,
+    Disconnected,
+    Event,
+    MessageAdded,
+    ReceiptChanged,
+    RecordChanged,
+    Refresh,
+    Resynced,
+    SendFailed,
+)
+from wirechat.client.features.accounts import Registered, register
+from wirechat.client.features.conversations import Conversation
+from wirechat.client.features.history import Page
+from wirechat.client.features.messages import Handle
+from wirechat.client.outbox import Sent
+from wirechat.client.transport import Transport
+
+__all__ = [
+    "CacheError",
+    "Client",
+    "ClientError",
+    "Connected",
+    "ConnectionFailed",
+    "Conversation",
+    "ConversationChanged",
+    "Disconnected",
+    "Event",
+    "Handle",
+    "LogView",
+    "LoginFailed",
+    "MessageAdded",
+    "Page",
+    "ReceiptChanged",
+    "RecordChanged",
+    "Refresh",
+    "Refused",
+    "Registered",
+    "Resynced",
+    "SendFailed",
+    "Sent",
+    "Transport",
+    "Unavailable",
+    "UnknownOutcome",
+    "open_client",
+    "register",
+]

@@ -1,0 +1,351 @@
+"""Everything durable of a client, in one SQLite file.
+
+Rules: the token lives in the same transaction as the evidence it vouches for (a token restored without its logs would
+lose messages). Changes collect in memory and are written by one `write`; a fact may be acted upon (acknowledged,
+asked about, sent) only after that. Writing may happen in a thread, reading happens in the caller's: each has its own
+connection. One program owns a file: the last that opened it, and an earlier one notices at its next write.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import apsw
+import attrs
+
+from wirechat import wire
+from wirechat.client.errors import CacheError
+from wirechat.client.log import Log
+from wirechat.client.outbox import Entry
+
+__all__ = ["Cache", "Identity", "LogView"]
+
+VERSION = 1
+APPLICATION_ID = 0x57434C31  # "WCL1"
+OWNER_BYTES = 16
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE log (
+    conv INTEGER PRIMARY KEY, pos INTEGER NOT NULL, want INTEGER NOT NULL, catch INTEGER NOT NULL,
+    low INTEGER NOT NULL, rpos INTEGER NOT NULL, rwant INTEGER NOT NULL, delivered INTEGER NOT NULL,
+    read INTEGER NOT NULL, former INTEGER NOT NULL, described INTEGER NOT NULL
+);
+CREATE TABLE record (
+    conv INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (conv, seq)
+) WITHOUT ROWID;
+CREATE TABLE mark (
+    conv INTEGER NOT NULL, user INTEGER NOT NULL, delivered INTEGER NOT NULL, read INTEGER NOT NULL,
+    PRIMARY KEY (conv, user)
+) WITHOUT ROWID;
+CREATE TABLE conversation (conv INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE user (user INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE outbox (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, conv INTEGER NOT NULL, cid BLOB NOT NULL, kind INTEGER NOT NULL,
+    content BLOB, ref INTEGER, UNIQUE (conv, cid)
+);
+"""
+LOG_FIELDS = ("conv", "pos", "want", "catch", "low", "rpos", "rwant", "delivered", "read", "former", "described")
+WIPE = ("log", "record", "mark", "conversation", "user")
+PUT_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+PUT_LOG = f"INSERT OR REPLACE INTO log ({', '.join(LOG_FIELDS)}) VALUES ({', '.join('?' * len(LOG_FIELDS))})"
+PUT_RECORD = "INSERT OR REPLACE INTO record VALUES (?, ?, ?)"
+PUT_MARK = """INSERT INTO mark VALUES (?, ?, ?, ?) ON CONFLICT (conv, user)
+    DO UPDATE SET delivered = max(delivered, excluded.delivered), read = max(read, excluded.read)"""
+
+Statement = tuple[str, list[tuple[Any, ...]]]
+
+
+@attrs.frozen
+class Identity:
+    """Who this device is. Empty on a new one."""
+
+    handle: str | None = None
+    user: int | None = None
+    device: int | None = None
+    resume: bytes | None = None
+    key: bytes | None = None
+
+
+@attrs.frozen
+class LogView:
+    """What is stored of one conversation, at one moment."""
+
+    conv: int
+    pos: int
+    """Every change up to here is in `records`."""
+    head: int
+    """Entries exist up to here."""
+    low: int
+    """`records` has no hole from here on."""
+    read: int
+    """This user's own read watermark."""
+    records: dict[int, wire.Record]
+    """By seq, in its order."""
+    marks: dict[int, wire.Watermark]
+    """By user."""
+
+
+@attrs.define
+class _Changes:
+    """What is not written yet."""
+
+    wiped: bool = False
+    dropped: set[int] = attrs.field(factory=set)
+    logs: dict[int, Log] = attrs.field(factory=dict)
+    records: dict[tuple[int, int], wire.Record] = attrs.field(factory=dict)
+    marks: list[tuple[int, int, int, int]] = attrs.field(factory=list)
+    infos: dict[int, wire.Info] = attrs.field(factory=dict)
+    users: dict[int, wire.User] = attrs.field(factory=dict)
+    meta: dict[str, Any] = attrs.field(factory=dict)
+    added: list[Entry] = attrs.field(factory=list)
+    removed: list[Entry] = attrs.field(factory=list)
+
+    def statements(self) -> list[Statement]:
+        """The rows as they are now, so that later changes of the same objects stay out of this transaction."""
+        wipe: list[Statement] = [(f"DELETE FROM {table}", [()]) for table in WIPE] if self.wiped else []
+        return [
+            *wipe,
+            ("DELETE FROM record WHERE conv = ?", [(conv,) for conv in self.dropped]),
+            (PUT_LOG, [tuple(getattr(log, name) for name in LOG_FIELDS) for log in self.logs.values()]),
+            (PUT_RECORD, [(conv, seq, record.pack()) for (conv, seq), record in self.records.items()]),
+            (PUT_MARK, list(self.marks)),
+            ("INSERT OR REPLACE INTO conversation VALUES (?, ?)", [(c, info.pack()) for c, info in self.infos.items()]),
+            ("INSERT OR REPLACE INTO user VALUES (?, ?)", [(u, user.pack()) for u, user in self.users.items()]),
+            (PUT_META, list(self.meta.items())),
+            (
+                "INSERT INTO outbox (conv, cid, kind, content, ref) VALUES (?, ?, ?, ?, ?)",
+                list(map(_entry, self.added)),
+            ),
+            ("DELETE FROM outbox WHERE conv = ? AND cid = ?", [(entry.conv, entry.cid) for entry in self.removed]),
+        ]
+
+
+class Cache:
+    """The durable state: `identity`, `token`, `logs` and `outbox` are in memory, the rest is read when asked for."""
+
+    def __init__(self, path: str | None, owner: bytes) -> None:
+        """Opens or makes the file; None keeps everything in memory. `owner`: 16 fresh random bytes.
+
+        Raises CacheError when the file is not ours, is newer than this program, or cannot be used.
+        """
+        with _errors():
+            self._writer = _open(path)
+            self._reader = self._writer if path is None else _connect(path)
+        self.in_memory = path is None
+        self._owner = owner
+        self._pending = _Changes()
+        self._writing = _Changes()
+        self._dirty = False
+        self._under_way = False
+        with _errors():
+            self._load()
+
+    def _load(self) -> None:
+        with self._writer:
+            self._writer.execute(PUT_META, ("owner", self._owner))
+            meta = dict(cast(Iterable[tuple[str, Any]], self._writer.execute("SELECT key, value FROM meta")))
+            self.identity = Identity(**{field.name: meta.get(field.name) for field in attrs.fields(Identity)})
+            self.token: bytes | None = meta.get("token")
+            rows = self._writer.execute(f"SELECT {', '.join(LOG_FIELDS)} FROM log ORDER BY conv")
+            self.logs: dict[int, Log] = {cast(int, row[0]): _log(row) for row in rows}
+            entries = self._writer.execute("SELECT conv, cid, kind, content, ref FROM outbox ORDER BY place")
+            self.outbox: list[Entry] = [_load_entry(row) for row in entries]
+
+    # --- changing: in memory, until take() and write()
+
+    @property
+    def dirty(self) -> bool:
+        """Something is not durable yet."""
+        return self._dirty or self._under_way
+
+    def changed(self) -> _Changes:
+        """Where to note a change."""
+        self._dirty = True
+        return self._pending
+
+    def set_token(self, token: bytes) -> None:
+        """The newest horizon."""
+        self.token = token
+        self.changed().meta["token"] = token
+
+    def set_identity(self, identity: Identity) -> None:
+        """Who this device is, from now on."""
+        self.identity = identity
+        self.changed().meta.update(attrs.asdict(identity))
+
+    def put_log(self, log: Log) -> None:
+        """The log is new or its numbers changed."""
+        self.logs[log.conv] = log
+        self.changed().logs[log.conv] = log
+
+    def put_record(self, conv: int, record: wire.Record) -> None:
+        """The record is new or changed."""
+        self.changed().records[conv, record.seq] = record
+
+    def put_marks(self, conv: int, marks: Iterable[wire.Watermark]) -> None:
+        """Watermarks, merged by maximum with those known."""
+        self.changed().marks.extend((conv, mark.user, mark.delivered, mark.read) for mark in marks)
+
+    def put_info(self, info: wire.Info) -> None:
+        """The description of a conversation."""
+        self.changed().infos[info.conv] = info
+
+    def put_users(self, users: Iterable[wire.User]) -> None:
+        """Accounts, by id."""
+        self.changed().users.update((user.user, user) for user in users)
+
+    def drop_records(self, conv: int) -> None:
+        """Forgets what was said in a conversation, for a jump."""
+        changes = self.changed()
+        changes.dropped.add(conv)
+        for key in [key for key in changes.records if key[0] == conv]:
+            del changes.records[key]
+
+    def wipe(self) -> None:
+        """Forgets everything but who we are and the outbox."""
+        old, self._pending = self.changed(), _Changes(wiped=True)
+        self._pending.meta = {**old.meta, "token": None}
+        self._pending.added, self._pending.removed = old.added, old.removed
+        self.token = None
+        self.logs.clear()
+
+    def add_entry(self, entry: Entry) -> None:
+        """An entry enters the outbox."""
+        self.changed().added.append(entry)
+
+    def remove_entry(self, entry: Entry) -> None:
+        """An entry was answered and leaves the outbox."""
+        self.changed().removed.append(entry)
+
+    # --- writing: one at a time
+
+    def take(self) -> list[Statement]:
+        """What is to be written now. Follow it by write() and written()."""
+        self._writing, self._pending = self._pending, _Changes()
+        self._under_way, self._dirty = self._dirty, False
+        return self._writing.statements() if self._under_way else []
+
+    def write(self, statements: list[Statement]) -> None:
+        """Writes in one transaction; touches no memory, so it may run in a thread. Raises CacheError."""
+        with _errors(), self._writer:
+            owner = self._writer.execute("SELECT value FROM meta WHERE key = 'owner'").fetchone()
+            if owner != (self._owner,):
+                raise CacheError("another program has opened this cache")
+            for sql, rows in statements:
+                self._writer.executemany(sql, rows)
+
+    def written(self) -> None:
+        """What was taken is durable now."""
+        self._writing, self._under_way = _Changes(), False
+
+    def close(self) -> None:
+        """Closes the file. What was not written is forgotten."""
+        self._reader.close()
+        self._writer.close()
+
+    # --- reading
+
+    def record(self, conv: int, seq: int) -> wire.Record | None:
+        """A record as of now, written or not."""
+        for changes in (self._pending, self._writing):
+            found = changes.records.get((conv, seq))
+            if found is not None:
+                return found
+            if changes.wiped or conv in changes.dropped:
+                return None
+        row = self._one("SELECT body FROM record WHERE conv = ? AND seq = ?", conv, seq)
+        return None if row is None else wire.Record.unpack(row[0])
+
+    def view(self, conv: int, newest: int | None = None) -> LogView:
+        """What is durable of a conversation; at most its `newest` records, None = all."""
+        with self._reader:
+            row = self._one("SELECT pos, want, low, read FROM log WHERE conv = ?", conv) or (0, 0, 1, 0)
+            sql = "SELECT body FROM record WHERE conv = ? ORDER BY seq DESC LIMIT ?"
+            bodies = self._all(sql, conv, -1 if newest is None else newest)
+            marks = self._all("SELECT user, delivered, read FROM mark WHERE conv = ? ORDER BY user", conv)
+        records = [wire.Record.unpack(body) for (body,) in reversed(bodies)]
+        by_user = {user: wire.Watermark(user, delivered, read) for user, delivered, read in marks}
+        pos, head, low, read = row
+        return LogView(conv, pos, head, low, read, {record.seq: record for record in records}, by_user)
+
+    def infos(self) -> dict[int, wire.Info]:
+        """The durable descriptions, by conversation."""
+        rows = self._all("SELECT conv, body FROM conversation ORDER BY conv")
+        return {conv: wire.Info.unpack(body) for conv, body in rows}
+
+    def info(self, conv: int) -> wire.Info | None:
+        """The durable description of a conversation."""
+        row = self._one("SELECT body FROM conversation WHERE conv = ?", conv)
+        return None if row is None else wire.Info.unpack(row[0])
+
+    def user(self, user: int) -> wire.User | None:
+        """A durable account."""
+        row = self._one("SELECT body FROM user WHERE user = ?", user)
+        return None if row is None else wire.User.unpack(row[0])
+
+    def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        with _errors():
+            return cast(tuple[Any, ...] | None, self._reader.execute(sql, values).fetchone())
+
+    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with _errors():
+            return cast(list[tuple[Any, ...]], self._reader.execute(sql, values).fetchall())
+
+
+def _connect(path: str) -> apsw.Connection:
+    connection = apsw.Connection(path)
+    connection.set_busy_timeout(5000)
+    return connection
+
+
+def _open(path: str | None) -> apsw.Connection:
+    if path is None:
+        connection = apsw.Connection(":memory:")
+    else:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # it holds keys: for its owner's eyes only
+        connection = _connect(path)
+        connection.pragma("journal_mode", "WAL")
+        connection.pragma("synchronous", "FULL")
+    connection.transaction_mode = "IMMEDIATE"
+    with connection:
+        _prepare(connection)
+    return connection
+
+
+def _prepare(connection: apsw.Connection) -> None:
+    version = (connection.pragma("application_id"), connection.pragma("user_version"))
+    if version == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+        connection.execute(SCHEMA)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", VERSION)
+    elif version[0] != APPLICATION_ID:
+        raise CacheError("this file is not a client's cache")
+    elif version[1] != VERSION:
+        raise CacheError(f"this cache has version {version[1]}; this program knows version {VERSION}")
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (apsw.Error, OSError) as error:
+        raise CacheError(f"the cache failed: {error}") from error
+
+
+def _entry(entry: Entry) -> tuple[Any, ...]:
+    content = None if entry.content is None else entry.content.pack()
+    return (entry.conv, entry.cid, entry.kind, content, entry.ref)
+
+
+def _load_entry(row: tuple[Any, ...]) -> Entry:
+    conv, cid, kind, content, ref = row
+    unpacked = None if content is None else wire.Content.unpack(content)
+    return Entry(conv, cid, kind, unpacked, ref, durable=True)
+
+
+def _log(row: tuple[Any, ...]) -> Log:
+    log = Log(*row)
+    log.catch, log.former, log.described = bool(log.catch), bool(log.former), bool(log.described)
+    return log

@@ -1,0 +1,262 @@
+"""One connection: frames out, frames in, requests matched with their replies, and a sign of life.
+
+Rules: nothing here knows what a message means beyond keeping the connection. `post` and `ask` never wait; one task
+writes. A request that finds the server's limit used up waits its turn here. Replies are handled in the order they came
+among all other frames, because the resume algorithm depends on it. When the connection ends, every unanswered request
+fails with UnknownOutcome: it may have been executed.
+"""
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import attrs
+import trio
+
+from wirechat import wire
+from wirechat.client.errors import ClientError, ConnectionFailed, Unavailable, UnknownOutcome, from_code, network_errors
+from wirechat.client.transport import Transport
+
+__all__ = ["Done", "Link", "Receiver"]
+
+AGENT = "wirechat-python/0.1.0"
+VERSION = 1
+RID_MAX = 2**31 - 1
+HORIZON_HEARTBEATS = 4  # a busy connection sends a PING too, now and then, for the horizon in its PONG
+DRAIN_SECONDS = 2 * wire.limits.DRAIN_MS / 1000  # a server that said GOAWAY closes sooner
+
+Done = Callable[[wire.Reply | ClientError], None]
+R = TypeVar("R", bound=wire.Reply)
+
+
+class Receiver(Protocol):
+    """Who wants the messages of a connection."""
+
+    def received(self, message: wire.Message) -> None:
+        """A push or PONG, in order with the replies. Must not wait."""
+
+    async def settle(self) -> None:
+        """A chunk has been handed over in full."""
+
+
+@attrs.frozen
+class _Asked:
+    request: wire.Request
+    done: Done
+
+
+class Link:
+    """The client's end of one connection, from HELLO on. `close` it in the end."""
+
+    def __init__(self, transport: Transport, *, window: int) -> None:
+        self.transport = transport
+        self.goaway: wire.Goaway | None = None
+        self._hello = wire.Hello("WC", VERSION, VERSION, (), AGENT, window)
+        self._connection = wire.Connection(wire.CLIENT)
+        self._out: list[bytes] = []
+        self._wake = trio.Event()
+        self._quiet = trio.Event()
+        self._pending: dict[int, _Asked] = {}
+        self._backlog: deque[_Asked] = deque()
+        self._rid = 0
+        self._inflight = 1
+        self._heartbeat = wire.limits.HEARTBEAT_MS / 1000
+        self._sent_at = self._heard_at = self._pinged_at = trio.current_time()
+        self._scope = trio.CancelScope()
+        self._error: ClientError | None = None
+
+    # --- before run(): one thing after the other
+
+    async def hello(self) -> wire.Welcome:
+        """Greets. Raises ConnectionFailed."""
+        self.post(self._hello)
+        while not isinstance(message := await self._next(), wire.Welcome):
+            pass
+        self._inflight = message.limits.inflight
+        self._heartbeat = message.limits.heartbeat_ms / 1000
+        return message
+
+    async def exchange(self, request: wire.Request, reply: type[R]) -> R:
+        """Sends a request and waits for its answer while nothing else is under way. Raises what the server refused."""
+        self.post(self._numbered(request))
+        while True:
+            message = await self._next()
+            if isinstance(message, reply):
+                return message
+            if isinstance(message, wire.Error):
+                raise from_code(message.code, message.message, message.retry_ms)
+
+    async def _next(self) -> wire.Message:
+        """The next message that is not about the connection itself."""
+        while True:
+            await self._flush()
+            message = self._parse()
+            if message is None:
+                await self._feed()
+            elif not self._control(message):
+                return message
+
+    # --- sending
+
+    def post(self, message: wire.Message) -> None:
+        """Sends a message after those posted before."""
+        self._connection.sent(message)
+        self._out.append(message.encode())
+        self._sent_at = trio.current_time()
+        self._wake.set()
+
+    def ask(self, request: wire.Request, done: Done) -> None:
+        """Sends a request when its turn comes; `done` gets the reply or why there is none, and must not wait."""
+        self._backlog.append(_Asked(request, done))
+        self._advance()
+
+    def _advance(self) -> None:
+        while self._backlog and len(self._pending) < self._inflight and self.goaway is None:
+            asked = self._backlog.popleft()
+            request = self._numbered(asked.request)
+            self._pending[request.rid] = asked
+            self.post(request)
+
+    def _numbered(self, request: wire.Request) -> wire.Request:
+        self._rid = self._rid % RID_MAX + 1
+        request.rid = self._rid  # type: ignore[misc]  # every request class has the slot, the base class has none
+        return request
+
+    async def _flush(self) -> None:
+        if self._out:
+            data = b"".join(self._out)
+            self._out.clear()
+            with network_errors():
+                await self.transport.send(data)
+
+    # --- running
+
+    async def run(self, receiver: Receiver, *others: Callable[[], Awaitable[None]]) -> ClientError:
+        """Serves the connection until it ends, together with `others`. Returns why it ended."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
+                for task in (self._write, self._beat, lambda: self._read(receiver), *others):
+                    nursery.start_soon(self._guarded, task)
+        finally:
+            self._forget()
+        return self._error or ConnectionFailed("the connection was closed")
+
+    async def _guarded(self, task: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await task()
+        except ClientError as error:
+            self.end(error)
+
+    def end(self, error: ClientError) -> None:
+        """Ends the connection for this reason."""
+        self._error = self._error or error
+        self._scope.cancel()
+
+    def _forget(self) -> None:
+        for asked in self._pending.values():
+            asked.done(UnknownOutcome("the connection broke before the answer came"))
+        for asked in self._backlog:
+            asked.done(Unavailable("the connection broke before the request was sent"))
+        self._pending.clear()
+        self._backlog.clear()
+
+    async def aclose(self) -> None:
+        """Closes the connection: politely when it still works."""
+        if self._error is None:
+            await self.transport.aclose()
+        self.transport.abort()
+
+    async def _write(self) -> None:
+        while True:
+            await self._flush()
+            self._wake = trio.Event()
+            if not self._out:
+                self._quiet.set()
+                await self._wake.wait()
+
+    async def flushed(self) -> None:
+        """Waits until everything posted so far was given to the transport."""
+        self._quiet = trio.Event()
+        self._wake.set()
+        await self._quiet.wait()
+
+    async def _beat(self) -> None:
+        while True:
+            now = trio.current_time()
+            if now >= self._heard_at + 2 * self._heartbeat:
+                raise ConnectionFailed("the server was silent for too long")
+            if now >= self._ping_at:
+                self._pinged_at = now
+                self.post(wire.Ping(0))
+            await trio.sleep_until(min(self._ping_at, self._heard_at + 2 * self._heartbeat))
+
+    @property
+    def _ping_at(self) -> float:
+        return min(self._sent_at, self._pinged_at + (HORIZON_HEARTBEATS - 1) * self._heartbeat) + self._heartbeat
+
+    async def _read(self, receiver: Receiver) -> None:
+        while True:
+            error = self._dispatch_all(receiver)
+            await receiver.settle()
+            if error is not None:
+                raise error
+            if self.goaway is not None and not self._pending:
+                raise ConnectionFailed("the server is going away")
+            await self._feed()
+
+    def _dispatch_all(self, receiver: Receiver) -> ClientError | None:
+        """Hands over every complete frame; what came before an error counts."""
+        try:
+            while (message := self._parse()) is not None:
+                self._dispatch(message, receiver)
+        except ClientError as error:
+            return error
+        return None
+
+    def _dispatch(self, message: wire.Message, receiver: Receiver) -> None:
+        if isinstance(message, wire.Reply | wire.Error) and message.rid is not None:
+            self._reply(message.rid, message)
+        elif not self._control(message):
+            receiver.received(message)
+
+    def _reply(self, rid: int, message: wire.Reply | wire.Error) -> None:
+        asked = self._pending.pop(rid, None)
+        if asked is None:
+            return
+        if isinstance(message, wire.Error):
+            asked.done(from_code(message.code, message.message, message.retry_ms))
+        elif isinstance(message, asked.request.REPLY):
+            asked.done(message)
+        else:
+            raise ConnectionFailed(f"the server answered {asked.request.NAME} with {message.NAME}")
+        self._advance()
+
+    def _control(self, message: wire.Message) -> bool:
+        """Handles what is about the connection itself."""
+        if isinstance(message, wire.Ping):
+            self.post(wire.Pong(message.t))
+        elif isinstance(message, wire.Goaway):
+            self.goaway = message
+        elif isinstance(message, wire.Error) and message.rid is None:
+            raise from_code(message.code, message.message, message.retry_ms)
+        else:
+            return False
+        return True
+
+    def _parse(self) -> wire.Message | None:
+        try:
+            return self._connection.next_message()
+        except wire.ProtocolViolation as violation:
+            raise ConnectionFailed(f"the server broke the protocol: {violation}") from violation
+
+    async def _feed(self) -> None:
+        patience = math.inf if self.goaway is None else DRAIN_SECONDS
+        data = b""
+        with network_errors(), trio.move_on_after(patience):
+            data = await self.transport.recv()
+        if not data:
+            raise ConnectionFailed("the server closed the connection")
+        self._heard_at = trio.current_time()
+        self._connection.feed(data)

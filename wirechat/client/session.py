@@ -1,0 +1,236 @@
+"""One logged-in connection at work: the digest, what is missing, the outbox, and acknowledgements.
+
+Rules: every chunk is one transaction, and only then are ACKs sent, questions asked and callers woken. The resume
+algorithm decides what to ask (sync.py), the outbox what to send (outbox.py); this file carries their decisions out.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import attrs
+import trio
+
+from wirechat import wire
+from wirechat.client.acks import SECONDS_MAX
+from wirechat.client.backoff import Backoff
+from wirechat.client.cache import Cache
+from wirechat.client.commit import Committer
+from wirechat.client.errors import CacheError, ClientError, Refused, Unavailable
+from wirechat.client.events import Event, Events, SendFailed
+from wirechat.client.link import Link
+from wirechat.client.outbox import Entry, Outbox, Sent
+from wirechat.client.sync import Question, Sync
+
+__all__ = ["Progress", "Session", "State"]
+
+R = TypeVar("R", bound=wire.Reply)
+
+
+@attrs.frozen
+class State:
+    """What outlives a connection."""
+
+    cache: Cache
+    committer: Committer
+    sync: Sync
+    outbox: Outbox
+    events: Events
+    progress: "Progress"
+
+
+class Progress:
+    """Wakes whoever waits for something that may have become true."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    async def wait(self) -> None:
+        """Until something happened."""
+        await self._event.wait()
+
+    def happened(self) -> None:
+        """Something did."""
+        self._event.set()
+        self._event = trio.Event()
+
+
+class Session:
+    """Serves one connection from SYNC to its end."""
+
+    def __init__(self, link: Link, state: State, uniform: Callable[[float, float], float]) -> None:
+        self._link = link
+        self._state = state
+        self._sync = state.sync
+        self._outbox = state.outbox
+        self._backoff = Backoff(uniform)
+        self._sending = 0
+        self._sending_max = 1
+        self._ack_wanted = trio.Event()
+        self._timers: trio.Nursery | None = None
+        self.over = False
+        """The connection has ended: nothing can be asked any more."""
+
+    async def run(self, user: int, limits: wire.Limits, window: int) -> ClientError:
+        """Returns why the connection ended."""
+        self._sending_max = max(1, limits.inflight // 2)
+        try:
+            async with trio.open_nursery() as self._timers:
+                self._link.ask(self._sync.begin(user, limits, window), self._synced)
+                self.pump()
+                self._state.progress.happened()
+                error = await self._link.run(self, self._acknowledge_in_time)
+                self._timers.cancel_scope.cancel()
+        finally:
+            self.over = True
+            self._outbox.disconnected()
+        await self._state.committer.commit()
+        return error
+
+    # --- receiving
+
+    def received(self, message: wire.Message) -> None:
+        """A push or PONG."""
+        if isinstance(message, wire.Event):
+            self._sync.event(message)
+        elif isinstance(message, wire.Receipt):
+            self._sync.receipt(message)
+        elif isinstance(message, wire.Rows):
+            self._sync.rows(message)
+        elif isinstance(message, wire.Pong):
+            self._sync.pong(message)
+        elif isinstance(message, wire.Unknown) and message.range == "counted":
+            self._sync.counted()
+
+    async def settle(self) -> None:
+        """Makes everything received durable and acts upon it."""
+        self._collect_news()
+        while not self._state.committer.clean:
+            await self._state.committer.commit()
+        for question in self._sync.questions():
+            self._link.ask(question.request, partial(self._answered, question))
+        if self._sync.acks.urgent:
+            self._acknowledge()
+        elif self._sync.acks.waiting:
+            self._ack_wanted.set()
+        self._state.progress.happened()
+
+    def _collect_news(self) -> None:
+        news, self._sync.news = self._sync.news, []
+        if news:
+            self._state.committer.when_durable(partial(self._publish, news))
+
+    def _publish(self, news: list[Event], error: CacheError | None) -> None:
+        for event in news if error is None else ():
+            self._state.events.publish(event)
+
+    def _acknowledge(self) -> None:
+        while (ack := self._sync.acks.take(self._sync.logs)) is not None:
+            self._link.post(ack)
+
+    async def _acknowledge_in_time(self) -> None:
+        while True:
+            await self._ack_wanted.wait()
+            self._ack_wanted = trio.Event()
+            await trio.sleep(SECONDS_MAX)
+            await self.acknowledge()
+
+    async def acknowledge(self) -> None:
+        """Acknowledges everything received, now."""
+        await self.settle()
+        self._acknowledge()
+
+    async def finish(self) -> None:
+        """The last words before a polite close."""
+        await self.acknowledge()
+        await self._link.flushed()
+
+    # --- asking
+
+    def ask(
+        self,
+        request: wire.Request,
+        reply: type[R],
+        apply: Callable[[R], object],
+        done: Callable[[R | ClientError], None],
+    ) -> None:
+        """Sends a request. `apply` runs when the reply comes, `done` once what it changed is durable."""
+
+        def answered(result: wire.Reply | ClientError) -> None:
+            if isinstance(result, ClientError):
+                done(result)
+            elif isinstance(result, reply):
+                apply(result)
+                self._state.committer.when_durable(lambda error: done(error or result))
+
+        if self.over:
+            done(Unavailable("the connection broke before the request was sent"))
+        else:
+            self._link.ask(request, answered)
+
+    def _synced(self, result: wire.Reply | ClientError) -> None:
+        if isinstance(result, ClientError):
+            self._link.end(result)
+        elif isinstance(result, wire.SyncOk):
+            following = self._sync.sync_ok(result)
+            if following is not None:
+                self._link.ask(following, self._synced)
+
+    def _answered(self, question: Question, result: wire.Reply | ClientError) -> None:
+        if isinstance(result, wire.Reply):
+            self._sync.answer(question, result)
+        elif isinstance(result, Refused):
+            self._sync.unanswered(question, again=False)
+        else:
+            self._later(result, partial(self._sync.unanswered, question, again=True))
+
+    # --- the outbox
+
+    def pump(self) -> None:
+        """Sends what the outbox lets out now."""
+        if self.over:
+            return
+        for entry in self._outbox.take(trio.current_time(), self._sending_max - self._sending):
+            self._sending += 1
+            self._link.ask(entry.request(), partial(self._entry_answered, entry))
+
+    def _entry_answered(self, entry: Entry, result: wire.Reply | ClientError) -> None:
+        self._sending -= 1
+        if isinstance(result, wire.SendOk):
+            self._backoff = Backoff(self._backoff.uniform)
+            self._sync.sent(entry, result)
+            self._entry_done(entry, Sent(result.seq, result.ts))
+        elif isinstance(result, Refused):
+            self._state.cache.remove_entry(entry)
+            self._entry_done(entry, result)
+        elif isinstance(result, ClientError):
+            delay = self._later(result, self.pump)
+            self._outbox.failed(entry, trio.current_time() + delay)
+
+    def _entry_done(self, entry: Entry, outcome: Sent | Refused) -> None:
+        self._outbox.answered(entry)
+        self._state.committer.when_durable(partial(self._tell, entry, outcome))
+        self.pump()
+
+    def _tell(self, entry: Entry, outcome: Sent | Refused, error: CacheError | None) -> None:
+        noticed = entry.waiter is not None and entry.waiter.settled(error or outcome)
+        if isinstance(outcome, Refused) and not noticed and error is None:
+            lost = SendFailed(entry.conv, entry.cid, entry.kind, entry.content, entry.ref, outcome)
+            self._state.events.publish(lost)
+
+    # --- time
+
+    def _later(self, error: ClientError, action: Callable[[], None]) -> float:
+        """Does it after the time the server asked for, or with backoff. Returns the delay in seconds."""
+        delay = self._backoff.delay(at_least=(error.retry_ms or 0) / 1000)
+        if self._timers is not None:
+            self._timers.start_soon(self._after, delay, action)
+        return delay
+
+    async def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        await trio.sleep(seconds)
+        action()
+        try:
+            await self.settle()
+        except ClientError as error:
+            self._link.end(error)

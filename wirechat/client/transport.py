@@ -1,0 +1,204 @@
+"""Real transports: TCP, TLS and WebSocket under one face.
+
+Rules: a transport moves bytes and knows no message. Its byte stream always carries length prefixes; WebSocket
+messages are bare bodies, so the prefix is stripped and put back here. Whatever breaks surfaces as ConnectionFailed.
+"""
+
+import contextlib
+import hashlib
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+import trio
+import trio_websocket
+
+from wirechat.client.errors import ConnectionFailed, network_errors
+from wirechat.wire import limits
+
+__all__ = ["ALPN", "SUBPROTOCOL", "Connect", "Network", "Transport"]
+
+ALPN = "wirechat/1"
+SUBPROTOCOL = "wirechat.v1"
+RECEIVE_BYTES = 65536
+CLOSE_SECONDS = 2.0  # a polite close waits no longer for the other side
+PORTS = {"wirechat": None, "wirechats": None, "ws": 80, "wss": 443}
+
+
+class Transport(Protocol):
+    """One connection as a stream of frames with length prefixes."""
+
+    @property
+    def certificate_digest(self) -> bytes | None:
+        """SHA-256 of the DER encoding of the server's certificate; None without TLS."""
+
+    async def send(self, data: bytes) -> None:
+        """Sends one or several whole frames; only one task at a time. Raises ConnectionFailed."""
+
+    async def recv(self) -> bytes:
+        """Some bytes; b"" at the end. Raises ConnectionFailed."""
+
+    async def aclose(self) -> None:
+        """Closes politely, within a bounded time; idempotent."""
+
+    def abort(self) -> None:
+        """Closes now, without a goodbye; idempotent, never waits."""
+
+
+Connect = Callable[[str], Awaitable[Transport]]
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+@attrs.define
+class StreamTransport:
+    """Frames on a TCP or TLS stream."""
+
+    stream: Stream
+    certificate_digest: bytes | None
+
+    async def send(self, data: bytes) -> None:
+        with network_errors():
+            await self.stream.send_all(data)
+
+    async def recv(self) -> bytes:
+        with network_errors():
+            return bytes(await self.stream.receive_some(RECEIVE_BYTES))
+
+    async def aclose(self) -> None:
+        await close_politely(self.stream)
+
+    def abort(self) -> None:
+        close_now(self.stream)
+
+
+@attrs.define
+class WebSocketTransport:
+    """One frame body in each binary WebSocket message."""
+
+    socket: trio_websocket.WebSocketConnection
+    stream: Stream
+    certificate_digest: bytes | None
+
+    async def send(self, data: bytes) -> None:
+        with websocket_errors():
+            for body in bodies(data):
+                await self.socket.send_message(body)
+
+    async def recv(self) -> bytes:
+        try:
+            message = await self.socket.get_message()
+        except trio_websocket.ConnectionClosed:
+            return b""
+        if isinstance(message, str):
+            raise ConnectionFailed("the server sent a text message; this protocol has binary messages only")
+        return len(message).to_bytes(4, "big") + message
+
+    async def aclose(self) -> None:
+        await close_politely(self.socket)
+
+    def abort(self) -> None:
+        close_now(self.stream)
+
+
+@attrs.define
+class Network:
+    """Makes connections over the real network: `await network.connect(url)`.
+
+    `nursery` must live as long as the connections: WebSocket reads in it. `ca` is the path of a PEM file with the
+    certificates to trust; None trusts those of the machine.
+    """
+
+    nursery: trio.Nursery
+    ca: str | None = None
+
+    async def connect(self, url: str) -> Transport:
+        """Opens wirechat://, wirechats://, ws:// or wss://. Raises ConnectionFailed, or ValueError for another URL."""
+        parts, host, port = parse_url(url)
+        with network_errors():
+            plain = await trio.open_tcp_stream(host, port)
+            try:
+                return await self._dressed(plain, parts, host)
+            except BaseException:
+                close_now(plain)
+                raise
+
+    async def _dressed(self, plain: trio.SocketStream, parts: SplitResult, host: str) -> Transport:
+        """Puts TLS and WebSocket on a TCP connection, as the scheme says."""
+        stream: Stream = plain
+        digest = None
+        if parts.scheme in ("wirechats", "wss"):
+            stream, digest = await self._secure(plain, host, None if parts.scheme == "wss" else ALPN)
+        if parts.scheme in ("ws", "wss"):
+            return await self._upgrade(stream, parts, digest)
+        return StreamTransport(stream, digest)
+
+    async def _secure(
+        self, stream: trio.SocketStream, host: str, alpn: str | None
+    ) -> tuple[trio.SSLStream[trio.SocketStream], bytes]:
+        context = ssl.create_default_context(cafile=self.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if alpn is not None:
+            context.set_alpn_protocols([alpn])
+        secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+        await secure.do_handshake()
+        return secure, hashlib.sha256(secure.getpeercert(binary_form=True)).digest()
+
+    async def _upgrade(self, stream: Stream, parts: SplitResult, digest: bytes | None) -> Transport:
+        with websocket_errors():
+            socket = await trio_websocket.wrap_client_stream(
+                self.nursery,
+                stream,
+                parts.netloc,
+                parts.path or "/",
+                subprotocols=[SUBPROTOCOL],
+                max_message_size=limits.SERVER_FRAME_BYTES,
+                receive_buffer_size=RECEIVE_BYTES,
+            )
+        if socket.subprotocol != SUBPROTOCOL:
+            raise ConnectionFailed(f"the server does not speak {SUBPROTOCOL} at {parts.path or '/'}")
+        return WebSocketTransport(socket, stream, digest)
+
+
+def parse_url(url: str) -> tuple[SplitResult, str, int]:
+    """Scheme, host and port of a server's URL. Raises ValueError that names what is wrong."""
+    parts = urlsplit(url)
+    if parts.scheme not in PORTS:
+        raise ValueError(f"{url!r} must begin with one of {', '.join(f'{name}://' for name in PORTS)}")
+    if not parts.hostname:
+        raise ValueError(f"{url!r} names no host")
+    port = parts.port or PORTS[parts.scheme]
+    if port is None:
+        raise ValueError(f"{url!r} names no port")
+    return parts, parts.hostname, port
+
+
+def bodies(frames: bytes) -> Iterator[bytes]:
+    """The bodies of whole frames, without their length prefixes."""
+    at = 0
+    while at < len(frames):
+        end = at + 4 + int.from_bytes(frames[at : at + 4], "big")
+        yield frames[at + 4 : end]
+        at = end
+
+
+@contextlib.contextmanager
+def websocket_errors() -> Iterator[None]:
+    """Turns what trio-websocket raises into ConnectionFailed."""
+    try:
+        yield
+    except (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError) as error:
+        raise ConnectionFailed(f"the WebSocket closed: {error}") from error
+
+
+async def close_politely(resource: trio.abc.AsyncResource) -> None:
+    """Closes with a goodbye, but waits a bounded time and forgives a peer that is gone."""
+    with trio.move_on_after(CLOSE_SECONDS), contextlib.suppress(OSError, trio.BrokenResourceError):
+        await resource.aclose()
+
+
+def close_now(stream: Stream) -> None:
+    """Closes the socket below without a goodbye."""
+    plain = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    plain.socket.close()
