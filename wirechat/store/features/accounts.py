@@ -1,0 +1,44 @@
+"""Accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wirechat.store.records import Refusal
+from wirechat.store.tx import Tx
+
+
+async def create(tx: Tx, user: int, handle: str, name: str | None, password: str | None, now_ms: int) -> Refusal | None:
+    """Make an account; CONFLICT when the id or the handle is taken."""
+    made = await tx.fetchrow(
+        "INSERT INTO account (user_id, handle, name, password, made) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT DO NOTHING RETURNING user_id",
+        user, handle, name, password, now_ms,
+    )  # fmt: skip
+    return None if made else Refusal.CONFLICT
+
+
+async def get(tx: Tx, users: Sequence[int]) -> list[tuple[int, str, str | None]]:
+    """(user, handle, name) of those that exist."""
+    rows = [await tx.fetchrow("SELECT user_id, handle, name FROM account WHERE user_id = $1", user) for user in users]
+    return [(row[0], row[1], row[2]) for row in rows if row is not None]
+
+
+async def find(tx: Tx, handle: str) -> tuple[int, str, str | None] | None:
+    """(user, handle, name)."""
+    row = await tx.fetchrow("SELECT user_id, handle, name FROM account WHERE handle = $1", handle)
+    return None if row is None else (row[0], row[1], row[2])
+
+
+async def login(tx: Tx, handle: str) -> tuple[int, str | None] | None:
+    """(user, password as a PHC string or None)."""
+    row = await tx.fetchrow("SELECT user_id, password FROM account WHERE handle = $1", handle)
+    return None if row is None else (row[0], row[1])
+
+
+async def set_password(tx: Tx, handle: str, password: str) -> bool:
+    """False when there is no such account."""
+    changed = await tx.fetchrow(
+        "UPDATE account SET password = $1 WHERE handle = $2 RETURNING user_id", password, handle
+    )
+    return changed is not None
