@@ -9,7 +9,6 @@ import trio
 from tools.replay.pulse import Pulse
 from wirechat.client.errors import ClientError, ConnectionFailed, Refused, Unavailable, UnknownOutcome
 from wirechat.client.features.accounts import register
-from wirechat.client.transport import Connect
 from wirechat.wire import errors
 
 AT_ONCE = 16  # registrations under way, so that they share commits
@@ -33,9 +32,9 @@ class Person:
 class Registrar:
     """Makes accounts on one server. `run` begins the handles of this run and makes them its own."""
 
-    connect: Connect
     urls: Sequence[str]
     run: str
+    ca: str | None
     pulse: Pulse
     moved: Callable[[], None] = lambda: None
     _made: int = 0
@@ -71,9 +70,7 @@ class Registrar:
             self._made += 1
             handle = f"{self.run}-{self._made}"
             try:
-                made = await register(
-                    url, handle, device_key=key, name=name, device_name="replay", connect=self.connect
-                )
+                made = await register(url, handle, device_key=key, name=name, device_name="replay", ca=self.ca)
             except (ConnectionFailed, Unavailable, UnknownOutcome) as error:
                 await trio.sleep(max(RETRY_SECONDS, (error.retry_ms or 0) / 1000))
             except Refused as error:

@@ -15,25 +15,15 @@ class Pulse:
     """`beat` at every bit of progress, and while there is nothing to wait for."""
 
     stalled_seconds: float = STALLED_SECONDS
-    _beaten_at: float = attrs.Factory(trio.current_time)
+    _scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
 
     def beat(self) -> None:
         """Something moved."""
-        self._beaten_at = trio.current_time()
+        self._scope.deadline = trio.current_time() + self.stalled_seconds
 
     async def guard(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Runs `work`; False when it was given up because nothing moved for `stalled_seconds`."""
-        self.beat()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, nursery.cancel_scope)
+        """Runs `work`; False when it was given up because nothing moved for `stalled_seconds`. One at a time."""
+        with trio.CancelScope() as self._scope:
+            self.beat()
             await work()
-            nursery.cancel_scope.cancel()
-            return True
-        return False
-
-    async def _watch(self, scope: trio.CancelScope) -> None:
-        deadline = self._beaten_at + self.stalled_seconds
-        while deadline > trio.current_time():
-            await trio.sleep_until(deadline)
-            deadline = self._beaten_at + self.stalled_seconds
-        scope.cancel()
+        return not self._scope.cancelled_caught

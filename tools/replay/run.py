@@ -62,10 +62,9 @@ class Result:
 async def replay(options: Options, progress: Progress) -> Result:
     """Plays everything and compares. Raises ClientError when accounts cannot be made."""
     pulse, dice = Pulse(), random.Random(options.seed)
+    people = await _register(options, pulse, progress)
     async with trio.open_nursery() as nursery:
-        network = Network(nursery, options.ca)
-        people = await _register(options, network, pulse, progress)
-        lines = Lines(network.connect, options.drop, dice)
+        lines = Lines(Network(nursery, options.ca).connect, options.drop, dice)
         plays = _cast(options, people, lines, nursery, pulse, progress)
         start = trio.current_time()
         await _perform(plays, pulse, options.sabotage, progress)
@@ -79,12 +78,12 @@ async def replay(options: Options, progress: Progress) -> Result:
     return _result([play.evidence for play in plays], read, len(people), lines.opened, seconds)
 
 
-async def _register(options: Options, network: Network, pulse: Pulse, progress: Progress) -> list[Person]:
+async def _register(options: Options, pulse: Pulse, progress: Progress) -> list[Person]:
     """For each plan its owner, then its people."""
     names = [name for plan in options.plans for name in (plan.name, *plan.accounts)]
     bar = progress.add_task("accounts", total=len(names))
     run = f"r{os.urandom(5).hex()}"
-    registrar = Registrar(network.connect, options.urls, run, pulse, lambda: progress.advance(bar))
+    registrar = Registrar(options.urls, run, options.ca, pulse, lambda: progress.advance(bar))
     people: list[Person] = []
 
     async def work() -> None:
