@@ -137,7 +137,7 @@ class Client:
     async def login(self) -> wire.AuthOk:
         """Log in with the device key."""
         proof = self.key.sign(wire.auth.signed_bytes(self.welcome.nonce, self.device, 0, b""))
-        return await self.ask(wire.Auth(0, 3, None, proof, self.device), wire.AuthOk)
+        return await self.ask(wire.Auth(0, 3, proof=proof, device=self.device), wire.AuthOk)
 
     async def sync(self, token: bytes | None = None) -> list[wire.SyncOk]:
         """All pages of the digest."""

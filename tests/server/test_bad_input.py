@@ -1,4 +1,6 @@
-"""P10: no bytes on one connection can stop, stall or slow another; each gets its registry code or is closed, in bounded time and memory."""
+"""P10: no bytes on one connection can stop, stall or slow another; each gets its registry code or is closed, in
+bounded time and memory.
+"""
 
 from __future__ import annotations
 
@@ -188,7 +190,9 @@ async def test_websocket_speaks_the_same_frames(tmp_path: Path) -> None:
 
 
 async def test_a_reader_that_never_reads_costs_a_window_and_loses_nothing(tmp_path: Path) -> None:
-    """P6: thousands of messages to a socket that takes none: the sender is not slowed, the reader gets all of it later."""
+    """P6: thousands of messages to a socket that takes none: the sender is not slowed, the reader gets all of it
+    later.
+    """
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice", 1024), await rig.person("bob", 8)
         conv = await rig.group(alice, bob)

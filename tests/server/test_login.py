@@ -39,17 +39,17 @@ async def test_password_then_resume_token(tmp_path: Path) -> None:
     """A password makes a device; its token logs the same device in; a token stays valid until its successor is used."""
     async with serving(tmp_path) as rig:
         client = await register(rig, "alice", b"correct horse")
-        first = await client.ask(wire.Auth(0, 1, "alice", b"correct horse"), wire.AuthOk)
+        first = await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.AuthOk)
         assert first.user == client.user
 
         async def resume(token: bytes) -> wire.AuthOk:
-            return await (await rig.greeted()).ask(wire.Auth(0, 4, None, token), wire.AuthOk)
+            return await (await rig.greeted()).ask(wire.Auth(0, 4, proof=token), wire.AuthOk)
 
         second = await resume(first.resume)
         lost = await resume(first.resume)  # the answer with `second` might have been lost
         assert {second.device, lost.device} == {first.device}
         third = await resume(lost.resume)
-        assert await (await rig.greeted()).refused(wire.Auth(0, 4, None, first.resume)) == 2002
+        assert await (await rig.greeted()).refused(wire.Auth(0, 4, proof=first.resume)) == 2002
         assert (await resume(third.resume)).device == first.device
 
 
@@ -57,11 +57,11 @@ async def test_unknown_accounts_and_wrong_passwords_are_never_told_apart(tmp_pat
     """Same code, same text; five failures end the connection with 2006."""
     async with serving(tmp_path) as rig:
         client = await register(rig, "alice", b"correct horse")
-        wrong = await client.ask(wire.Auth(0, 1, "alice", b"battery staple"), wire.Error)
-        unknown = await client.ask(wire.Auth(0, 1, "nobody", b"battery staple"), wire.Error)
+        wrong = await client.ask(wire.Auth(0, 1, "alice", proof=b"battery staple"), wire.Error)
+        unknown = await client.ask(wire.Auth(0, 1, "nobody", proof=b"battery staple"), wire.Error)
         assert (wrong.code, wrong.message) == (unknown.code, unknown.message) == (2001, wrong.message)
-        for _ in range(3):
-            await client.send(wire.Auth(50, 1, "nobody", b"battery staple"))
+        for _ in range(4):
+            await client.send(wire.Auth(50, 1, "nobody", proof=b"battery staple"))
         assert await client.closed() == 2006
 
 
@@ -69,7 +69,7 @@ async def test_unknown_accounts_cost_the_same_work(tmp_path: Path) -> None:
     """Argon2id runs once for either."""
     async with serving(tmp_path) as rig:
         client = await register(rig, "alice", b"correct horse")
-        await client.ask(wire.Auth(0, 1, "nobody", b"x"), wire.Error)
+        await client.ask(wire.Auth(0, 1, "nobody", proof=b"x"), wire.Error)
         done: list[str] = []
         original = rig.server.world.run_blocking
 
@@ -79,8 +79,8 @@ async def test_unknown_accounts_cost_the_same_work(tmp_path: Path) -> None:
 
         object.__setattr__(rig.server.world, "run_blocking", counted)
         try:
-            await client.ask(wire.Auth(0, 1, "nobody", b"x"), wire.Error)
-            await client.ask(wire.Auth(0, 1, "alice", b"x"), wire.Error)
+            await client.ask(wire.Auth(0, 1, "nobody", proof=b"x"), wire.Error)
+            await client.ask(wire.Auth(0, 1, "alice", proof=b"x"), wire.Error)
         finally:
             object.__setattr__(rig.server.world, "run_blocking", original)
         assert done == ["verify_password", "verify_password"]
@@ -93,11 +93,11 @@ async def test_failures_lock_one_address_and_account_only(tmp_path: Path, monkey
         await register(rig, "bob", b"correct horse")
         client = await register(rig, "alice", b"correct horse")
         for _ in range(2):
-            assert await client.refused(wire.Auth(0, 1, "alice", b"wrong wrong")) == 2001
-        locked = await client.ask(wire.Auth(0, 1, "alice", b"correct horse"), wire.Error)
+            assert await client.refused(wire.Auth(0, 1, "alice", proof=b"wrong wrong")) == 2001
+        locked = await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.Error)
         assert locked.code == 2006
         assert locked.retry_ms
-        await (await rig.greeted()).ask(wire.Auth(0, 1, "bob", b"correct horse"), wire.AuthOk)
+        await (await rig.greeted()).ask(wire.Auth(0, 1, "bob", proof=b"correct horse"), wire.AuthOk)
 
 
 async def test_a_signature_is_good_for_one_connection(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ async def test_a_signature_is_good_for_one_connection(tmp_path: Path) -> None:
         alice = await rig.person("alice")
         proof = alice.key.sign(wire.auth.signed_bytes(alice.welcome.nonce, alice.device, 0, b""))
         other = await rig.greeted()
-        assert await other.refused(wire.Auth(0, 3, None, proof, alice.device)) == 2001
+        assert await other.refused(wire.Auth(0, 3, proof=proof, device=alice.device)) == 2001
 
 
 async def test_second_login_replaces_the_first(tmp_path: Path) -> None:
@@ -125,9 +125,9 @@ async def test_everything_in_one_flight(tmp_path: Path) -> None:
     """HELLO, AUTH and SYNC without waiting: what follows AUTH is judged after it."""
     async with serving(tmp_path) as rig:
         client = await register(rig, "alice", b"correct horse")
-        token = (await client.ask(wire.Auth(0, 1, "alice", b"correct horse"), wire.AuthOk)).resume
+        token = (await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.AuthOk)).resume
         eager = Client(await rig.stream())
-        await eager.send(wire.Hello("WC", 1, 1, (), "eager"), wire.Auth(1, 4, None, token), wire.Sync(2))
+        await eager.send(wire.Hello("WC", 1, 1, (), "eager"), wire.Auth(1, 4, proof=token), wire.Sync(2))
         await eager.expect(wire.Welcome)
         await eager.expect(wire.AuthOk)
         assert (await eager.expect(wire.SyncOk)).mode == 2
@@ -137,7 +137,7 @@ async def test_a_failed_login_answers_the_rest_with_2000(tmp_path: Path) -> None
     """In one flight too."""
     async with serving(tmp_path) as rig:
         eager = Client(await rig.stream())
-        await eager.send(wire.Hello("WC", 1, 1, (), "eager"), wire.Auth(1, 4, None, b"no token"), wire.Sync(2))
+        await eager.send(wire.Hello("WC", 1, 1, (), "eager"), wire.Auth(1, 4, proof=b"no token"), wire.Sync(2))
         codes = [(await eager.expect(wire.Error)).code for _ in range(2)]
         assert codes == [2002, 2000]
 
@@ -180,7 +180,7 @@ async def test_tls_with_channel_binding(tmp_path: Path, authority: tuple[trustme
         leaf = stream.getpeercert(binary_form=True)
         for bound, good in ((certificate_digest(b"other"), False), (certificate_digest(leaf), True)):
             proof = alice.key.sign(wire.auth.signed_bytes(welcome.nonce, alice.device, 1, bound))
-            request = wire.Auth(0, 3, None, proof, alice.device, None, None, 1)
+            request = wire.Auth(0, 3, proof=proof, device=alice.device, binding=1)
             if good:
                 assert (await client.ask(request, wire.AuthOk)).user == alice.user
             else:
@@ -191,5 +191,5 @@ async def test_a_logged_in_connection_may_not_log_in_again(tmp_path: Path) -> No
     """1003, and only that connection ends."""
     async with serving(tmp_path) as rig:
         alice = await rig.person("alice")
-        await alice.send(wire.Auth(9, 4, None, os.urandom(32)))
+        await alice.send(wire.Auth(9, 4, proof=os.urandom(32)))
         assert await alice.closed() == 1003

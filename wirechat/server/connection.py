@@ -105,8 +105,6 @@ class Connection:
             data = await endpoint.recv()
             if not data:
                 return
-            self.heard_at = trio.current_time()
-            self.pinged = False
             connection.feed(data)
             await self._handle_frames()
             self._journal.start()
@@ -121,6 +119,8 @@ class Connection:
                 message = self.wire.next_message()
                 if message is None:
                     return
+                self.heard_at = trio.current_time()  # whole frames count: a byte now and then is no sign of life
+                self.pinged = False
                 handler = self._dispatcher.table.get(type(message))
                 if handler is None:
                     pass  # an ephemeral frame of a newer version; whatever may not be ignored was refused by the wire

@@ -301,8 +301,10 @@ class WebSocketEndpoint:
             nursery, _DirectStream(self.transport), max_message_size=limits.FRAME_BYTES, message_queue_size=1
         )
         self._note_forwarded(request)
-        offered = SUBPROTOCOL in request.proposed_subprotocols
-        self._ws = await request.accept(subprotocol=SUBPROTOCOL if offered else None)
+        if SUBPROTOCOL not in request.proposed_subprotocols:
+            await request.reject(400, body=b"this server speaks the subprotocol wirechat.v1\n")
+            raise ConnectionClosed(None)
+        self._ws = await request.accept(subprotocol=SUBPROTOCOL)
 
     def _note_forwarded(self, request: WebSocketRequest) -> None:
         """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy."""

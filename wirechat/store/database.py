@@ -8,9 +8,8 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -89,7 +88,7 @@ class SqliteStore:
                 continue
             except StoreError:
                 raise
-            except Exception:
+            except Exception:  # noqa: BLE001  whatever it is, it must cost one entry only
                 break
         if len(batch) == 1:
             raise Unavailable("this entry cannot be stored")

@@ -1,4 +1,6 @@
-"""Numbered SQL files, applied in order, each with its checksum remembered: a database that was changed elsewhere is refused."""
+"""Numbered SQL files, applied in order, each with its checksum remembered: a database that was changed elsewhere
+is refused.
+"""
 
 from __future__ import annotations
 

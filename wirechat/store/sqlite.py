@@ -1,4 +1,5 @@
-"""SQLite through apsw: WAL, synchronous=FULL (NORMAL loses acknowledged rows in a power cut), one writer and one reader connection.
+"""SQLite through apsw: WAL, synchronous=FULL (NORMAL loses acknowledged rows in a power cut), one writer and one
+reader connection.
 
 `Transaction` drives feature coroutines, which must never suspend here.
 """
@@ -24,7 +25,9 @@ CHECKPOINT_PAGES = 4000
 
 def connect(path: str, *, write: bool, vfs: str | None = None) -> apsw.Connection:
     """A connection with the pragmas of the house."""
-    flags = apsw.SQLITE_OPEN_URI | (apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY)
+    flags = apsw.SQLITE_OPEN_URI | (
+        apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY
+    )
     connection = apsw.Connection(path, flags=flags, vfs=vfs, statementcachesize=256)
     connection.set_busy_timeout(BUSY_MS)
     if write:

@@ -39,11 +39,12 @@ class Conversations:
         user = connection.require_session().user
         others = tuple(sorted(set(request.members) - {user}))
         if request.kind == ConversationKind.DIRECT:
-            if len(request.members) != 1 or request.title is not None:
+            if len(request.members) != 1 or len(others) != 1 or request.title is not None:
                 raise RequestError(wire.errors.BAD_REQUEST, "a direct conversation has one other member and no title")
-            others = request.members
         elif request.kind != ConversationKind.GROUP:
             raise RequestError(wire.errors.BAD_REQUEST, "this server makes direct conversations and groups")
+        if request.title == "":
+            raise RequestError(wire.errors.BAD_REQUEST, "a title is not empty; leave it out")
         title = None if request.title is None else wire.Content(ContentType.TEXT, request.title)
         packed = None if title is None else title.pack()
         digest = self._digest(b"new %d %b %b" % (request.kind, repr(others).encode(), packed or b""))
@@ -92,7 +93,7 @@ class Conversations:
         """Describe conversations; the others are left out without a word (P9)."""
         user = connection.require_session().user
         rows = await self._store.read(conversations.describe, user, request.convs)
-        return wire.ConvGetOk(request.rid, tuple(wire.Info(*row) for row in rows))
+        return wire.ConvGetOk(request.rid, tuple(_info(*row) for row in rows))
 
     async def members(self, connection: Connection, request: wire.Members) -> wire.Message:
         """A page of members."""
@@ -102,6 +103,11 @@ class Conversations:
         if isinstance(rows, Refusal):
             raise of_refusal(rows)
         return wire.MembersOk(request.rid, tuple(wire.Member(*row) for row in rows[:limit]), len(rows) > limit)
+
+
+def _info(conv: int, kind: int, role: int, members: int, title: bytes | None, peer: int | None) -> wire.Info:
+    text = None if title is None else str(wire.Content.unpack(title).data)
+    return wire.Info(conv, kind, role, members, text, peer)
 
 
 def _created(rid: int, done: Appended) -> wire.Message:

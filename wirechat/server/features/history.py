@@ -63,6 +63,10 @@ def _event(user: int, entry: Entry) -> wire.Event:
     )
 
 
+def _emoji(content: bytes) -> str:
+    return str(wire.Content.unpack(content).data)
+
+
 def _records(user: int, records: Sequence[StoredRecord]) -> tuple[wire.Record, ...]:
     return tuple(_record(user, record) for record in records)
 
@@ -78,6 +82,6 @@ def _record(user: int, record: StoredRecord) -> wire.Record:
         record.ref,
         record.users or None,
         record.edited,
-        tuple(wire.Reaction(*reaction) for reaction in record.reactions) or None,
+        tuple(wire.Reaction(who, _emoji(what)) for who, what in record.reactions) or None,
         record.cid if user == record.sender else None,
     )

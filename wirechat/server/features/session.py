@@ -121,6 +121,9 @@ class Sessions:
 
     async def auth(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
         """Prove who you are. Five failures end the connection."""
+        if connection.failures >= wire.limits.AUTH_FAILURES:
+            await connection.fail(wire.errors.LOCKED, "too many failed logins")
+            return None
         account = auth.handle or (str(auth.device) if auth.device else "")
         address = connection.endpoint.peer.address
         self._throttle.check(address, account)
@@ -131,10 +134,6 @@ class Sessions:
             if error.code in (wire.errors.BAD_CREDENTIALS, wire.errors.EXPIRED):
                 self._throttle.failed(address, account)
                 connection.failures += 1
-            if connection.failures >= wire.limits.AUTH_FAILURES:
-                connection.outbox.put(error.message(auth.rid).encode())
-                await connection.fail(wire.errors.LOCKED, "too many failed logins")
-                return None
             raise
         self._enter(connection, user, device)
         return wire.AuthOk(auth.rid, user, device, token, wire.limits.RESUME_SECONDS)

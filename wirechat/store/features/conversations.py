@@ -12,7 +12,7 @@ async def member_list(tx: Tx, conv: int) -> Members:
     """The current members."""
     version = await tx.fetchrow("SELECT version FROM conv WHERE conv = $1", conv)
     rows = await tx.fetch("SELECT user_id, since FROM member WHERE conv = $1 AND until IS NULL ORDER BY user_id", conv)
-    return Members(version[0] if version else 0, {user: since for user, since in rows})
+    return Members(version[0] if version else 0, dict(rows))
 
 
 async def standing(tx: Tx, user: int, conv: int) -> tuple[int, int | None] | Refusal:
@@ -21,9 +21,7 @@ async def standing(tx: Tx, user: int, conv: int) -> tuple[int, int | None] | Ref
     return Refusal.NO_CONVERSATION if row is None else (row[0], row[1])
 
 
-async def members(
-    tx: Tx, user: int, conv: int, after: int, limit: int
-) -> list[tuple[int, int, int]] | Refusal:
+async def members(tx: Tx, user: int, conv: int, after: int, limit: int) -> list[tuple[int, int, int]] | Refusal:
     """(user, role, since) of the current members, by id; FORBIDDEN for a former member."""
     mine = await standing(tx, user, conv)
     if isinstance(mine, Refusal):
@@ -41,7 +39,9 @@ async def members(
 async def describe(
     tx: Tx, user: int, convs: Sequence[int]
 ) -> list[tuple[int, int, int, int, bytes | None, int | None]]:
-    """(conv, kind, role, members, packed title, peer) of those the user is or was in; role and members 0 for a former member."""
+    """(conv, kind, role, members, packed title, peer) of those the user is or was in; role and members 0 for a former
+    member.
+    """
     found = []
     for conv in convs:
         row = await tx.fetchrow(

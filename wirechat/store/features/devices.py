@@ -29,9 +29,7 @@ async def set_key(tx: Tx, device: int, key: bytes) -> None:
 
 async def issue_resume(tx: Tx, device: int, token: bytes, until_ms: int) -> None:
     """A new token; the old one stays valid until this one is used."""
-    await tx.execute(
-        "UPDATE device SET next_token = $1, token_until = $2 WHERE device = $3", token, until_ms, device
-    )
+    await tx.execute("UPDATE device SET next_token = $1, token_until = $2 WHERE device = $3", token, until_ms, device)
 
 
 async def use_resume(tx: Tx, token: bytes, next_token: bytes, now_ms: int, until_ms: int) -> tuple[int, int] | None:

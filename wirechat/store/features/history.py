@@ -24,7 +24,9 @@ _VISIBLE = """
 
 
 async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_max: int) -> ChangesPage | Refusal:
-    """Records with a rev above `since`, by rev. Each entry after `since` names its target; the last one to do so shows it."""
+    """Records with a rev above `since`, by rev. Each entry after `since` names its target; the last one to do so
+    shows it.
+    """
     top = await _top(tx, user, conv)
     if isinstance(top, Refusal):
         return top
@@ -82,9 +84,7 @@ async def _records(tx: Tx, conv: int, rows: Sequence[tuple[Any, ...]], bytes_max
         if records and size > bytes_max:
             break
         records.append(
-            StoredRecord(
-                seq, rev, ts, sender, kind, content, ref, unpack_users(users), edited, reactions, bytes(cid)
-            )
+            StoredRecord(seq, rev, ts, sender, kind, content, ref, unpack_users(users), edited, reactions, bytes(cid))
         )
     return records
 

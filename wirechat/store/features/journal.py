@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from wirechat.store.features import conversations, sync
-from wirechat.store.records import DIRECT, GROUP, OWNER, Append, Appended, Commit, Kind, Members, Refusal
+from wirechat.store.records import DIRECT, GROUP, MEMBER, OWNER, Append, Appended, Commit, Kind, Members, Refusal
 from wirechat.store.tx import Tx
 
 _INSERT = """
     INSERT INTO entry (conv, seq, ts, sender, kind, content, ref, users, cid, digest, target, rev)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
+REACTIONS_MAX = 1000
+"""Reactions on one message: a record must fit into a frame."""
+
 _FOR_UPDATE = {"sqlite": "", "postgres": " FOR UPDATE"}
 
 
@@ -62,14 +65,20 @@ class _Batch:
 
     async def one(self, item: Append) -> Appended | Refusal:
         """Append one entry."""
-        key = (item.conv, item.sender, item.cid)
         if item.kind == Kind.CREATE:
             return await self._create(item)
         if self._careful:
             await self.flush()
             if (before := await self._before(item)) is not None:
                 return before
-        elif key in self._cids:
+        result = await self._judge(item)
+        if isinstance(result, Refusal) and not self._careful:
+            return await self._before(item) or result  # what was done is answered, whatever has changed since
+        return result
+
+    async def _judge(self, item: Append) -> Appended | Refusal:
+        key = (item.conv, item.sender, item.cid)
+        if key in self._cids:
             raise SeenBefore
         log = await self._log(item.conv)
         standing = await self._standing(item.conv, item.sender)
@@ -77,8 +86,8 @@ class _Batch:
             return Refusal.NO_CONVERSATION
         if standing.until is not None:
             return Refusal.FORBIDDEN
-        self._cids.add(key)
         if item.kind == Kind.MSG and item.ref is None:
+            self._cids.add(key)
             return self._enter(log, item, ())
         await self.flush()
         if item.kind == Kind.ADD:
@@ -130,7 +139,10 @@ class _Batch:
     async def _about(self, log: _Log, item: Append) -> Appended | Refusal:
         """An entry about a message: a reply, an edit, a delete, a reaction."""
         target = await self._tx.fetchrow(
-            "SELECT sender, content FROM entry WHERE conv = $1 AND seq = $2 AND kind = $3", item.conv, item.ref, Kind.MSG
+            "SELECT sender, content FROM entry WHERE conv = $1 AND seq = $2 AND kind = $3",
+            item.conv,
+            item.ref,
+            Kind.MSG,
         )
         if target is None or not await self._sees(item):
             return Refusal.NOT_FOUND
@@ -141,10 +153,22 @@ class _Batch:
             return Refusal.FORBIDDEN
         if content is None:
             return Refusal.DELETED
+        if item.kind == Kind.REACT and item.content is not None and await self._reacted_enough(item):
+            return Refusal.LIMIT
         done = self._enter(log, item, (), item.ref)
         await self.flush()
         await self._project(item, done)
         return done
+
+    async def _reacted_enough(self, item: Append) -> bool:
+        row = await self._tx.fetchrow(
+            "SELECT count(*) FROM reaction WHERE conv = $1 AND seq = $2 AND user_id <> $3",
+            item.conv,
+            item.ref,
+            item.sender,
+        )
+        assert row is not None
+        return int(row[0]) >= REACTIONS_MAX
 
     async def _sees(self, item: Append) -> bool:
         standing = await self._standing(item.conv, item.sender)
@@ -215,7 +239,8 @@ class _Batch:
         log = self.logs[item.conv] = _Log(item.conv_kind, 0, 0, 1)
         done = self._enter(log, item, users)
         for user in users:
-            await self._begin_period(item.conv, user, OWNER if user == item.sender and item.conv_kind == GROUP else 1, 1)
+            owns = user == item.sender and item.conv_kind == GROUP
+            await self._begin_period(item.conv, user, OWNER if owns else MEMBER, 1)
         return done
 
     async def _may_create(self, item: Append) -> Refusal | None:
@@ -274,12 +299,13 @@ class _Batch:
         done = self._enter(log, item, tuple(fresh))
         log.version = done.seq
         for user in fresh:
-            await self._begin_period(item.conv, user, 1, done.seq)
+            await self._begin_period(item.conv, user, MEMBER, done.seq)
         return done
 
     async def _begin_period(self, conv: int, user: int, role: int, seq: int) -> None:
         earlier = await self._standing(conv, user)
         if earlier is not None and earlier.until is not None:
+            role = earlier.role  # who made the group owns it again when he comes back
             await self._tx.execute(
                 "INSERT INTO past_period (conv, user_id, since, until) VALUES ($1, $2, $3, $4)",
                 conv, user, earlier.since, earlier.until,
@@ -332,7 +358,9 @@ class _Batch:
 async def append(
     tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], members_max: int, careful: bool
 ) -> Commit:
-    """Append a batch in order. Raises SeenBefore, or the engine's constraint error, when it has to be done carefully."""
+    """Append a batch in order. Raises SeenBefore, or the engine's constraint error, when it has to be done
+    carefully.
+    """
     run = _Batch(tx, now_ms, await sync.next_stamp(tx), members_max, careful)
     results: list[Appended | Refusal] = [await run.one(item) for item in batch]
     members = await run.finish(known)

@@ -16,9 +16,11 @@ Mark = tuple[int, int, int]
 async def flush(
     tx: Tx, items: Sequence[tuple[int, int, int, int]], delivered_members: int
 ) -> tuple[list[tuple[int, int] | Refusal], list[ReceiptChange]]:
-    """Raise watermarks: (conv, user, delivered, read) each. Returns (delivered, read) or a refusal for each, and what changed.
+    """Raise watermarks: (conv, user, delivered, read) each. Returns (delivered, read) or a refusal for each, and what
+    changed.
 
-    Merged by maximum and clamped to the head. Reading raises delivered. In groups above `delivered_members` only reading counts.
+    Merged by maximum and clamped to the head. Reading raises delivered. In groups above `delivered_members` only
+    reading counts.
     """
     stamp: int | None = None
     results: dict[int, tuple[int, int] | Refusal] = {}
