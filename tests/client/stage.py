@@ -6,17 +6,20 @@ test does not care about (CONV_GET, PING) is answered by itself.
 
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 import attrs
 import trio
 
 from wirechat import wire
-from wirechat.client.errors import ConnectionFailed
+from wirechat.client import Client, ConnectionFailed
+from wirechat.client.events import Feed
 from wirechat.world import World
 
 M = TypeVar("M", bound=wire.Message)
+E = TypeVar("E")
 
 ME, OTHER, DEVICE = 7, 8, 70
 LIMITS = wire.Limits(65536, 16384, 64, 30000, 1024, 1000, 200, 64)
@@ -207,3 +210,31 @@ def record(seq: int, rev: int | None = None, content: str | None = None) -> wire
 
 def row(conv: int, head: int, rrev: int = 0, delivered: int = 0, read: int = 0, state: int = 0) -> wire.Row:
     return wire.Row(conv, head, rrev, delivered, read, state)
+
+
+@asynccontextmanager
+async def meet(
+    stage: Stage, opening: AbstractAsyncContextManager[Client], *rows: wire.Row, **changes: Any
+) -> AsyncIterator[tuple[Client, Peer]]:
+    """An open client and its server's end, in sync about these rows."""
+    peers: list[Peer] = []
+
+    async def serve() -> None:
+        peer = await stage.connection()
+        await peer.synced(*rows, **changes)
+        peers.append(peer)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with opening as client:
+            while not peers:
+                await trio.sleep(0.001)
+            yield client, peers[0]
+
+
+async def first(feed: Feed, kind: type[E]) -> E:
+    """The next event of this kind."""
+    async for event in feed:
+        if isinstance(event, kind):
+            return event
+    raise EOFError

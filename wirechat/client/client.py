@@ -5,7 +5,7 @@ connector.py) every call raises why.
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from os import PathLike, fspath
 from typing import Any, Generic, TypeVar
@@ -104,8 +104,10 @@ class Client:
         if session is not None:
             with trio.move_on_after(FINISH_SECONDS, shield=True):
                 await session.finish()
-        if self.failure is None:
-            await self._state.committer.commit()
+
+    def close(self) -> None:
+        """Ends every feed and everything that still waits."""
+        self._connector.close()
 
     async def _call(self, request: wire.Request, reply: type[R], apply: Callable[[R], Any] = nothing) -> R:
         check(request)
@@ -205,13 +207,14 @@ async def open_client(
     if connect is None:
         parse_url(url)
     opened = await _open_cache(path, world, handle)
+    state = _state(opened, world, jump_entries, pipeline)
     try:
         failure = None
         async with trio.open_nursery() as nursery:
             network = Network(nursery, None if ca is None else fspath(ca))
             credentials = Credentials(handle, password, device_key or opened.identity.key, device, name)
             options = Options(url, connect or network.connect, credentials, world, window, reconnect)
-            client = Client(options, _state(opened, world, jump_entries, pipeline))
+            client = Client(options, state)
             nursery.start_soon(client.run)
             try:
                 await client.opened()
@@ -219,10 +222,14 @@ async def open_client(
                 await client.finish()
             except Exception as error:  # noqa: BLE001  raised again below, outside of the nursery's group
                 failure = error
+            finally:
+                client.close()
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
     finally:
+        with suppress(CacheError):  # if it matters, whoever waited was told
+            await state.committer.commit()
         opened.close()
 
 

@@ -80,6 +80,12 @@ class Connector:
                 self._state.progress.happened()
                 await trio.sleep(delay)
 
+    def close(self) -> None:
+        """The program has left: whoever still waits is told."""
+        self._state.events.close(None)
+        if self.failure is None:
+            self._give_up(ConnectionFailed("the client is closed"))
+
     def _give_up(self, error: ClientError) -> None:
         self.failure = error
         for entry in self._state.outbox:
@@ -108,12 +114,13 @@ class Connector:
     async def _logged_in(self) -> tuple[Link, wire.Limits, int]:
         with network_errors():
             transport = await self._options.connect(self._options.url)
+        link = Link(transport, window=self._options.window)
         try:
-            link = Link(transport, window=self._options.window)
             welcome = await link.hello()
             user = await self._log_in(link, welcome)
             return link, welcome.limits, user
         except BaseException:
+            self._goaway = link.goaway
             transport.abort()
             raise
 

@@ -172,7 +172,9 @@ class Events:
             feed.put(event)
 
     def close(self, error: ClientError | None) -> None:
-        """Ends all feeds."""
+        """Ends all feeds; the first reason counts."""
+        if self._closed:
+            return
         self._closed, self._error = True, error
         for feed in self._in_use():
             feed.close(error)

@@ -16,7 +16,7 @@ import trio
 
 from wirechat import wire
 from wirechat.client.errors import ClientError, ConnectionFailed, Unavailable, UnknownOutcome, from_code, network_errors
-from wirechat.client.transport import Transport
+from wirechat.client.transport import CLOSE_SECONDS, Transport
 
 __all__ = ["Done", "Link", "Receiver"]
 
@@ -73,8 +73,8 @@ class Link:
         self.post(self._hello)
         while not isinstance(message := await self._next(), wire.Welcome):
             pass
-        self._inflight = message.limits.inflight
-        self._heartbeat = message.limits.heartbeat_ms / 1000
+        self._inflight = max(1, message.limits.inflight)
+        self._heartbeat = max(1.0, message.limits.heartbeat_ms / 1000)
         return message
 
     async def exchange(self, request: wire.Request, reply: type[R]) -> R:
@@ -165,7 +165,8 @@ class Link:
     async def aclose(self) -> None:
         """Closes the connection: politely when it still works."""
         if self._error is None:
-            await self.transport.aclose()
+            with trio.move_on_after(CLOSE_SECONDS):
+                await self.transport.aclose()
         self.transport.abort()
 
     async def _write(self) -> None:

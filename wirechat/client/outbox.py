@@ -45,6 +45,7 @@ class Entry:
     ref: int | None = None
     durable: bool = False
     sent: bool = False
+    failures: int = 0
     waiter: Waiter | None = None
 
     def request(self) -> wire.Send:
@@ -122,6 +123,7 @@ class Outbox:
         """No final answer: it must be sent again, before any later one of its conversation."""
         queue = self._queues[entry.conv]
         entry.sent = False
+        entry.failures += 1
         queue.failed = True
         queue.not_before = max(queue.not_before, not_before)
 

@@ -13,7 +13,7 @@ import trio
 
 from wirechat import wire
 from wirechat.client.acks import SECONDS_MAX
-from wirechat.client.backoff import Backoff
+from wirechat.client.backoff import Uniform, jitter
 from wirechat.client.cache import Cache
 from wirechat.client.commit import Committer
 from wirechat.client.errors import CacheError, ClientError, Refused, Unavailable
@@ -58,12 +58,12 @@ class Progress:
 class Session:
     """Serves one connection from SYNC to its end."""
 
-    def __init__(self, link: Link, state: State, uniform: Callable[[float, float], float]) -> None:
+    def __init__(self, link: Link, state: State, uniform: Uniform) -> None:
         self._link = link
         self._state = state
         self._sync = state.sync
         self._outbox = state.outbox
-        self._backoff = Backoff(uniform)
+        self._uniform = uniform
         self._sending = 0
         self._sending_max = 1
         self._ack_wanted = trio.Event()
@@ -182,7 +182,8 @@ class Session:
         elif isinstance(result, Refused):
             self._sync.unanswered(question, again=False)
         else:
-            self._later(result, partial(self._sync.unanswered, question, again=True))
+            failures = max(log.failures for log in question.logs)
+            self._later(result, failures, partial(self._sync.unanswered, question, again=True))
 
     # --- the outbox
 
@@ -197,14 +198,13 @@ class Session:
     def _entry_answered(self, entry: Entry, result: wire.Reply | ClientError) -> None:
         self._sending -= 1
         if isinstance(result, wire.SendOk):
-            self._backoff = Backoff(self._backoff.uniform)
             self._sync.sent(entry, result)
             self._entry_done(entry, Sent(result.seq, result.ts))
         elif isinstance(result, Refused):
             self._state.cache.remove_entry(entry)
             self._entry_done(entry, result)
         elif isinstance(result, ClientError):
-            delay = self._later(result, self.pump)
+            delay = self._later(result, entry.failures, self.pump)
             self._outbox.failed(entry, trio.current_time() + delay)
 
     def _entry_done(self, entry: Entry, outcome: Sent | Refused) -> None:
@@ -220,9 +220,9 @@ class Session:
 
     # --- time
 
-    def _later(self, error: ClientError, action: Callable[[], None]) -> float:
-        """Does it after the time the server asked for, or with backoff. Returns the delay in seconds."""
-        delay = self._backoff.delay(at_least=(error.retry_ms or 0) / 1000)
+    def _later(self, error: ClientError, failures: int, action: Callable[[], None]) -> float:
+        """Does it after the time the server asked for and some jitter. Returns the delay in seconds."""
+        delay = (error.retry_ms or 0) / 1000 + jitter(self._uniform, failures)
         if self._timers is not None:
             self._timers.start_soon(self._after, delay, action)
         return delay

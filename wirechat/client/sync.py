@@ -76,7 +76,7 @@ class Sync:
         self._under_way = 0
         self._lacking = dict.fromkeys(self.logs)
         for log in self.logs.values():
-            log.asking, log.stalled = set(), set()
+            log.asking, log.stalled, log.failures = set(), set(), 0
         return wire.Sync(0, self._cache.token)
 
     def sync_ok(self, reply: wire.SyncOk) -> wire.Sync | None:
@@ -241,6 +241,8 @@ class Sync:
         if isinstance(request, wire.History) and isinstance(reply, wire.HistoryOk):
             return self._valid(question) and all(self._history_ok(log, reply) for log in question.logs)
         self._close(question)
+        for log in question.logs:
+            log.failures = 0
         if isinstance(request, wire.ConvGet) and isinstance(reply, wire.ConvGetOk):
             self._conv_get_ok(question, reply)
         elif not self._valid(question):
@@ -255,8 +257,9 @@ class Sync:
         """The server gave no answer. `again`: it may next time; otherwise wait for new evidence."""
         kind = type(question.request)
         self._close(question)
-        if not again:
-            for log in question.logs:
+        for log in question.logs:
+            log.failures += 1
+            if not again:
                 log.stalled.add(kind)
 
     def _close(self, question: Question) -> None:

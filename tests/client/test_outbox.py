@@ -1,0 +1,205 @@
+"""Entries on their way: once (P2), in order (P4), never lost.
+
+The queue is tested by itself first, then over connections that break.
+"""
+
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.client.conftest import Opened
+from tests.client.stage import Peer, Stage, first, meet, row
+from wirechat import wire
+from wirechat.client import Disconnected, Refused, SendFailed, Sent
+from wirechat.client.outbox import Entry, Outbox
+
+A, B = 5, 6
+
+
+def filled(depth: int, *convs: int) -> tuple[Outbox, list[Entry]]:
+    outbox = Outbox(depth)
+    entries = [Entry(conv, bytes([place] * 8), 1, durable=True) for place, conv in enumerate(convs)]
+    for each in entries:
+        outbox.add(each)
+    return outbox, entries
+
+
+# --- the queue
+
+
+def test_p4_one_entry_of_a_conversation_is_under_way() -> None:
+    outbox, (a1, a2, b1) = filled(1, A, A, B)
+    assert outbox.take(0, 10) == [a1, b1]
+    assert outbox.take(0, 10) == []
+    outbox.answered(a1)
+    assert outbox.take(0, 10) == [a2]
+
+
+def test_p4_pipelining_keeps_the_order_of_sending() -> None:
+    outbox, entries = filled(3, A, A, A, A)
+    assert outbox.take(0, 2) == entries[:2]
+    assert outbox.take(0, 10) == [entries[2]]
+
+
+def test_p4_after_a_failure_the_first_goes_alone() -> None:
+    """Later ones already under way are waited for; then the failed one is repeated before any other."""
+    outbox, (a1, a2, a3, a4) = filled(3, A, A, A, A)
+    outbox.take(0, 10)
+    outbox.failed(a1, not_before=5)
+    outbox.failed(a2, not_before=5)
+    assert outbox.take(9, 10) == []
+    outbox.answered(a3)
+    assert outbox.take(4, 10) == []
+    assert outbox.take(5, 10) == [a1]
+    assert outbox.take(9, 10) == []
+    outbox.answered(a1)
+    assert outbox.take(9, 10) == [a2, a4]
+
+
+def test_p4_a_failure_holds_up_its_own_conversation_only() -> None:
+    outbox, (a1, b1, b2) = filled(1, A, B, B)
+    outbox.take(0, 10)
+    outbox.failed(a1, not_before=9)
+    outbox.answered(b1)
+    assert outbox.take(1, 10) == [b2]
+
+
+def test_p4_a_lost_connection_is_a_failure_of_all_under_way() -> None:
+    outbox, (a1, a2, a3) = filled(2, A, A, A)
+    outbox.take(0, 10)
+    outbox.disconnected()
+    assert outbox.take(0, 10) == [a1]
+    outbox.answered(a1)
+    assert outbox.take(0, 10) == [a2, a3]
+
+
+def test_p4_what_an_earlier_run_left_goes_one_by_one() -> None:
+    """Nobody knows what of it was sent."""
+    outbox, entries = Outbox(8), [Entry(A, bytes([n] * 8), 1, durable=True) for n in range(3)]
+    outbox.restore(entries)
+    assert outbox.take(0, 10) == [entries[0]]
+
+
+def test_an_entry_waits_until_it_is_durable_and_none_passes_it() -> None:
+    """Sent before it is stored it could be sent again under another cid after a crash."""
+    outbox, (a1, a2) = filled(2, A, A)
+    a1.durable = False
+    assert outbox.take(0, 10) == []
+    a1.durable = True
+    assert outbox.take(0, 10) == [a1, a2]
+
+
+# --- over connections
+
+
+async def online(stage: Stage) -> Peer:
+    peer = await stage.connection()
+    await peer.synced(row(A, 0))
+    return peer
+
+
+async def test_p2_the_same_cid_is_sent_until_there_is_an_answer(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """The connection breaks between SEND and SEND_OK; the entry is repeated on the next one."""
+    async with trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            peer = await online(stage)
+            first = await peer.expect(wire.Send)
+            peer.close()
+            peer = await online(stage)
+            second = await peer.expect(wire.Send)
+            assert (second.cid, second.content) == (first.cid, first.content)
+            peer.send(wire.SendOk(second.rid, 1, 5000, True))
+
+        nursery.start_soon(server)
+        async with opened() as client:
+            assert await client.messages.send(A, "hello") == Sent(1, 5000)
+            assert client.messages.unsent() == ()
+            assert [record.seq for record in client.log(A).records.values()] == [1]
+
+
+@pytest.mark.parametrize("code", [5000, 5001, 6000])
+async def test_p4_later_entries_wait_for_one_that_has_to_be_repeated(autojump_clock: MockClock, stage: Stage, opened: Opened, code: int) -> None:
+    """With five under way, the second is put off; the rest is answered, then it goes alone, then what is left."""
+    async with meet(stage, opened(pipeline=3), row(A, 0)) as (client, peer):
+        handles = [await client.messages.send_soon(A, f"m{n}") for n in range(5)]
+        sends = [await peer.expect(wire.Send) for _ in range(3)]
+        peer.send(wire.SendOk(sends[0].rid, 1, 1), wire.Error(sends[1].rid, code=code, retry_ms=100))
+        fourth = await peer.expect(wire.Send)
+        assert fourth.cid == handles[3].cid
+        peer.send(wire.SendOk(sends[2].rid, 2, 2), wire.SendOk(fourth.rid, 3, 3))
+        again = await peer.expect(wire.Send)
+        assert again.cid == handles[1].cid
+        await quiet(peer)
+        peer.send(wire.SendOk(again.rid, 4, 4))
+        last = await peer.expect(wire.Send)
+        peer.send(wire.SendOk(last.rid, 5, 5))
+        assert [(await handle.wait()).seq for handle in handles] == [1, 4, 2, 3, 5]
+
+
+async def quiet(peer: Peer) -> None:
+    """No SEND comes, whatever else may."""
+    with trio.move_on_after(5):
+        while True:
+            assert not isinstance(await peer.next(), wire.Send)
+
+
+async def test_p12_a_refusal_is_raised_to_the_sender_and_leaves_the_outbox(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            peer = await online(stage)
+            send = await peer.expect(wire.Send)
+            peer.send(wire.Error(send.rid, code=4001, message="you may not"))
+            send = await peer.expect(wire.Send)
+            peer.send(wire.SendOk(send.rid, 1, 1))
+
+        nursery.start_soon(server)
+        async with opened() as client:
+            with pytest.raises(Refused) as refusal:
+                await client.messages.edit(A, 1, "changed")
+            assert (refusal.value.code, refusal.value.message) == (4001, "you may not")
+            assert (await client.messages.send(A, "next")).seq == 1
+
+
+async def test_p12_a_refusal_nobody_waits_for_is_an_event(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        feed = client.events()
+        handle = await client.messages.send_soon(A, "hello")
+        send = await peer.expect(wire.Send)
+        peer.send(wire.Error(send.rid, code=4002))
+        failed = await first(feed, SendFailed)
+        assert (failed.cid, failed.error.code) == (handle.cid, 4002)
+        with pytest.raises(Refused):
+            await handle.wait()
+
+
+async def test_p12_what_no_server_takes_is_refused_before_it_is_queued(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """Queued, a frame that is too long would cost every further connection."""
+    async with meet(stage, opened(), row(A, 0)) as (client, _):
+        with pytest.raises(Refused):
+            await client.messages.send(A, "x" * 70000)
+        with pytest.raises(Refused):
+            await client.messages.send(-1, "x")
+        assert client.messages.unsent() == ()
+
+
+async def test_an_entry_survives_its_program(autojump_clock: MockClock, stage: Stage, opened: Opened, tmp_path: Path) -> None:
+    """Queued without a connection, sent by the next run with the same cid; the refusal of it is an event."""
+    path = tmp_path / "cache"
+    async with meet(stage, opened(cache=path), row(A, 0)) as (client, peer):
+        feed = client.events()
+        stage.refuse = 1000
+        peer.close()
+        await first(feed, Disconnected)
+        handle = await client.messages.send_soon(A, "hello")
+    stage.refuse = 0
+    async with meet(stage, opened(cache=path, password=None), row(A, 0)) as (client, peer):
+        send = await peer.expect(wire.Send)
+        assert (send.cid, send.content) == (handle.cid, wire.Content(1, "hello"))
+        peer.send(wire.SendOk(send.rid, 1, 1))
+        while client.messages.unsent():
+            await trio.sleep(1)
+        assert [record.cid for record in client.log(A).records.values()] == [handle.cid]
