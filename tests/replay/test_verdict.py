@@ -101,7 +101,7 @@ def test_p4_a_speaker_out_of_order_is_reordered() -> None:
     evidence, account = truth()
     evidence.promises[2] = attrs.evolve(PROMISES[2], step=4)
     evidence.promises[5] = attrs.evolve(PROMISES[5], step=1)
-    assert judge(evidence, account).reordered == ["room: seq 3 was sent after seq 6 by the same speaker"]
+    assert judge(evidence, account).reordered == ["room: seq 3 came after seq 6 for user 2"]
 
 
 def test_p4_an_answer_before_its_question_is_reordered() -> None:

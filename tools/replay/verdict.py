@@ -101,12 +101,13 @@ def _judge_surplus(promises: list[Promise], facts: dict[int, Fact], verdict: Ver
 
 
 def _disorder(promises: list[Promise]) -> Iterator[str]:
-    """Speakers whose entries do not stand in the order in which they were sent; answers before what they answer."""
+    """People whose entries do not stand in the order in which they were sent; answers before what they answer."""
     newest: dict[int, int] = {}
     for promise in sorted(promises, key=lambda promise: promise.step):
-        if promise.seq <= newest.get(promise.sender, 0):
-            yield f"seq {promise.seq} was sent after seq {newest[promise.sender]} by the same speaker"
-        newest[promise.sender] = max(promise.seq, newest.get(promise.sender, 0))
+        person = promise.users[0] if promise.users else promise.sender  # being added is the first thing one does
+        if promise.seq <= newest.get(person, 0):
+            yield f"seq {promise.seq} came after seq {newest[person]} for user {person}"
+        newest[person] = max(promise.seq, newest.get(person, 0))
         if promise.ref is not None and promise.ref >= promise.seq:
             yield f"seq {promise.seq} answers seq {promise.ref}"
 
