@@ -1,11 +1,11 @@
 """A server that says exactly what a test wants, in memory.
 
 `Stage.connect` is the client's network; `await stage.connection()` is the server's end of the next connection. What a
-test does not care about (CONV_GET, PING) is answered by itself.
+test does not care about (CONV_GET) is answered by itself.
 """
 
+import contextlib
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from wirechat import wire
-from wirechat.client import Client, ConnectionFailed
+from wirechat.client import Client
 from wirechat.client.events import Feed
 from wirechat.world import World
 
@@ -37,79 +37,64 @@ def make_world(seed: int = 1, run_blocking: Callable[..., Awaitable[Any]] = _inl
     return World(now_ms=lambda: 0, random_bytes=rng.randbytes, uniform=rng.uniform, run_blocking=run_blocking)
 
 
-class Pipe:
-    """Bytes in one direction."""
+class Peer:
+    """The server's end of one connection, and the client's transport. `said`: every message of the client so far."""
 
-    def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
-        self._news = trio.Event()
-        self.closed = False
+    def __init__(self, digest: bytes | None) -> None:
+        self.certificate_digest = digest
+        self.said: list[wire.Message] = []
+        self.members = 2
+        self.describe = True
+        self._connection = wire.Connection(wire.SERVER)
+        self._to_client, self._client_reads = trio.open_memory_channel[bytes](10000)
+        self._to_test, self._test_reads = trio.open_memory_channel[wire.Message](10000)
 
-    def write(self, data: bytes) -> None:
-        if self.closed:
-            raise ConnectionFailed("closed")
-        self._chunks.append(data)
-        self._news.set()
-
-    def close(self) -> None:
-        self.closed = True
-        self._news.set()
-
-    async def read(self) -> bytes:
-        await trio.lowlevel.checkpoint()
-        while not self._chunks:
-            if self.closed:
-                return b""
-            self._news = trio.Event()
-            await self._news.wait()
-        return self._chunks.popleft()
-
-
-@attrs.define(eq=False)
-class MemoryTransport:
-    """The client's end."""
-
-    outgoing: Pipe
-    incoming: Pipe
-    certificate_digest: bytes | None = None
+    # --- the client's side
 
     async def send(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint()
-        self.outgoing.write(data)
+        self._connection.feed(data)
+        self._hear()
 
     async def recv(self) -> bytes:
-        return await self.incoming.read()
+        try:
+            return await self._client_reads.receive()
+        except trio.EndOfChannel:
+            return b""
 
     async def aclose(self) -> None:
         self.abort()
 
     def abort(self) -> None:
-        self.outgoing.close()
-        self.incoming.close()
+        self._to_client.close()
+        self._to_test.close()
 
+    # --- the test's side
 
-class Peer:
-    """The server's end of one connection. `said`: every message of the client so far."""
-
-    def __init__(self, digest: bytes | None) -> None:
-        self.transport = MemoryTransport(Pipe(), Pipe(), digest)
-        self.said: list[wire.Message] = []
-        self.members = 2
-        self.describe = True
-        self._connection = wire.Connection(wire.SERVER)
-
-    def send(self, *messages: wire.Message) -> None:
+    def say(self, *messages: wire.Message) -> None:
         """One chunk of frames."""
         for message in messages:
             if not isinstance(message, wire.Event | wire.Receipt | wire.Rows):
                 self._connection.sent(message)
         self.raw(b"".join(message.encode() for message in messages))
+        self._hear()
 
     def raw(self, data: bytes) -> None:
-        self.transport.incoming.write(data)
+        self._to_client.send_nowait(data)
 
-    def close(self) -> None:
-        self.transport.abort()
+    def _hear(self) -> None:
+        while (message := self._connection.next_message()) is not None:
+            self.said.append(message)
+            if isinstance(message, wire.ConvGet) and self.describe:
+                infos = tuple(wire.Info(conv, 2, 1, self.members, f"conv {conv}") for conv in message.convs)
+                self.say(wire.ConvGetOk(message.rid, infos))
+            else:
+                with contextlib.suppress(trio.ClosedResourceError):
+                    self._to_test.send_nowait(message)
+
+    async def next(self) -> wire.Message:
+        """The next message of the client. Raises trio.EndOfChannel when the connection is over."""
+        return await self._test_reads.receive()
 
     async def expect(self, kind: type[M]) -> M:
         """The next message of the client, which must be of this kind."""
@@ -117,52 +102,28 @@ class Peer:
         assert isinstance(message, kind), f"expected {kind.__name__}, got {message}"
         return message
 
-    async def next(self) -> wire.Message:
-        while True:
-            message = await self._receive()
-            if message is None:
-                raise EOFError
-            self.said.append(message)
-            if isinstance(message, wire.ConvGet) and self.describe:
-                infos = tuple(wire.Info(conv, 2, 1, self.members, f"conv {conv}") for conv in message.convs)
-                self.send(wire.ConvGetOk(message.rid, infos))
-            elif isinstance(message, wire.Ping):
-                self.send(wire.Pong(message.t))
-            else:
-                return message
-
-    async def _receive(self) -> wire.Message | None:
-        while (message := self._connection.next_message()) is None:
-            data = await self.transport.outgoing.read()
-            if not data:
-                return None
-            self._connection.feed(data)
-        return message
-
-    async def quiet(self) -> None:
-        """Asserts that the client has nothing to say."""
-        with trio.move_on_after(0.5):
-            message = await self.next()
-            raise AssertionError(f"unexpected {message}")
+    def heard(self, kind: type[M]) -> list[M]:
+        """Everything of this kind the client has said."""
+        return [message for message in self.said if isinstance(message, kind)]
 
     async def greet(self, **changes: Any) -> wire.Hello:
         hello = await self.expect(wire.Hello)
         welcome = wire.Welcome(1, (), "stage", 0, NONCE, LIMITS, (1, 3, 4), (0, 1))
-        self.send(attrs.evolve(welcome, **changes))
+        self.say(attrs.evolve(welcome, **changes))
         return hello
 
     async def login(self, resume: bytes = b"resume-1", **changes: Any) -> wire.Auth:
         """From HELLO to AUTH_OK."""
         await self.greet(**changes)
         auth = await self.expect(wire.Auth)
-        self.send(wire.AuthOk(auth.rid, ME, DEVICE, resume, 1000))
+        self.say(wire.AuthOk(auth.rid, ME, DEVICE, resume, 1000))
         return auth
 
     async def synced(self, *rows: wire.Row, token: bytes = b"H1", mode: int = 1, **changes: Any) -> wire.Sync:
         """From HELLO to the end of the digest."""
         await self.login(**changes)
         sync = await self.expect(wire.Sync)
-        self.send(wire.SyncOk(sync.rid, mode, rows, None, token))
+        self.say(wire.SyncOk(sync.rid, mode, rows, None, token))
         return sync
 
 
@@ -176,7 +137,7 @@ class Stage:
         self.digest: bytes | None = None
         self._send, self._receive = trio.open_memory_channel[Peer](100)
 
-    async def connect(self, url: str) -> MemoryTransport:
+    async def connect(self, url: str) -> Peer:
         await trio.lowlevel.checkpoint()
         self.attempts.append(trio.current_time())
         if self.refuse:
@@ -184,7 +145,7 @@ class Stage:
             raise OSError("connection refused")
         peer = Peer(self.digest)
         self._send.send_nowait(peer)
-        return peer.transport
+        return peer
 
     async def connection(self) -> Peer:
         return await self._receive.receive()

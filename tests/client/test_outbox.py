@@ -107,11 +107,11 @@ async def test_p2_the_same_cid_is_sent_until_there_is_an_answer(autojump_clock: 
         async def server() -> None:
             peer = await online(stage)
             first = await peer.expect(wire.Send)
-            peer.close()
+            peer.abort()
             peer = await online(stage)
             second = await peer.expect(wire.Send)
             assert (second.cid, second.content) == (first.cid, first.content)
-            peer.send(wire.SendOk(second.rid, 1, 5000, True))
+            peer.say(wire.SendOk(second.rid, 1, 5000, True))
 
         nursery.start_soon(server)
         async with opened() as client:
@@ -126,16 +126,16 @@ async def test_p4_later_entries_wait_for_one_that_has_to_be_repeated(autojump_cl
     async with meet(stage, opened(pipeline=3), row(A, 0)) as (client, peer):
         handles = [await client.messages.send_soon(A, f"m{n}") for n in range(5)]
         sends = [await peer.expect(wire.Send) for _ in range(3)]
-        peer.send(wire.SendOk(sends[0].rid, 1, 1), wire.Error(sends[1].rid, code=code, retry_ms=100))
+        peer.say(wire.SendOk(sends[0].rid, 1, 1), wire.Error(sends[1].rid, code=code, retry_ms=100))
         fourth = await peer.expect(wire.Send)
         assert fourth.cid == handles[3].cid
-        peer.send(wire.SendOk(sends[2].rid, 2, 2), wire.SendOk(fourth.rid, 3, 3))
+        peer.say(wire.SendOk(sends[2].rid, 2, 2), wire.SendOk(fourth.rid, 3, 3))
         again = await peer.expect(wire.Send)
         assert again.cid == handles[1].cid
         await quiet(peer)
-        peer.send(wire.SendOk(again.rid, 4, 4))
+        peer.say(wire.SendOk(again.rid, 4, 4))
         last = await peer.expect(wire.Send)
-        peer.send(wire.SendOk(last.rid, 5, 5))
+        peer.say(wire.SendOk(last.rid, 5, 5))
         assert [(await handle.wait()).seq for handle in handles] == [1, 4, 2, 3, 5]
 
 
@@ -152,9 +152,9 @@ async def test_p12_a_refusal_is_raised_to_the_sender_and_leaves_the_outbox(autoj
         async def server() -> None:
             peer = await online(stage)
             send = await peer.expect(wire.Send)
-            peer.send(wire.Error(send.rid, code=4001, message="you may not"))
+            peer.say(wire.Error(send.rid, code=4001, message="you may not"))
             send = await peer.expect(wire.Send)
-            peer.send(wire.SendOk(send.rid, 1, 1))
+            peer.say(wire.SendOk(send.rid, 1, 1))
 
         nursery.start_soon(server)
         async with opened() as client:
@@ -169,7 +169,7 @@ async def test_p12_a_refusal_nobody_waits_for_is_an_event(autojump_clock: MockCl
         feed = client.events()
         handle = await client.messages.send_soon(A, "hello")
         send = await peer.expect(wire.Send)
-        peer.send(wire.Error(send.rid, code=4002))
+        peer.say(wire.Error(send.rid, code=4002))
         failed = await first(feed, SendFailed)
         assert (failed.cid, failed.error.code) == (handle.cid, 4002)
         with pytest.raises(Refused):
@@ -192,14 +192,14 @@ async def test_an_entry_survives_its_program(autojump_clock: MockClock, stage: S
     async with meet(stage, opened(cache=path), row(A, 0)) as (client, peer):
         feed = client.events()
         stage.refuse = 1000
-        peer.close()
+        peer.abort()
         await first(feed, Disconnected)
         handle = await client.messages.send_soon(A, "hello")
     stage.refuse = 0
     async with meet(stage, opened(cache=path, password=None), row(A, 0)) as (client, peer):
         send = await peer.expect(wire.Send)
         assert (send.cid, send.content) == (handle.cid, wire.Content(1, "hello"))
-        peer.send(wire.SendOk(send.rid, 1, 1))
+        peer.say(wire.SendOk(send.rid, 1, 1))
         while client.messages.unsent():
             await trio.sleep(1)
         assert [record.cid for record in client.log(A).records.values()] == [handle.cid]

@@ -118,7 +118,7 @@ class Client:
                 return message
             self.seen.append(message)
 
-    async def ask(self, request: Any, kind: type[M]) -> M:
+    async def ask(self, request: Any, kind: Any) -> Any:
         """Send a request and wait for its answer, which must be of this kind."""
         request.rid = next(self._rids)
         await self.send(request)
@@ -168,14 +168,22 @@ class Client:
 
 @asynccontextmanager
 async def serving(
-    directory: Path, config: Config | None = None, world: World = REAL, tls: Tls | None = None, store: Any = None
+    directory: Path,
+    config: Config | None = None,
+    world: World = REAL,
+    tls: Tls | None = None,
+    store: Any = None,
+    trusted: frozenset[str] = frozenset(),
 ) -> AsyncIterator[Rig]:
     """A server on free loopback ports over a store in `directory`, stopped by its own handle."""
     config = config or Config(grease=0)
     async with open_sqlite(directory) as opened, trio.open_nursery() as nursery:
         kinds = ("tcp", "ws", "tls", "wss") if tls else ("tcp", "ws")
         listeners = {
-            kind: Listener(kind, Address("127.0.0.1", 0), tls=tls if kind in ("tls", "wss") else None) for kind in kinds
+            kind: Listener(
+                kind, Address("127.0.0.1", 0), tls=tls if kind in ("tls", "wss") else None, trusted_proxies=trusted
+            )
+            for kind in kinds
         }
         server = Server(config, world, store(opened) if store else opened)
         stop = trio.Event()

@@ -1,4 +1,4 @@
-"""The fold of a conversation log (P5): every device ends with the same records, whatever arrived twice, late or as a page."""
+"""The fold of a log (P5): every device ends with the same records, whatever came twice, late, or in pages."""
 
 import itertools
 from typing import Any

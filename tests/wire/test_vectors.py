@@ -1,4 +1,4 @@
-"""The vectors in protocol/vectors are what other implementations test against, so this one must keep every one of them."""
+"""The vectors in protocol/vectors are what other implementations test against; this one must keep every one of them."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def expectation(violation: wire.ProtocolViolation) -> dict[str, Any]:
 def test_valid_bodies_decode_to_their_value(vector: dict[str, Any]) -> None:
     """A stranger's encoder writes these bytes."""
     message = wire.decode(octets(vector["hex"]), side=vector["from"])
-    assert message.NAME == vector["frame"]
+    assert vector["frame"] == message.NAME
     assert plain(message) == vector["value"]
 
 
@@ -55,7 +55,7 @@ def test_p11_lenient_bodies_are_understood(vector: dict[str, Any]) -> None:
         assert isinstance(message, wire.Unknown)
         assert vector["expect"] == {"ignored": True, "counted": message.range == "counted"}
     else:
-        assert message.NAME == vector["frame"]
+        assert vector["frame"] == message.NAME
         assert plain(message) == vector["value"]
 
 

@@ -7,7 +7,7 @@ import click
 
 from tools.protocol import evolution as rules
 from tools.protocol import python, tables
-from tools.protocol.schema import Schema, SchemaError, load
+from tools.protocol.schema import FILES, Schema, SchemaError, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,8 +87,8 @@ def freeze(obj: tuple[Path, Schema]) -> None:
     source, schema = obj[0] / "protocol", obj[1]
     target = source / "releases" / str(schema.version)
     target.mkdir(parents=True, exist_ok=True)
-    for path in [source / "VERSION", *sorted(source.glob("*.json"))]:
-        shutil.copyfile(path, target / path.name)
+    for name in FILES:
+        shutil.copyfile(source / name, target / name)
     click.echo(f"froze version {schema.version} in {target.relative_to(obj[0])}")
 
 

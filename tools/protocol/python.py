@@ -134,8 +134,9 @@ def _struct_class(struct: Struct) -> Iterator[str]:
 
 def _class_docstring(about: str, fields: tuple[Field, ...]) -> Iterator[str]:
     yield from hanging(4, '"""', about)
-    yield ""
-    column = max(len(field.name) for field in fields) + 3
+    if fields:
+        yield ""
+    column = max((len(field.name) for field in fields), default=0) + 3
     for field in fields:
         unit = f" [{field.unit}]" if field.unit else ""
         yield from hanging(4, field.name.ljust(column), field.about + unit, column)
@@ -194,8 +195,9 @@ def _from_items(owner: str, fields: tuple[Field, ...], skip: int) -> Iterator[st
     length = len(fields) + skip
     yield f"        if len(items) != {length}:"
     yield f"            items = fit(items, {length}, lenient)"
-    names = [local(field) for field in fields]
-    yield from bracket(8, "", ["_"] * skip + names, " = items" if length > 1 else ", = items")
+    if fields:
+        names = ["_"] * skip + [local(field) for field in fields]
+        yield from bracket(8, "", names, " = items" if length > 1 else ", = items")
     for field in fields:
         yield from checks(owner, field)
     yield from bracket(8, "return cls(", _arguments(fields), ")")

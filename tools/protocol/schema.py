@@ -15,7 +15,9 @@ import attrs
 
 from tools.protocol.types import Type, TypeSyntaxError, parse
 
-FEATURES = ("session", "accounts", "conversations", "messages", "history", "receipts")
+FEATURES = ("session", "sync", "accounts", "conversations", "messages", "history", "receipts")
+TABLES = ("codes", "errors", "limits", "registries")
+FILES = ("VERSION", *(f"{name}.json" for name in (*FEATURES, *TABLES)))
 EVERY_REQUEST = frozenset({2000, 3000, 3001, 3005, 5000, 5001, 5002, 5003})
 RID = {"name": "rid", "type": "u31", "about": "request id, chosen by the client, unique among its unanswered requests"}
 _FIELD_KEYS = {"name", "type", "about", "unit", "enum", "default", "min", "max", "since", "const", "over"}
@@ -108,7 +110,7 @@ def load(directory: Path) -> Schema:
     Raises SchemaError for a missing or broken file and for every broken rule.
     """
     features = tuple(_feature(name, _read(directory / f"{name}.json")) for name in FEATURES)
-    data = {name: _read(directory / f"{name}.json") for name in ("codes", "errors", "limits", "registries")}
+    data = {name: _read(directory / f"{name}.json") for name in TABLES}
     try:
         version = int((directory / "VERSION").read_text())
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ Bad input is one line on standard error and exit status 2; a traceback is a bug.
 from __future__ import annotations
 
 import importlib
+import sys
 
 import click
 
@@ -43,8 +44,23 @@ class Commands(click.Group):
     epilog="Start with: wirechat serve --data ./data --tcp 127.0.0.1:7667",
 )
 @click.version_option(package_name="wirechat", message="wirechat %(version)s")
-def main() -> None:
+def wirechat() -> None:
     """A self-hosted chat server that never loses a message, and the tools to prove it."""
+
+
+def main() -> None:
+    """The entry point: what is wrong with a command fits on one line."""
+    try:
+        sys.exit(wirechat.main(prog_name="wirechat", standalone_mode=False))
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "wirechat"
+        click.echo(f"{command}: {error.format_message()} (see {command} --help)", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"wirechat: {error.format_message()}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -260,7 +260,7 @@ class Cache:
 
     def view(self, conv: int, newest: int | None = None) -> LogView:
         """What is durable of a conversation; at most its `newest` records, None = all."""
-        with self._reader:
+        with _errors(), self._reader:
             row = self._one("SELECT pos, want, low, read FROM log WHERE conv = ?", conv) or (0, 0, 1, 0)
             sql = "SELECT body FROM record WHERE conv = ? ORDER BY seq DESC LIMIT ?"
             bodies = self._all(sql, conv, -1 if newest is None else newest)

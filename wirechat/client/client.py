@@ -102,7 +102,7 @@ class Client:
         """Tells the server what is stored here before the program leaves, without insisting."""
         session = self._connector.session
         if session is not None:
-            with trio.move_on_after(FINISH_SECONDS, shield=True):
+            with trio.move_on_after(FINISH_SECONDS, shield=True), suppress(ClientError):
                 await session.finish()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 
 import structlog
 import trio
@@ -73,14 +73,15 @@ class Server:
         """Serve until cancelled, or until `stop` is set and the drain is over."""
         self.hub.horizon = await self.store.read(sync.horizon)
         async with trio.open_nursery() as upkeep:
-            upkeep.start_soon(tending.sweep, self.connections, self.hub)
-            upkeep.start_soon(tending.keep_passing, self.store, self.hub)
-            upkeep.start_soon(self.receipts.run)
-            async with trio.open_nursery() as clients, trio.open_nursery() as accepting:
-                for listener in listeners:
-                    accepting.start_soon(self._accept, listener, clients)
-                await stop.wait()
-                accepting.cancel_scope.cancel()
+            upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub)
+            upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub)
+            upkeep.start_soon(_for_ever, self.receipts.run)
+            async with trio.open_nursery() as clients:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, clients)
+                    await stop.wait()
+                    accepting.cancel_scope.cancel()
                 await self._drain()
                 clients.cancel_scope.cancel()
             upkeep.cancel_scope.cancel()
@@ -112,6 +113,8 @@ class Server:
         with trio.move_on_after(wire.limits.DRAIN_MS / 1000 - 1):
             for connection in list(self.connections):
                 connection.draining = True
+                if connection.session is None:
+                    continue
                 connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
             self.hub.flush()
             # Polled: this happens once in a server's life, and an event would cost every request.
@@ -122,11 +125,21 @@ class Server:
                     await trio.sleep(0.02)
 
 
+async def _for_ever(work: Callable[..., Awaitable[None]], *args: object) -> None:
+    """The exception barrier of the upkeep: a bug there must not end the server."""
+    while True:
+        try:
+            await work(*args)
+        except Exception:
+            log.exception("upkeep failed and starts again")
+            await trio.sleep(1)
+
+
 async def serve(
     config: Config, world: World, store: Store, listeners: Listeners, stop: trio.Event | None = None
 ) -> None:
     """Run a server on an open store until cancelled, or until `stop` is set and the drain is over."""
-    await Server(config, world, store).run(listeners, stop or trio.Event())
+    await Server(config, world, store).run(listeners, trio.Event() if stop is None else stop)
 
 
 def keyed_digest(key: bytes) -> Callable[[bytes], bytes]:

@@ -94,6 +94,7 @@ class Connection:
         except* Exception:  # the barrier
             log.exception("a connection failed", peer=self.endpoint.peer.address)
         finally:
+            self._ending = True
             self.outbox.closed = True
             if self.session is not None:
                 self.hub.leave(self.session)

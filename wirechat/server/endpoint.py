@@ -228,6 +228,8 @@ class TlsEndpoint(StreamEndpoint):
                 return
 
     def _write(self, data: bytes) -> bytes:
+        if not isinstance(self._sock, ssl.SSLSocket):
+            return b""  # no handshake yet: nothing may go out in the clear
         try:
             sent = self._sock.send(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):

@@ -115,14 +115,18 @@ class Hub:
                 session.offer(frame)
 
     def lags(self, conv: int, head: int, rrev: int) -> bool:
-        """Whether the store has something of this conversation that was not offered here; it counts as offered from now
-        on.
-        """
+        """Whether the store has something of this conversation that was not offered here."""
         offered, receipts = self._offered.get(conv, (0, 0))
-        if head <= offered and rrev <= receipts:
-            return False
-        self._note(conv, max(head, offered), max(rrev, receipts))
-        return True
+        return head > offered or rrev > receipts
+
+    def offered(self, conv: int, head: int, rrev: int) -> None:
+        """Everything up to here was offered to the members' sessions."""
+        before, receipts = self._offered.get(conv, (0, 0))
+        self._note(conv, max(head, before), max(rrev, receipts))
+
+    def doubt(self, conv: int) -> None:
+        """Something went wrong while offering: the next pass will send a row."""
+        self._offered.pop(conv, None)
 
     def _note(self, conv: int, head: int, rrev: int) -> None:
         self._offered[conv] = (head, rrev)

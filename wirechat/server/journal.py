@@ -95,6 +95,7 @@ class Journal:
                 self._finish(submission, result, pushes)
             except Exception:
                 log.exception("an entry was committed but could not be handed out")
+                hub.doubt(result.conv if isinstance(result, Appended) else submission.append.conv)
                 submission.session.close(wire.errors.INTERNAL)
         hub.flush()
         for push in pushes:

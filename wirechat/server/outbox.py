@@ -117,7 +117,7 @@ class Outbox:
     def flush(self) -> None:
         """Hand everything ready to the socket. Never waits."""
         ready = self._ready
-        if ready and not self.draining:
+        if ready and not self.draining and not self.closed:
             self._ready = []
             self._ready_bytes = 0
             if not self._endpoint.try_send(ready):

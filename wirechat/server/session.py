@@ -44,6 +44,7 @@ class Session:
         "horizon",
         "mode",
         "outbox",
+        "round_after",
         "round_from",
         "round_horizon",
         "user",
@@ -72,9 +73,11 @@ class Session:
         """Evidence for everything stamped before this has been sent on this connection."""
         self.acked = 0
         """Number of the last counted push the client acknowledged."""
+        self.round_after = 0
         self.round_from = 0
         self.round_horizon = 0
-        """The first round: stamp its rows start from, and the horizon its last page will hand over."""
+        """The first round: the conversation its last page ended with, the stamp its rows start from, and the horizon
+        that the final page will hand over."""
         self._unacked: deque[Push | None] = deque()
         self._held_back: list[Push | bytes] = []
         self._overflowed = False

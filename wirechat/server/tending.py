@@ -37,7 +37,7 @@ def _look_after(connection: Connection, now: float) -> None:
     connection.tokens = min(
         limits.REQUESTS_BURST, connection.tokens + int(limits.REQUESTS_PER_SECOND * limits.SWEEP_SECONDS)
     )
-    silent = now - connection.heard_at
+    silent = now - max(connection.heard_at, connection.endpoint.sent_at)  # a slow reader is not read from, but lives
     heartbeat = wire.limits.HEARTBEAT_MS / 1000
     if connection.endpoint.blocked and now - connection.endpoint.sent_at > wire.limits.STALLED_MS / 1000:
         connection.endpoint.abort()
@@ -57,7 +57,7 @@ async def keep_passing(store: Store, hub: Hub) -> None:
         try:
             await one_pass(store, hub)
         except StoreError as error:
-            log.warning("the pass over the store failed", reason=str(error))
+            log.warning("the pass over the store failed; the horizons wait", reason=str(error))
 
 
 async def one_pass(store: Store, hub: Hub) -> None:
@@ -68,10 +68,11 @@ async def one_pass(store: Store, hub: Hub) -> None:
     what this node's own commits have announced and everything other nodes committed.
     """
     horizon, changed = await store.read_ordered(sync.changed, hub.horizon)
-    lagging = [conv for conv, head, rrev in changed if hub.lags(conv, head, rrev)]
+    lagging = {conv: (head, rrev) for conv, head, rrev in changed if hub.lags(conv, head, rrev)}
     if lagging:
-        rows = await store.read(sync.rows, lagging, hub.horizon)
-        for conv in lagging:
+        rows = await store.read(sync.rows, list(lagging), hub.horizon)
+        for conv, (head, rrev) in lagging.items():
+            hub.offered(conv, head, rrev)
             for user, row in rows.get(conv, {}).items():
                 frame = wire.Rows((row_of(row),)).encode()
                 for session in hub.of(user):

@@ -17,7 +17,8 @@ from typing import Final
 
 from wirechat.wire import limits
 from wirechat.wire.codec import decode
-from wirechat.wire.features.session import Auth, AuthOk, Error, Sync, SyncOk
+from wirechat.wire.features.session import Auth, AuthOk, Error
+from wirechat.wire.features.sync import Sync, SyncOk
 from wirechat.wire.message import CLIENT, SERVER, Message, Request, Side, Unknown
 from wirechat.wire.state import (
     AUTHED,
@@ -70,7 +71,7 @@ class Connection:
 
     def feed(self, data: bytes) -> None:
         """Takes received bytes, in order."""
-        if self._at == len(self._data):
+        if self._at == len(self._data) and not self._later:
             self._data, self._at = data, 0
         else:
             self._later += data

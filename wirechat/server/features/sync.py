@@ -54,18 +54,17 @@ class Sync:
         """One page of the first round. The client asks for each page; pushes wait until the last."""
         session = connection.require_session()
         if request.cursor is None:
+            session.round_after = 0
             session.attach()  # R1: the session has been in the hub since login; from here on its offers are kept
             session.round_from, session.round_horizon = await self._begin(request.token)
-            after = 0
-        else:
-            after = int.from_bytes(request.cursor, "big")
-        if session.mode is not Mode.ATTACHING:
-            raise RequestError(wire.errors.BAD_REQUEST, "no digest is being read")
+        elif session.mode is not Mode.ATTACHING or request.cursor != _cursor(session.round_after):
+            raise RequestError(wire.errors.BAD_REQUEST, "this is not the cursor of the last page")
         page = min(request.page or 200, 500)
-        rows, more = await self._rows(session, session.round_from, after, page)
+        rows, more = await self._rows(session, session.round_from, session.round_after, page)
         mode = SyncMode.DIGEST if session.round_from else SyncMode.RESET
         if more:
-            return wire.SyncOk(request.rid, mode, rows, rows[-1].conv.to_bytes(8, "big"), None)
+            session.round_after = rows[-1].conv
+            return wire.SyncOk(request.rid, mode, rows, _cursor(session.round_after), None)
         horizon = session.round_horizon
         connection.send(wire.SyncOk(request.rid, mode, rows, None, self._token(horizon)))
         session.attached(horizon)  # after the page: what was held back follows it
@@ -136,6 +135,10 @@ class Sync:
         for conv, seq in reached.items():
             if seq:
                 self._reached(session.user, conv, seq)
+
+
+def _cursor(conv: int) -> bytes:
+    return conv.to_bytes(8, "big")
 
 
 def row_of(row: DigestRow) -> wire.Row:

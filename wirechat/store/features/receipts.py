@@ -130,6 +130,7 @@ async def who_read(tx: Tx, user: int, conv: int, seq: int) -> list[Mark] | Refus
 async def _was_member(tx: Tx, conv: int, user: int, seq: int) -> bool:
     return await tx.fetchrow(
         "SELECT 1 FROM member m WHERE m.conv = $1 AND m.user_id = $2 AND (m.since <= $3 OR EXISTS ("
-        "SELECT 1 FROM past_period p WHERE p.conv = m.conv AND p.user_id = m.user_id AND p.since <= $3 AND p.until >= $3))",
+        "SELECT 1 FROM past_period p WHERE p.conv = m.conv AND p.user_id = m.user_id"
+        " AND p.since <= $3 AND p.until >= $3))",
         conv, user, seq,
     ) is not None  # fmt: skip

@@ -1,0 +1,87 @@
+"""The benchmark measures a real server and notices when a message is lost. No figure is judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.client import Client
+from bench.hot_path import ROOT
+from bench.load import BenchError, Load, Work
+from bench.people import connector, relayed
+from bench.process import Process
+from bench.report import Row
+
+KEYS = {
+    "work",
+    "us_per_message",
+    "per_second",
+    "p50_ms",
+    "p99_ms",
+    "kib_per_connection",
+    "fsyncs",
+    "entries",
+    "delivered",
+    "commit",
+}
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command and wait, boundedly."""
+    command = [sys.executable, "-m", "bench", "hot_path", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+
+
+def test_p2_every_acknowledged_entry_is_delivered_once() -> None:
+    """One short run against a real server: what it acknowledged and what arrived is the same number."""
+    done = bench("--json", "--rows", "pairs_w10,floor_w10", "--seconds", "1", "--repeat", "1", "--no-strace")
+    assert done.returncode == 0, done.stderr
+    server, floor = json.loads(done.stdout)
+    assert server["work"] == "pairs_w10"
+    assert set(server) == KEYS
+    assert server["delivered"] == server["entries"] > 1000
+    assert floor["delivered"] == floor["entries"] > 1000
+    assert server["us_per_message"] > 0
+    assert server["kib_per_connection"] is None
+
+
+def test_an_unknown_row_is_one_line_and_status_2() -> None:
+    """Bad input to a command gets a clear error that names what there is."""
+    done = bench("--rows", "pairs_w10,nonsense")
+    assert done.returncode == 2
+    assert "'nonsense' is no row" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_lost_delivery_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark that does not notice a lost message would praise the server that loses fastest."""
+    monkeypatch.setattr("bench.load.DRAIN_SECONDS", 0.5)
+    with Process("bench.relay", root=ROOT, scratch=tmp_path) as process:
+        scene = relayed(connector(process.port), 2)
+        load = Load(scene.clients)
+        pair = scene.pairs[0]
+        work = Work([(pair.members[0], pair)], window=1)
+        load.run(work, 0.1, 0.1, process.cpu_ns)
+        deaf = pair.members[1]
+        receive = Client.receive
+
+        def lossy(client: Client) -> tuple[int, int]:
+            before = client.codes[16]
+            result = receive(client)
+            if client is deaf and client.codes[16] > before:
+                client.codes[16] = before
+                monkeypatch.setattr(Client, "receive", receive)
+            return result
+
+        monkeypatch.setattr(Client, "receive", lossy)
+        with pytest.raises(BenchError, match="were delivered"):
+            load.run(work, 0.1, 0.1, process.cpu_ns)
+
+
+def test_rows_have_the_keys_machines_rely_on() -> None:
+    """The keys of the JSON are an interface."""
+    assert set(Row.__annotations__) == KEYS
