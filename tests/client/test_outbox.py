@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.conftest import Opened
-from tests.client.stage import Peer, Stage, first, meet, row
+from tests.client.stage import Peer, Stage, first, meet, nothing_unsent, row
 from wirechat import wire
 from wirechat.client import Disconnected, Refused, SendFailed, Sent
 from wirechat.client.outbox import Entry, Outbox
@@ -100,7 +100,9 @@ async def online(stage: Stage) -> Peer:
     return peer
 
 
-async def test_p2_the_same_cid_is_sent_until_there_is_an_answer(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+async def test_p2_the_same_cid_is_sent_until_there_is_an_answer(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
     """The connection breaks between SEND and SEND_OK; the entry is repeated on the next one."""
     async with trio.open_nursery() as nursery:
 
@@ -121,7 +123,9 @@ async def test_p2_the_same_cid_is_sent_until_there_is_an_answer(autojump_clock: 
 
 
 @pytest.mark.parametrize("code", [5000, 5001, 6000])
-async def test_p4_later_entries_wait_for_one_that_has_to_be_repeated(autojump_clock: MockClock, stage: Stage, opened: Opened, code: int) -> None:
+async def test_p4_later_entries_wait_for_one_that_has_to_be_repeated(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, code: int
+) -> None:
     """With five under way, the second is put off; the rest is answered, then it goes alone, then what is left."""
     async with meet(stage, opened(pipeline=3), row(A, 0)) as (client, peer):
         handles = [await client.messages.send_soon(A, f"m{n}") for n in range(5)]
@@ -146,7 +150,9 @@ async def quiet(peer: Peer) -> None:
             assert not isinstance(await peer.next(), wire.Send)
 
 
-async def test_p12_a_refusal_is_raised_to_the_sender_and_leaves_the_outbox(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+async def test_p12_a_refusal_is_raised_to_the_sender_and_leaves_the_outbox(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
     async with trio.open_nursery() as nursery:
 
         async def server() -> None:
@@ -164,7 +170,9 @@ async def test_p12_a_refusal_is_raised_to_the_sender_and_leaves_the_outbox(autoj
             assert (await client.messages.send(A, "next")).seq == 1
 
 
-async def test_p12_a_refusal_nobody_waits_for_is_an_event(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+async def test_p12_a_refusal_nobody_waits_for_is_an_event(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
     async with meet(stage, opened(), row(A, 0)) as (client, peer):
         feed = client.events()
         handle = await client.messages.send_soon(A, "hello")
@@ -176,7 +184,9 @@ async def test_p12_a_refusal_nobody_waits_for_is_an_event(autojump_clock: MockCl
             await handle.wait()
 
 
-async def test_p12_what_no_server_takes_is_refused_before_it_is_queued(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+async def test_p12_what_no_server_takes_is_refused_before_it_is_queued(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
     """Queued, a frame that is too long would cost every further connection."""
     async with meet(stage, opened(), row(A, 0)) as (client, _):
         with pytest.raises(Refused):
@@ -186,7 +196,9 @@ async def test_p12_what_no_server_takes_is_refused_before_it_is_queued(autojump_
         assert client.messages.unsent() == ()
 
 
-async def test_an_entry_survives_its_program(autojump_clock: MockClock, stage: Stage, opened: Opened, tmp_path: Path) -> None:
+async def test_an_entry_survives_its_program(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, tmp_path: Path
+) -> None:
     """Queued without a connection, sent by the next run with the same cid; the refusal of it is an event."""
     path = tmp_path / "cache"
     async with meet(stage, opened(cache=path), row(A, 0)) as (client, peer):
@@ -200,6 +212,5 @@ async def test_an_entry_survives_its_program(autojump_clock: MockClock, stage: S
         send = await peer.expect(wire.Send)
         assert (send.cid, send.content) == (handle.cid, wire.Content(1, "hello"))
         peer.say(wire.SendOk(send.rid, 1, 1))
-        while client.messages.unsent():
-            await trio.sleep(1)
+        await nothing_unsent(client)
         assert [record.cid for record in client.log(A).records.values()] == [handle.cid]

@@ -48,14 +48,22 @@ def test_a_name_can_be_taken_over() -> None:
 
 
 def test_a_step_waits_for_its_own_before_and_for_what_it_answers() -> None:
+    """ADD b is moved before the line that b answers, and that line waits for it."""
     plan = planned(Spoke(0, 7, "a", "q"), Spoke(1, 8, "b", "r", answers=0), Spoke(2, 9, "a", "s", answers=1))
-    assert [(step.after, step.answers, step.due) for step in plan.steps] == [
-        (None, None, 0),
-        (0, None, 0.5),
-        (None, None, 1),
-        (2, 1, 1.5),
-        (1, 3, 2),
-    ]
+    assert deeds(plan) == [(Deed.ADD, "b"), (Deed.ADD, "a"), (Deed.SAY, "a"), (Deed.SAY, "b"), (Deed.SAY, "a")]
+    assert [set(step.waits) for step in plan.steps] == [set(), set(), {0, 1}, {0, 1, 2}, {2, 3}]
+    assert [step.answers for step in plan.steps] == [None, None, None, 2, 3]
+
+
+def test_an_answer_to_what_was_said_while_away_is_no_reply() -> None:
+    """History is visible from one's entrance on, so there would be nothing to refer to."""
+    back = [Spoke(0, 0, "a", "1"), Left(1, 0, "a"), Spoke(2, 0, "b", "2"), Spoke(3, 0, "a", "3", answers=2)]
+    assert [step.answers for step in planned(*back).steps if step.deed is Deed.SAY] == [None, None, None]
+
+
+def test_the_steps_of_a_minute_are_spread_over_it() -> None:
+    plan = planned(Spoke(0, 7, "a", "x"), Spoke(1, 7, "a", "y"), Spoke(2, 9, "a", "z"))
+    assert [step.due for step in plan.steps] == [0, 1 / 3, 2 / 3, 2]
 
 
 def test_limit_counts_lines() -> None:
@@ -67,10 +75,4 @@ def test_the_example_has_twelve_people_who_come_go_and_answer() -> None:
     of = plan(read_log(NIGHTWATCH))
     assert len(of.accounts) == 12
     assert {step.deed for step in of.steps} == set(Deed)
-    waits = [
-        wait
-        for number, step in enumerate(of.steps)
-        for wait in (step.after, step.answers)
-        if wait is not None and wait >= number
-    ]
-    assert waits == []
+    assert all(wait < number for number, step in enumerate(of.steps) for wait in step.waits)

@@ -140,6 +140,17 @@ def test_p5_a_device_that_holds_something_else_differs() -> None:
     assert judge(evidence, account).differences == ["room: ann holds seq 6 as kind 1 by 2: 'LOL'"]
 
 
+def test_p1_what_the_server_forgot_is_lost_once() -> None:
+    """Those who still hold it are no second finding; what was never promised is one."""
+    evidence, account = truth()
+    del account.facts[8]
+    account.head = 7
+    assert counts(judge(evidence, account)) == {"lost": 1}
+    ghost = attrs.evolve(fact(PROMISES[7]), seq=9, rev=9)
+    evidence.holdings[1].facts[9] = ghost  # type: ignore[index]
+    assert judge(evidence, account).duplicated == ["room: ann alone holds seq 9: kind 1 by 2: 'lol'"]
+
+
 def test_p9_a_former_member_with_a_later_entry_differs() -> None:
     evidence, account = truth()
     evidence.holdings[2] = held(BOB, "bob", 4, 5, 6, 7, 8)

@@ -114,6 +114,8 @@ class Play:
             await self._open[number].wait()
             if number == numbers[0]:
                 self.nursery.start_soon(actor.appear)
+            for wait in self.plan.steps[number].waits:
+                await self._done[wait].wait()
             try:
                 await self._do(actor, number, self.plan.steps[number])
             except ClientError as error:
@@ -140,10 +142,7 @@ class Play:
                 await self._say(actor, number, step)
 
     async def _say(self, actor: Actor, number: int, step: Step) -> None:
-        ref = None
-        if step.answers is not None:
-            await self._done[step.answers].wait()
-            ref = self._seqs.get(step.answers)
+        ref = None if step.answers is None else self._seqs.get(step.answers)
         client = await actor.client()
         sent = await client.messages.send(self.conv, step.text, reply_to=ref)
         user = actor.person.user

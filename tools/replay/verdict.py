@@ -118,9 +118,12 @@ def _judge_holding(holding: Holding, evidence: Evidence, account: Account, verdi
     expected = {seq for period in visible for seq in account.facts if seq in period}
     for seq in sorted(expected - holding.facts.keys()):
         verdict.lost.append(f"{holding.name} lacks seq {seq}: {_shown(account.facts[seq])}")
+    promised = {promise.seq for promise in evidence.promises}
     for seq in sorted(holding.facts.keys() - expected):
-        where = verdict.differences if seq in account.facts else verdict.duplicated
-        where.append(f"{holding.name} holds seq {seq}, which is not for him: {_shown(holding.facts[seq])}")
+        if seq in account.facts or not any(seq in period for period in visible):
+            verdict.differences.append(f"{holding.name} holds seq {seq}, not for him: {_shown(holding.facts[seq])}")
+        elif seq not in promised:
+            verdict.duplicated.append(f"{holding.name} alone holds seq {seq}: {_shown(holding.facts[seq])}")
     for seq in sorted(expected & holding.facts.keys()):
         if holding.facts[seq] != account.facts[seq]:
             verdict.differences.append(f"{holding.name} holds seq {seq} as {_shown(holding.facts[seq])}")
