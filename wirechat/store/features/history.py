@@ -6,12 +6,11 @@ A member sees the records of his periods; a former member those that were not ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from wirechat.store.features import conversations
 from wirechat.store.features.journal import unpack_users
 from wirechat.store.records import ChangesPage, Entry, HistoryPage, Refusal, StoredRecord
-from wirechat.store.tx import Tx
+from wirechat.store.tx import Row, Tx
 
 _RECORD = """
     t.seq, t.rev, t.ts, t.sender, t.kind, coalesce(t.latest, t.content), t.ref, t.users, t.edited, t.cid
@@ -21,6 +20,9 @@ _VISIBLE = """
                             AND p.since <= t.seq AND p.until >= t.seq))
     AND t.rev <= $4
 """
+
+RECORD_BYTES, USER_BYTES, REACTION_BYTES = 72, 9, 12
+"""At most what they cost in a frame, contents aside."""
 
 
 async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_max: int) -> ChangesPage | Refusal:
@@ -69,34 +71,46 @@ async def _top(tx: Tx, user: int, conv: int) -> tuple[int, int] | Refusal:
     return since, row[0] if until is None else until
 
 
-async def _records(tx: Tx, conv: int, rows: Sequence[tuple[Any, ...]], bytes_max: int) -> list[StoredRecord]:
+async def _records(tx: Tx, conv: int, rows: Sequence[Row], bytes_max: int) -> list[StoredRecord]:
     """As many as fit, at least one."""
+    reactions = await _reactions(tx, conv, [row[0] for row in rows if row[0] != row[1]])
     records: list[StoredRecord] = []
     size = 0
     for seq, rev, ts, sender, kind, content, ref, users, edited, cid in rows:
-        reactions: tuple[tuple[int, bytes], ...] = ()
-        if rev != seq:
-            found = await tx.fetch(
-                "SELECT user_id, content FROM reaction WHERE conv = $1 AND seq = $2 ORDER BY user_id", conv, seq
-            )
-            reactions = tuple((who, bytes(what)) for who, what in found)
-        size += 40 + len(content or b"") + len(users or "") + sum(6 + len(what) for _, what in reactions)
+        found = tuple(reactions.get(seq, ()))
+        record = StoredRecord(seq, rev, ts, sender, kind, content, ref, unpack_users(users), edited, found, cid)
+        size += _size(record)
         if records and size > bytes_max:
             break
-        records.append(
-            StoredRecord(seq, rev, ts, sender, kind, content, ref, unpack_users(users), edited, reactions, bytes(cid))
-        )
+        records.append(record)
     return records
 
 
-async def entries(tx: Tx, wanted: Sequence[tuple[int, int]]) -> list[Entry]:
-    """Entries as they are now, for pushes that waited. Visibility was decided when they were offered."""
-    found = []
-    for conv, seq in wanted:
-        row = await tx.fetchrow(
-            "SELECT ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = $1 AND seq = $2", conv, seq
-        )
-        assert row is not None
-        ts, sender, kind, content, ref, users, cid = row
-        found.append(Entry(conv, seq, ts, sender, kind, content, ref, unpack_users(users), bytes(cid)))
+async def _reactions(tx: Tx, conv: int, seqs: Sequence[int]) -> dict[int, list[tuple[int, bytes]]]:
+    """Those of records that were changed; the others have none."""
+    found: dict[int, list[tuple[int, bytes]]] = {}
+    for seq, user, content in await tx.fetchmany(
+        "SELECT seq, user_id, content FROM reaction WHERE conv = $1 AND seq = $2 ORDER BY user_id",
+        [(conv, seq) for seq in seqs],
+    ):
+        found.setdefault(seq, []).append((user, content))
     return found
+
+
+def _size(record: StoredRecord) -> int:
+    reactions = sum(REACTION_BYTES + len(what) for _, what in record.reactions)
+    return RECORD_BYTES + len(record.content or b"") + USER_BYTES * len(record.users) + reactions
+
+
+async def entries(tx: Tx, wanted: Sequence[tuple[int, int]]) -> list[Entry]:
+    """The entries (conv, seq) as they are now, for pushes that waited. Visibility was decided when they were
+    offered.
+    """
+    rows = await tx.fetchmany(
+        "SELECT conv, seq, ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = $1 AND seq = $2", wanted
+    )
+    assert len(rows) == len(wanted)
+    return [
+        Entry(conv, seq, ts, sender, kind, content, ref, unpack_users(users), cid)
+        for conv, seq, ts, sender, kind, content, ref, users, cid in rows
+    ]

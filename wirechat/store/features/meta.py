@@ -8,7 +8,7 @@ from wirechat.store.tx import Tx
 async def get(tx: Tx, name: str) -> bytes | None:
     """A value."""
     row = await tx.fetchrow("SELECT value FROM meta WHERE name = $1", name)
-    return None if row is None else bytes(row[0])
+    return None if row is None else row[0]
 
 
 async def ensure(tx: Tx, name: str, value: bytes) -> bytes:
