@@ -98,6 +98,7 @@ class Connection:
             self.outbox.closed = True
             if self.session is not None:
                 self.hub.leave(self.session)
+                self.session = None  # it holds us too: a cycle would stay until a full collection
             self.endpoint.abort()
 
     async def _read(self) -> None:
