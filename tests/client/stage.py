@@ -179,17 +179,17 @@ async def meet(
 ) -> AsyncIterator[tuple[Client, Peer]]:
     """An open client and its server's end, in sync about these rows."""
     peers: list[Peer] = []
+    ready = trio.Event()
 
     async def serve() -> None:
-        peer = await stage.connection()
-        await peer.synced(*rows, **changes)
-        peers.append(peer)
+        peers.append(await stage.connection())
+        await peers[0].synced(*rows, **changes)
+        ready.set()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
         async with opening as client:
-            while not peers:
-                await trio.sleep(0.001)
+            await ready.wait()
             yield client, peers[0]
 
 
@@ -199,3 +199,9 @@ async def first(feed: Feed, kind: type[E]) -> E:
         if isinstance(event, kind):
             return event
     raise EOFError
+
+
+async def nothing_unsent(client: Client) -> None:
+    """Waits until the outbox is empty."""
+    while client.messages.unsent():  # noqa: ASYNC110  there is no event for it, on purpose
+        await trio.sleep(1)

@@ -16,7 +16,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.conftest import Opened
-from tests.client.stage import DEVICE, ME, Peer, Stage, entry, first, make_world, meet, record, row
+from tests.client.stage import DEVICE, ME, Peer, Stage, entry, first, make_world, meet, nothing_unsent, record, row
 from wirechat import wire
 from wirechat.client import CacheError, Disconnected, MessageAdded
 from wirechat.client.cache import Cache
@@ -137,8 +137,7 @@ async def test_a_cancelled_send_still_goes_out(
             await client.messages.send(A, "hello")
         send = await peer.expect(wire.Send)
         peer.say(wire.SendOk(send.rid, 1, 1))
-        while client.messages.unsent():
-            await trio.sleep(1)
+        await nothing_unsent(client)
         assert client.log(A).pos == 1
 
 

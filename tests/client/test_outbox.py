@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.conftest import Opened
-from tests.client.stage import Peer, Stage, first, meet, row
+from tests.client.stage import Peer, Stage, first, meet, nothing_unsent, row
 from wirechat import wire
 from wirechat.client import Disconnected, Refused, SendFailed, Sent
 from wirechat.client.outbox import Entry, Outbox
@@ -212,6 +212,5 @@ async def test_an_entry_survives_its_program(
         send = await peer.expect(wire.Send)
         assert (send.cid, send.content) == (handle.cid, wire.Content(1, "hello"))
         peer.say(wire.SendOk(send.rid, 1, 1))
-        while client.messages.unsent():
-            await trio.sleep(1)
+        await nothing_unsent(client)
         assert [record.cid for record in client.log(A).records.values()] == [handle.cid]

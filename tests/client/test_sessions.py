@@ -55,7 +55,7 @@ class Player:
     async def _recv(self, frame: str, value: dict[str, Any]) -> None:
         while True:
             message = await self._peer.next()
-            if message.NAME == frame and self._fits(message, value):
+            if frame == message.NAME and self._fits(message, value):
                 return
             assert isinstance(message, SKIPPED), f"expected {frame} {value}, got {message}"
 

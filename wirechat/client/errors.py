@@ -100,4 +100,5 @@ def network_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise ConnectionFailed(f"the connection broke: {error or type(error).__name__}") from error
+        reason = error.__cause__ or error
+        raise ConnectionFailed(f"the connection broke: {str(reason) or type(reason).__name__}") from error

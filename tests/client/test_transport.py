@@ -1,0 +1,208 @@
+"""The real transports over loopback: TCP, TLS and WebSocket carry the same frames (P6, P11)."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio_websocket
+import trustme
+
+from tests.client.stage import Peer, Stage, entry, make_world, meet, row
+from wirechat import wire
+from wirechat.client import ConnectionFailed, open_client, register
+from wirechat.client.transport import bodies, parse_url
+
+CONV = 5
+SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+def context(authority: trustme.CA, name: str = "localhost") -> tuple[ssl.SSLContext, bytes]:
+    """A server's TLS, and the digest of its certificate."""
+    certificate = authority.issue_cert(name)
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.set_alpn_protocols(["wirechat/1"])
+    certificate.configure_cert(made)
+    return made, sha256(ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())).digest()
+
+
+async def relay(peer: Peer, stream: trio.abc.Stream) -> None:
+    """Carries bytes between a stream and the scripted server."""
+    gone = suppress(trio.BrokenResourceError, trio.ClosedResourceError)
+    async with trio.open_nursery() as nursery:
+
+        async def down() -> None:
+            with gone:
+                while data := await peer.recv():
+                    await stream.send_all(data)
+                await stream.aclose()
+
+        nursery.start_soon(down)
+        with gone:
+            while data := await stream.receive_some():
+                await peer.send(bytes(data))
+        peer.abort()
+
+
+async def relay_messages(peer: Peer, request: trio_websocket.WebSocketRequest) -> None:
+    """The same for a WebSocket."""
+    assert "wirechat.v1" in request.proposed_subprotocols
+    socket = await request.accept(subprotocol="wirechat.v1")
+    async with trio.open_nursery() as nursery:
+
+        async def down() -> None:
+            with suppress(trio_websocket.ConnectionClosed):
+                while data := await peer.recv():
+                    for body in bodies(data):
+                        await socket.send_message(body)
+                await socket.aclose()
+
+        nursery.start_soon(down)
+        with suppress(trio_websocket.ConnectionClosed):
+            while True:
+                body = await socket.get_message()
+                assert isinstance(body, bytes)
+                await peer.send(len(body).to_bytes(4, "big") + body)
+        peer.abort()
+
+
+@asynccontextmanager
+async def serving(stage: Stage, scheme: str, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
+    """The stage on a free port of this machine. Yields its URL."""
+    async with trio.open_nursery() as nursery:
+        if scheme in ("ws", "wss"):
+
+            async def accepted(request: trio_websocket.WebSocketRequest) -> None:
+                await relay_messages(await stage.connect(""), request)
+
+            start = trio_websocket.serve_websocket
+            server = await nursery.start(start, accepted, "127.0.0.1", 0, tls)
+            port = server.port
+        else:
+
+            async def connected(stream: trio.abc.Stream) -> None:
+                if tls is not None:
+                    stream = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+                await relay(await stage.connect(""), stream)
+
+            [listener] = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), connected, 0)
+            port = listener.socket.getsockname()[1]
+        yield f"{scheme}://localhost:{port}"
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("scheme", ["wirechat", "wirechats", "ws", "wss"])
+async def test_frames_travel_both_ways(authority: trustme.CA, ca: Path, scheme: str) -> None:
+    """A page larger than any buffer, and many frames at once, arrive whole and in order."""
+    stage = Stage()
+    tls, digest = context(authority) if scheme.endswith("s") and scheme != "ws" else (None, None)
+    long = "x" * 16000
+    with trio.fail_after(SECONDS):
+        async with serving(stage, scheme, tls) as url:
+            opening = open_client(url, handle="ada", password="correct horse", ca=ca, world=make_world())
+            async with meet(stage, opening, row(CONV, 0)) as (client, peer):
+                peer.say(*(entry(CONV, seq, long) for seq in range(1, 41)))
+                while (await peer.expect(wire.Ack)).n < 40:
+                    pass
+                assert [len(r.content.data) for r in client.log(CONV).records.values() if r.content] == [16000] * 40
+                session = client._connector.session
+                assert session is not None
+                assert session._link.transport.certificate_digest == digest
+                handle = await client.messages.send_soon(CONV, long)
+                send = await peer.expect(wire.Send)
+                peer.say(wire.SendOk(send.rid, 41, 1))
+                assert (await handle.wait()).seq == 41
+
+
+async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, ca: Path) -> None:
+    stage = Stage()
+    tls, _ = context(authority, "elsewhere.example.org")
+    with trio.fail_after(SECONDS):
+        async with serving(stage, "wirechats", tls) as url:
+            with pytest.raises(ConnectionFailed, match="certificate"):
+                async with open_client(url, handle="ada", password="correct horse", ca=ca, reconnect=False):
+                    raise AssertionError
+
+
+async def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
+    stage = Stage()
+    tls, _ = context(authority)
+    with trio.fail_after(SECONDS):
+        async with serving(stage, "wss", tls) as url:
+            with pytest.raises(ConnectionFailed, match="certificate"):
+                async with open_client(url, handle="ada", password="correct horse", reconnect=False):
+                    raise AssertionError
+
+
+async def test_nobody_at_home_is_said_at_once() -> None:
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    with trio.fail_after(SECONDS), pytest.raises(ConnectionFailed):
+        async with open_client(f"wirechat://127.0.0.1:{port}", handle="a", password="p" * 8, reconnect=False):
+            raise AssertionError
+
+
+async def test_the_server_closing_is_noticed(authority: trustme.CA, ca: Path) -> None:
+    """On every transport the end is an end, not an error of this program."""
+    for scheme in ("wirechat", "wirechats", "ws", "wss"):
+        stage = Stage()
+        tls = context(authority)[0] if scheme in ("wirechats", "wss") else None
+        with trio.fail_after(SECONDS):
+            async with serving(stage, scheme, tls) as url:
+                opening = open_client(url, handle="ada", password="correct horse", ca=ca, world=make_world())
+                async with meet(stage, opening, row(CONV, 0)) as (client, peer):
+                    peer.abort()
+                    again = await stage.connection()
+                    await again.synced(row(CONV, 1))
+                    asked = await again.expect(wire.Changes)
+                    assert asked.since == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host", "wirechat://", "wirechat://host", "host:1", "wirechats://host", "wirechat://host:x"]
+)
+async def test_bad_urls_are_named(url: str) -> None:
+    with pytest.raises(ValueError):
+        parse_url(url)
+    with pytest.raises(ValueError):
+        async with open_client(url, handle="ada", password="correct horse"):
+            raise AssertionError
+    with pytest.raises(ValueError):
+        await register(url, "ada", password="correct horse")
+
+
+@pytest.mark.parametrize("secret", [{"password": "correct horse"}, {"device_key": bytes(range(32))}])
+async def test_register_uses_a_connection_of_its_own(secret: dict[str, Any]) -> None:
+    stage = Stage()
+    answer: Callable[[wire.Register], wire.RegisterOk] = lambda request: wire.RegisterOk(  # noqa: E731
+        request.rid, 7, 70 if request.method == 3 else None
+    )
+    with trio.fail_after(SECONDS):
+        async with serving(stage, "wirechat", None) as url, trio.open_nursery() as nursery:
+
+            async def server() -> None:
+                peer = await stage.connection()
+                await peer.greet(registration=True)
+                peer.say(answer(await peer.expect(wire.Register)))
+
+            nursery.start_soon(server)
+            made = await register(url, "ada", name="Ada", **secret)
+            assert (made.user, made.device) == (7, 70 if "device_key" in secret else None)
