@@ -1,5 +1,6 @@
 """A whole replay: accounts, plays, evidence, the independent reader, the verdict."""
 
+import gc
 import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,6 +25,7 @@ from wirechat.client.transport import Network
 from wirechat.wire import EntryKind
 
 READER_RETRY_SECONDS = 0.5
+GARBAGE = (50_000, 20, 100)  # every device keeps its log to the end: looking for garbage there is time lost
 
 
 @attrs.frozen
@@ -61,6 +63,7 @@ class Result:
 
 async def replay(options: Options, progress: Progress) -> Result:
     """Plays everything and compares. Raises ClientError when accounts cannot be made."""
+    gc.set_threshold(*GARBAGE)
     pulse, dice = Pulse(), random.Random(options.seed)
     people = await _register(options, pulse, progress)
     async with trio.open_nursery() as nursery:
