@@ -93,7 +93,7 @@ def connect(path: str, *, write: bool) -> apsw.Connection:
             raise DataError(f"{path}: this file system cannot do what SQLite needs (WAL); use a local disk")
         db.pragma("synchronous", "full")
         db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        db.pragma("secure_delete", "fast")  # P8: what was deleted is overwritten where its page is written anyway
+        db.pragma("secure_delete", True)  # P8: deleted text is overwritten; "fast" leaves overflow pages as they are
     return db
 
 

@@ -33,10 +33,11 @@ async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_ma
     if isinstance(top, Refusal):
         return top
     first, upto = top
+    walk_from = max(since, await _earliest(tx, user, conv, first) - 1)
     rows = await tx.fetch(
         f"SELECT {_RECORD} FROM entry e JOIN entry t ON t.conv = e.conv AND t.seq = e.target"
         f" WHERE e.conv = $1 AND {_VISIBLE} AND e.seq > $5 AND t.rev = e.seq ORDER BY e.seq LIMIT $6",
-        conv, first, user, upto, since, limit + 1,
+        conv, first, user, upto, walk_from, limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
     more = len(records) < len(rows)
@@ -52,8 +53,8 @@ async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, byte
     hi = upto if hi is None else min(hi, upto)
     rows = await tx.fetch(
         f"SELECT {_RECORD} FROM entry t WHERE t.conv = $1 AND {_VISIBLE} AND t.target = t.seq AND t.seq <= $5"
-        " ORDER BY t.seq DESC LIMIT $6",
-        conv, first, user, upto, hi, limit + 1,
+        " AND t.seq >= $6 ORDER BY t.seq DESC LIMIT $7",
+        conv, first, user, upto, hi, await _earliest(tx, user, conv, first), limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
     more = len(records) < len(rows)
@@ -69,6 +70,12 @@ async def _top(tx: Tx, user: int, conv: int) -> tuple[int, int] | Refusal:
     row = await tx.fetchrow("SELECT head FROM conv WHERE conv = $1", conv)
     assert row is not None
     return since, row[0] if until is None else until
+
+
+async def _earliest(tx: Tx, user: int, conv: int, first: int) -> int:
+    """The first seq of the user's first period: what lies before need not be walked through."""
+    row = await tx.fetchrow("SELECT min(since) FROM past_period WHERE conv = $1 AND user_id = $2", conv, user)
+    return first if row is None or row[0] is None else int(row[0])
 
 
 async def _records(tx: Tx, conv: int, rows: Sequence[Row], bytes_max: int) -> list[StoredRecord]:

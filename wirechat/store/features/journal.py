@@ -195,9 +195,10 @@ class _Batch:
             done.seq, conv, ref,
         )  # fmt: skip
         await tx.execute(
-            "UPDATE entry SET content = NULL WHERE conv = $1 AND seq > $2 AND target = $2 AND kind = $3",
-            conv, ref, Kind.EDIT,
-        )  # fmt: skip
+            "UPDATE entry SET content = NULL WHERE conv = $1 AND seq IN"
+            " (SELECT seq FROM entry WHERE conv = $1 AND ref = $2 AND kind = 2)",
+            conv, ref,
+        )  # fmt: skip  the literal 2 (EDIT) lets the partial index serve; a walk of the log would hold up all writers
         await tx.execute("DELETE FROM reaction WHERE conv = $1 AND seq = $2", conv, ref)
 
     async def _react(self, item: Append, done: Appended) -> None:
@@ -227,8 +228,8 @@ class _Batch:
         if item.conv_kind == DIRECT and (existing := await self._direct(item)) is not None:
             await self._note_creation(item, existing)
             return await self._again(existing)
-        if await self._tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
-            return Refusal.CONFLICT
+        while await self._tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
+            item = attrs.evolve(item, conv=item.conv + 1)
         return await self._found(item)
 
     async def _again(self, conv: int) -> Appended:

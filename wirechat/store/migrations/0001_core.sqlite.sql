@@ -89,6 +89,7 @@ CREATE TABLE entry (
     edited INTEGER,
     PRIMARY KEY (conv, seq)
 ) WITHOUT ROWID;
+CREATE INDEX entry_edit ON entry (conv, ref) WHERE kind = 2;
 CREATE UNIQUE INDEX entry_cid ON entry (conv, sender, cid);
 
 CREATE TABLE reaction (
