@@ -75,7 +75,7 @@ async def relay_messages(peer: Peer, request: trio_websocket.WebSocketRequest) -
                 await socket.aclose()
 
         nursery.start_soon(down)
-        with suppress(trio_websocket.ConnectionClosed):
+        with suppress(trio_websocket.ConnectionClosed, trio.BrokenResourceError):
             while True:
                 body = await socket.get_message()
                 assert isinstance(body, bytes)
@@ -168,7 +168,7 @@ async def test_the_server_closing_is_noticed(authority: trustme.CA, ca: Path) ->
         with trio.fail_after(SECONDS):
             async with serving(stage, scheme, tls) as url:
                 opening = open_client(url, handle="ada", password="correct horse", ca=ca, world=make_world())
-                async with meet(stage, opening, row(CONV, 0)) as (client, peer):
+                async with meet(stage, opening, row(CONV, 0)) as (_, peer):
                     peer.abort()
                     again = await stage.connection()
                     await again.synced(row(CONV, 1))
