@@ -293,6 +293,9 @@ class _Batch:
         done = self._enter(log, item, fresh)
         log.version = done.seq
         await self._begin_periods(item.conv, fresh, MEMBER, done.seq)
+        receipts = await self._tx.fetchrow("SELECT rrev FROM conv_rc WHERE conv = $1", item.conv)
+        assert receipts is not None
+        done.rrev = receipts[0]
         return done
 
     def _is_member(self, conv: int, user: int) -> bool:
