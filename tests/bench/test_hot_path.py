@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.client import Client
+from bench.client import BenchError, Client
 from bench.hot_path import ROOT
-from bench.load import BenchError, Load, Work
+from bench.load import Load, Work
 from bench.people import connector, relayed
 from bench.process import Process, can_trace
 from bench.report import Row
