@@ -63,7 +63,7 @@ async def test_a_foreign_or_future_token_is_void(tmp_path: Path) -> None:
 
 
 async def test_pong_hands_over_the_sessions_horizon(tmp_path: Path) -> None:
-    """After the node passed over the store an idle session's token covers what was pushed; a resume with it is empty."""
+    """After the node passed over the store an idle session's token covers what was pushed: a resume is empty."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         conv = await rig.group(alice, bob)
@@ -76,7 +76,7 @@ async def test_pong_hands_over_the_sessions_horizon(tmp_path: Path) -> None:
         with trio.fail_after(10):
             before = (await pong(bob)).token
             token = before
-            while token == before:  # noqa: ASYNC110  only asking tells
+            while token == before:
                 await trio.sleep(0.5)
                 token = (await pong(bob)).token
         back = await rig.again(bob)
