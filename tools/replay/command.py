@@ -102,7 +102,7 @@ def _check_url(url: str) -> None:
     try:
         parse_url(url)
     except ValueError as error:
-        raise BadArgument(str(error)) from None
+        raise BadArgument(f"bad URL: {error}") from None
 
 
 def _make_room(connections: int) -> None:

@@ -197,7 +197,8 @@ class _Batch:
         await tx.execute(
             "UPDATE entry SET content = NULL WHERE conv = $1 AND seq IN"
             " (SELECT seq FROM entry WHERE conv = $1 AND ref = $2 AND kind = 2)",
-            conv, ref,
+            conv,
+            ref,
         )  # fmt: skip  the literal 2 (EDIT) lets the partial index serve; a walk of the log would hold up all writers
         await tx.execute("DELETE FROM reaction WHERE conv = $1 AND seq = $2", conv, ref)
 
