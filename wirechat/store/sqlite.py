@@ -89,8 +89,10 @@ def connect(path: str, *, write: bool) -> apsw.Connection:
     _check_ours(db)
     db.pragma("cache_size", -CACHE_KIB)
     if write:
+        if db.readonly("main"):
+            raise DataError(f"cannot use {path}: it may not be written")
         if db.pragma("journal_mode", "wal") != "wal":
-            raise DataError(f"{path}: this file system cannot do what SQLite needs (WAL); use a local disk")
+            raise DataError(f"cannot use {path}: its file system has no write-ahead log; use a local disk")
         db.pragma("synchronous", "full")
         db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         db.pragma("secure_delete", True)  # P8: deleted text is overwritten; "fast" leaves overflow pages as they are
@@ -195,8 +197,7 @@ class SqliteStore:
         self._write_lane, self._read_lane = lanes
         self._write_tx = SqliteTx(writer)
         self._read_tx = SqliteTx(reader)
-        self.epoch = b""
-        self.digest_key = b""
+        self.epoch, self.digest_key = read(writer, meta.identity(self._write_tx))
 
     def start_append(
         self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], done: Callable[[Commit], None]
@@ -254,11 +255,8 @@ async def open_sqlite(
     with directory.locked(folder) if locked else nullcontext():
         writer, reader = _open(str(folder / FILE), connect)
         lanes = (lane("wirechat-writer"), lane("wirechat-reader"))
-        store = SqliteStore(writer, reader, lanes)
         try:
-            store.epoch = await store.write(meta.ensure, "epoch", secrets.token_bytes(4))
-            store.digest_key = await store.write(meta.ensure, "digest_key", secrets.token_bytes(32))
-            yield store
+            yield SqliteStore(writer, reader, lanes)
         finally:
             for each in lanes:
                 await each.aclose()
@@ -285,6 +283,7 @@ def _open(path: str, connect: Callable[..., apsw.Connection]) -> tuple[apsw.Conn
         writer = connect(path, write=True)
         try:
             _migrate(writer)
+            write(writer, meta.identify(SqliteTx(writer), secrets.token_bytes))
             return writer, connect(path, write=False)
         except BaseException:
             writer.close()
@@ -297,7 +296,7 @@ def _refusing(path: str) -> Iterator[None]:
         yield
     except apsw.NotADBError:
         raise DataError(f"{path} is not a database of wirechat") from None
-    except apsw.Error as error:
+    except (apsw.Error, Unavailable, OutcomeUnknown) as error:
         raise DataError(f"cannot use {path}: {error}") from None
 
 

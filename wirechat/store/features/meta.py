@@ -1,19 +1,21 @@
-"""What the store knows of itself: its epoch, the key of its digests, which migrations it has."""
+"""What the store knows of itself: its epoch and the key of its digests, drawn when it is made."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wirechat.store.tx import Tx
 
-
-async def get(tx: Tx, name: str) -> bytes | None:
-    """A value."""
-    row = await tx.fetchrow("SELECT value FROM meta WHERE name = $1", name)
-    return None if row is None else row[0]
+EPOCH_BYTES, KEY_BYTES = 4, 32
 
 
-async def ensure(tx: Tx, name: str, value: bytes) -> bytes:
-    """The value there is, or else this one from now on."""
-    await tx.execute("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value)
-    found = await get(tx, name)
-    assert found is not None
-    return found
+async def identify(tx: Tx, draw: Callable[[int], bytes]) -> None:
+    """Draw what is not there yet."""
+    for name, size in (("epoch", EPOCH_BYTES), ("digest_key", KEY_BYTES)):
+        await tx.execute("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, draw(size))
+
+
+async def identity(tx: Tx) -> tuple[bytes, bytes]:
+    """(epoch, key of digests)."""
+    epoch, key = await tx.fetchmany("SELECT value FROM meta WHERE name = $1", [("epoch",), ("digest_key",)])
+    return epoch[0], key[0]
