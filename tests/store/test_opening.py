@@ -201,4 +201,4 @@ async def test_the_pragmas_that_the_promises_need(made: Path) -> None:
     async with open_sqlite(made) as store:
         assert store._writer.pragma("journal_mode") == "wal"
         assert store._writer.pragma("synchronous") == 2
-        assert store._writer.pragma("secure_delete") == 2
+        assert store._writer.pragma("secure_delete") == 1

@@ -113,7 +113,7 @@ class Server:
         with trio.move_on_after(wire.limits.DRAIN_MS / 1000 - 1):
             for connection in list(self.connections):
                 connection.draining = True
-                if connection.session is None:
+                if not connection.greeted:
                     continue
                 connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
             self.hub.flush()
@@ -123,6 +123,9 @@ class Server:
             with trio.move_on_after(1):  # those who leave by themselves
                 while self.connections:  # noqa: ASYNC110
                     await trio.sleep(0.02)
+            async with trio.open_nursery() as goodbyes:
+                for connection in self.connections:
+                    goodbyes.start_soon(connection.endpoint.aclose, 0)
 
 
 async def _for_ever(work: Callable[..., Awaitable[None]], *args: object) -> None:

@@ -186,6 +186,8 @@ class Connection:
         self.tokens -= 1
         if self.inflight > wire.limits.INFLIGHT:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
+        if self.tokens < -limits.REQUESTS_BURST:
+            raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
         if self.tokens < 0:
             raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
         if self.draining:
@@ -199,6 +201,11 @@ class Connection:
         """Send a frame and let the protocol state follow it."""
         self.wire.sent(message)
         self.outbox.put(message.encode())
+
+    @property
+    def greeted(self) -> bool:
+        """HELLO was answered, so frames may be sent."""
+        return bool(self.nonce)
 
     def require_session(self) -> Session:
         """The login; the wire lets no request through that needs one without it."""

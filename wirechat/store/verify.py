@@ -1,4 +1,4 @@
-"""Is what is stored consistent? Every log without a gap, every projection equal to the fold of its log, every watermark sane.
+"""Is what is stored consistent? Logs without gaps, projections equal to the fold of their logs, watermarks sane.
 
 Runs on one snapshot, also beside a running server. Memory is that of one conversation's records, not of the store.
 Deleted content is gone, so of a deleted message only its absence can be checked.
