@@ -71,7 +71,7 @@ class Sessions:
 
     def hello(self, connection: Connection, hello: wire.Hello) -> None:
         """Agree on a version and tell the limits."""
-        if hello.magic != "WC":
+        if hello.magic != "WC" or hello.vmin > hello.vmax:
             raise wire.ProtocolViolation(wire.errors.PROTOCOL, "this is not a wirechat client")
         if not hello.vmin <= VERSION <= hello.vmax:
             raise wire.ProtocolViolation(wire.errors.VERSION, f"this server speaks version {VERSION}")
