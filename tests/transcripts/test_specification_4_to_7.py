@@ -175,7 +175,7 @@ async def test_7_1_before_login_requests_cost_nothing_but_themselves(tmp_path: P
     async with serving(tmp_path) as rig:
         client = await rig.greeted()
         await client.send(wire.State(False, 3), wire.Pong(4))
-        for request in (wire.Sync(0), wire.Sync(0, None, None, b"x"), text(1, "hi"), wire.Marks(0, 1, 0)):
+        for request in (wire.Sync(0), wire.Sync(0, cursor=b"x"), text(1, "hi"), wire.Marks(0, 1, 0)):
             assert await client.refused(request) == 2000
         await pong(client)
         await client.send(wire.Ack(0))
@@ -422,7 +422,7 @@ async def test_7_20_writes_are_executed_in_the_order_of_their_arrival(tmp_path: 
         alice, bob = await rig.person("alice"), await rig.person("bob")
         conv = await rig.group(alice)
         flight: list[Any] = []
-        for number in range(5):
+        for _ in range(5):
             flight += [
                 text(conv, "nobody", 0),
                 wire.MemberAdd(0, conv, os.urandom(8), (bob.user,)),

@@ -213,11 +213,11 @@ class Connection:
             raise RequestError(wire.errors.NOT_AUTHENTICATED, "log in first")
         return self.session
 
-    async def fail(self, code: int, text: str | None = None) -> None:
+    async def fail(self, code: int, text: str | None = None, retry_ms: int | None = None) -> None:
         """The connection cannot go on: say why, close politely, leave the nursery."""
         self._ending = True
         detail = bytes((1, 1)) if code == wire.errors.VERSION else None
-        self.outbox.end(wire.Error(code=code, message=text, detail=detail).encode())
+        self.outbox.end(wire.Error(code=code, retry_ms=retry_ms, message=text, detail=detail).encode())
         with trio.move_on_after(2):
             await self.outbox.wait_empty()
         await self.endpoint.aclose(code)

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wirechat import wire
+from wirechat.server import limits
 from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
@@ -122,7 +123,7 @@ class Sessions:
     async def auth(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
         """Prove who you are. Five failures end the connection."""
         if connection.failures >= wire.limits.AUTH_FAILURES:
-            await connection.fail(wire.errors.LOCKED, "too many failed logins")
+            await connection.fail(wire.errors.LOCKED, "too many failed logins", limits.FAILURES_PAUSE_MS)
             return None
         account = auth.handle or (str(auth.device) if auth.device else "")
         address = connection.endpoint.peer.address
