@@ -45,7 +45,8 @@ class Values:
     def body(self, frame: str, value: dict[str, Any]) -> bytes:
         """The frame to send, without length prefix; placeholders met first are bound to fresh values."""
         fields = self._struct(frame, value)
-        return CODEC.encode(frame, {key: each for key, each in fields.items() if key != "rid"}, fields.get("rid"))
+        rid = fields.pop("rid", None) if CODEC.by_name[frame].has_rid else None
+        return CODEC.encode(frame, fields, rid)
 
     def fits(self, frame: Frame, name: str, value: dict[str, Any]) -> bool:
         """Whether the frame is the one that is waited for. Binds placeholders only if it is."""

@@ -135,6 +135,10 @@ class Connection:
                     await self.fail(violation.code, violation.message)
                     return
                 self.send(wire.Error(violation.rid, code=violation.code, message=violation.message))
+            except Exception:
+                log.exception("a frame failed", peer=self.endpoint.peer.address)
+                await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
+                return
             budget -= 1
             if not budget:
                 budget = limits.FRAMES_PER_TURN
@@ -175,6 +179,10 @@ class Connection:
             reply = error.message(message.rid)
         except StoreError as error:
             reply = of_store(error).message(message.rid)
+        except Exception:
+            log.exception("a request failed", peer=self.endpoint.peer.address)
+            await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
+            return
         self.answered()
         if reply is not None:
             self.send(reply)
@@ -213,11 +221,11 @@ class Connection:
             raise RequestError(wire.errors.NOT_AUTHENTICATED, "log in first")
         return self.session
 
-    async def fail(self, code: int, text: str | None = None) -> None:
+    async def fail(self, code: int, text: str | None = None, retry_ms: int | None = None) -> None:
         """The connection cannot go on: say why, close politely, leave the nursery."""
         self._ending = True
         detail = bytes((1, 1)) if code == wire.errors.VERSION else None
-        self.outbox.put(wire.Error(code=code, message=text, detail=detail).encode())
+        self.outbox.end(wire.Error(code=code, retry_ms=retry_ms, message=text, detail=detail).encode())
         with trio.move_on_after(2):
             await self.outbox.wait_empty()
         await self.endpoint.aclose(code)

@@ -45,6 +45,11 @@ LOGINS_AT_ONCE = 1
 LOGINS_WAITING = 64
 """Logins that may wait for those; above it 5000. At 40 ms each that is 2.5 s."""
 
+FAILURES_PAUSE_MS = 10_000
+"""What a client is told to wait that failed too often on one connection: longer than a person takes to look up a
+password.
+"""
+
 FAILURES_PER_ACCOUNT = 10
 """Failed logins from one address on one account in FAILURE_SECONDS; then 2006."""
 

@@ -102,6 +102,12 @@ class Outbox:
         if self._ready_bytes > limits.READY_BYTES_MAX:
             self.flush()
 
+    def end(self, frame: bytes) -> None:
+        """Send the last frame: what comes after it goes nowhere, whoever still has something to say."""
+        self.put(frame)
+        self.flush()
+        self.closed = True
+
     def push(self, push: Push) -> None:
         """Send an entry."""
         if self.closed:

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wirechat import wire
+from wirechat.server import limits
 from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
@@ -71,7 +72,7 @@ class Sessions:
 
     def hello(self, connection: Connection, hello: wire.Hello) -> None:
         """Agree on a version and tell the limits."""
-        if hello.magic != "WC":
+        if hello.magic != "WC" or hello.vmin > hello.vmax:
             raise wire.ProtocolViolation(wire.errors.PROTOCOL, "this is not a wirechat client")
         if hello.vmin > hello.vmax:
             raise wire.ProtocolViolation(wire.errors.PROTOCOL, "vmin is above vmax")
@@ -124,7 +125,7 @@ class Sessions:
     async def auth(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
         """Prove who you are. Five failures end the connection."""
         if connection.failures >= wire.limits.AUTH_FAILURES:
-            await connection.fail(wire.errors.LOCKED, "too many failed logins")
+            await connection.fail(wire.errors.LOCKED, "too many failed logins", limits.FAILURES_PAUSE_MS)
             return None
         account = auth.handle or (str(auth.device) if auth.device else "")
         address = connection.endpoint.peer.address
