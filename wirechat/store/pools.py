@@ -27,8 +27,9 @@ CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 10.0
 """How long a statement may take before the connection counts as lost; the server gives up earlier."""
 
+NAME = {"application_name": "wirechat"}
 SETTINGS = {
-    "application_name": "wirechat",
+    **NAME,
     "statement_timeout": "5000",
     "idle_in_transaction_session_timeout": "10000",
 }
@@ -42,6 +43,10 @@ _WORLD = {"08", "25", "53", "55", "57", "58"}
 
 _UNDONE = {"23", "40", "53"}
 """Classes with which the server answers COMMIT when it has undone the transaction; with others nobody knows."""
+
+
+EngineError = asyncpg.PostgresError
+"""What the server says when it refuses a statement."""
 
 
 class PostgresTx:
@@ -136,11 +141,11 @@ async def _as_it_is(connection: Any) -> None:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Any]:
-    """One connection of its own, without time limits."""
-    with told():
-        connection = await asyncpg.connect(
-            url, timeout=CONNECT_SECONDS, server_settings={"application_name": "wirechat"}
-        )
+    """One connection of its own, without time limits. Raises Unavailable, also for an address that is none."""
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=NAME)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+        raise Unavailable(f"no connection: {error}") from error
     try:
         yield connection
     finally:

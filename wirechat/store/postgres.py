@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,7 +22,7 @@ from wirechat.store.errors import DataError, StoreError, Unavailable
 from wirechat.store.features import journal, meta
 from wirechat.store.lanes import Done, finished
 from wirechat.store.migrations import pending
-from wirechat.store.pools import Pools, PostgresTx, connected, open_pools, read, write
+from wirechat.store.pools import EngineError, Pools, PostgresTx, connected, open_pools, read, write
 from wirechat.store.records import Append, Commit
 from wirechat.store.tx import Feature, Tx
 
@@ -191,25 +191,29 @@ async def _flat() -> AsyncIterator[None]:
 
 
 async def _look(url: str, feature: Feature[[], T]) -> T:
-    try:
+    with _refusing():
         async with connected(url) as connection:
             if pending("postgres", await _applied(connection)):
                 raise DataError("the database comes from an older wirechat; start a server once to bring it up to date")
             return await read(connection, feature)
-    except Unavailable as error:
-        raise DataError(f"cannot use the database: {error}") from None
 
 
 async def _prepare(url: str) -> tuple[bytes, bytes]:
     """Check and migrate; (epoch, key of digests)."""
-    try:
+    with _refusing():
         async with connected(url) as connection:
             await _check_server(connection)
             return await write(connection, partial(_migrate, connection))
-    except StoreError as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"cannot use the database: {error}") from None
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except (StoreError, EngineError) as error:
+        raise DataError(f"cannot use the database: {str(error).splitlines()[0]}") from None
 
 
 async def _open(url: str, epoch: bytes) -> Pools:
