@@ -342,7 +342,11 @@ async def test_who_we_are_is_stored_before_anything_is_asked(
 
     async def server() -> None:
         peer = await stage.connection()
+        disk.hold()
         await peer.login(b"token")
+        await trio.sleep(20)
+        assert peer.heard(wire.Sync) == []
+        disk.go_on()
         await peer.expect(wire.Sync)
         cache = opened_copy(path)
         assert (cache.identity.user, cache.identity.device, cache.identity.resume) == (ME, DEVICE, b"token")
