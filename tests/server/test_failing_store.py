@@ -1,0 +1,81 @@
+"""P12: when the store fails the client is told whether anything happened, and the server goes on by itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.server.rig import serving
+from wirechat import wire
+from wirechat.store.errors import OutcomeUnknown
+from wirechat.store.records import Append, Commit
+from wirechat.store.tx import Tx
+
+
+async def pages(tx: Tx, most: int | None) -> int:
+    """The pages in use; limits them to that and a few more, or lifts the limit."""
+    row = await tx.fetchrow("PRAGMA page_count")
+    assert row is not None
+    limit = 1_000_000_000 if most is None else row[0] + most
+    await tx.fetch(f"PRAGMA max_page_count = {limit}")
+    return int(row[0])
+
+
+async def test_a_full_disk_answers_not_executed_and_recovers_without_a_restart(tmp_path: Path) -> None:
+    """5004 while it is full, nothing stored, the other requests work; then the same cid goes through."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        await rig.server.store.write(pages, 2)
+        refused, stored = [], 0
+        for _ in range(60):
+            cid = os.urandom(8)
+            answer = await alice.ask(wire.Send(0, conv, cid, 1, wire.Content(1, "x" * 4000)), wire.Reply | wire.Error)
+            if isinstance(answer, wire.Error):
+                assert (answer.code, bool(answer.retry_ms)) == (5004, True)
+                refused.append(cid)
+            else:
+                stored += 1
+        assert refused
+        page = await bob.ask(wire.Changes(0, conv, 1), wire.ChangesOk)
+        assert len(page.records) <= stored
+        await rig.server.store.write(pages, None)
+        sent = await alice.say(conv, "x" * 4000, refused[0])
+        assert (sent.seq, sent.dup) == (stored + 2, False)
+
+
+class Interrupted:
+    """A store whose commits happen, or not, without anyone being told."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.interrupt = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def start_append(
+        self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], done: Callable[[Commit], None]
+    ) -> None:
+        def forget(commit: Commit) -> None:
+            done(Commit([OutcomeUnknown("interrupted")] * len(batch), {}) if self.interrupt else commit)
+
+        self._store.start_append(batch, now_ms, known, forget)
+
+
+async def test_a_commit_of_unknown_outcome_says_so_and_the_same_cid_settles_it(tmp_path: Path) -> None:
+    """6000; asking again returns the entry that was made; the others get it from the pass at the latest (P2, P5)."""
+    async with serving(tmp_path, store=Interrupted) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        rig.server.store.interrupt = True
+        cid = os.urandom(8)
+        error = await alice.ask(wire.Send(0, conv, cid, 1, wire.Content(1, "did it?")), wire.Error)
+        assert error.code == 6000
+        rig.server.store.interrupt = False
+        settled = await alice.say(conv, "did it?", cid)
+        assert (settled.seq, settled.dup) == (2, True)
+        rows = await bob.expect(wire.Rows)
+        assert rows.rows == (wire.Row(conv, 2, rows.rows[0].rrev, rows.rows[0].delivered, 0),)

@@ -1,0 +1,195 @@
+"""Logging in: every method, what is never told apart, and what a second login does."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+
+from tests.server.rig import Client, Rig, serving
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.config import Config
+from wirechat.server.endpoint import Peer, certificate_digest
+from wirechat.server.listeners import Tls, tls_context
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[trustme.CA, Tls]:
+    """A certificate authority and a server context with a certificate of it."""
+    ca = trustme.CA()
+    issued = ca.issue_cert("localhost", "127.0.0.1")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    key.write_bytes(issued.private_key_pem.bytes())
+    return ca, tls_context(chain, key)
+
+
+async def register(rig: Rig, handle: str, password: bytes) -> Client:
+    client = await rig.greeted()
+    client.user = (await client.ask(wire.Register(0, handle, 1, password), wire.RegisterOk)).user
+    return client
+
+
+async def test_password_then_resume_token(tmp_path: Path) -> None:
+    """A password makes a device; its token logs the same device in; a token stays valid until its successor is used."""
+    async with serving(tmp_path) as rig:
+        client = await register(rig, "alice", b"correct horse")
+        first = await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.AuthOk)
+        assert first.user == client.user
+
+        async def resume(token: bytes) -> wire.AuthOk:
+            return await (await rig.greeted()).ask(wire.Auth(0, 4, proof=token), wire.AuthOk)
+
+        second = await resume(first.resume)
+        lost = await resume(first.resume)  # the answer with `second` might have been lost
+        assert {second.device, lost.device} == {first.device}
+        third = await resume(lost.resume)
+        assert await (await rig.greeted()).refused(wire.Auth(0, 4, proof=first.resume)) == 2002
+        assert (await resume(third.resume)).device == first.device
+
+
+async def test_unknown_accounts_and_wrong_passwords_are_never_told_apart(tmp_path: Path) -> None:
+    """Same code, same text; five failures end the connection with 2006."""
+    async with serving(tmp_path) as rig:
+        client = await register(rig, "alice", b"correct horse")
+        wrong = await client.ask(wire.Auth(0, 1, "alice", proof=b"battery staple"), wire.Error)
+        unknown = await client.ask(wire.Auth(0, 1, "nobody", proof=b"battery staple"), wire.Error)
+        assert (wrong.code, wrong.message) == (unknown.code, unknown.message) == (2001, wrong.message)
+        for _ in range(4):
+            await client.send(wire.Auth(50, 1, "nobody", proof=b"battery staple"))
+        assert await client.closed() == 2006
+
+
+async def test_unknown_accounts_cost_the_same_work(tmp_path: Path) -> None:
+    """Argon2id runs once for either."""
+    async with serving(tmp_path) as rig:
+        client = await register(rig, "alice", b"correct horse")
+        await client.ask(wire.Auth(0, 1, "nobody", proof=b"x"), wire.Error)
+        done: list[str] = []
+        original = rig.server.world.run_blocking
+
+        async def counted(work: object, *args: object) -> object:
+            done.append(getattr(work, "__name__", ""))
+            return await original(work, *args)
+
+        object.__setattr__(rig.server.world, "run_blocking", counted)
+        try:
+            await client.ask(wire.Auth(0, 1, "nobody", proof=b"x"), wire.Error)
+            await client.ask(wire.Auth(0, 1, "alice", proof=b"x"), wire.Error)
+        finally:
+            object.__setattr__(rig.server.world, "run_blocking", original)
+        assert done == ["verify_password", "verify_password"]
+
+
+async def test_failures_lock_one_address_and_account_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2006 with a time to wait; another account from the same address still gets in."""
+    monkeypatch.setattr(limits, "FAILURES_PER_ACCOUNT", 2)
+    async with serving(tmp_path) as rig:
+        await register(rig, "bob", b"correct horse")
+        client = await register(rig, "alice", b"correct horse")
+        for _ in range(2):
+            assert await client.refused(wire.Auth(0, 1, "alice", proof=b"wrong wrong")) == 2001
+        locked = await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.Error)
+        assert locked.code == 2006
+        assert locked.retry_ms
+        await (await rig.greeted()).ask(wire.Auth(0, 1, "bob", proof=b"correct horse"), wire.AuthOk)
+
+
+async def test_a_signature_is_good_for_one_connection(tmp_path: Path) -> None:
+    """The nonce is fresh, so a recorded proof is worth nothing."""
+    async with serving(tmp_path) as rig:
+        alice = await rig.person("alice")
+        proof = alice.key.sign(wire.auth.signed_bytes(alice.welcome.nonce, alice.device, 0, b""))
+        other = await rig.greeted()
+        assert await other.refused(wire.Auth(0, 3, proof=proof, device=alice.device)) == 2001
+
+
+async def test_second_login_replaces_the_first(tmp_path: Path) -> None:
+    """2007 to the old connection; the new one gets the pushes."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        newer = await rig.again(bob)
+        assert await bob.closed() == 2007
+        await newer.sync()
+        await alice.say(conv, "for the new one")
+        assert (await newer.expect(wire.Event)).seq == 2
+
+
+async def test_everything_in_one_flight(tmp_path: Path) -> None:
+    """HELLO, AUTH and SYNC without waiting: what follows AUTH is judged after it."""
+    async with serving(tmp_path) as rig:
+        client = await register(rig, "alice", b"correct horse")
+        token = (await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.AuthOk)).resume
+        eager = Client(await rig.stream())
+        await eager.send(wire.Hello("WC", 1, 1, (), "eager"), wire.Auth(1, 4, proof=token), wire.Sync(2))
+        await eager.expect(wire.Welcome)
+        await eager.expect(wire.AuthOk)
+        assert (await eager.expect(wire.SyncOk)).mode == 2
+
+
+async def test_a_failed_login_answers_the_rest_with_2000(tmp_path: Path) -> None:
+    """In one flight too."""
+    async with serving(tmp_path) as rig:
+        eager = Client(await rig.stream())
+        await eager.send(wire.Hello("WC", 1, 1, (), "eager"), wire.Auth(1, 4, proof=b"no token"), wire.Sync(2))
+        codes = [(await eager.expect(wire.Error)).code for _ in range(2)]
+        assert codes == [2002, 2000]
+
+
+async def test_registration_rules(tmp_path: Path) -> None:
+    """Handles, short passwords, taken names."""
+    async with serving(tmp_path) as rig:
+        client = await register(rig, "alice", b"correct horse")
+        assert await client.refused(wire.Register(0, "alice", 1, b"correct horse")) == 4005
+        assert await client.refused(wire.Register(0, "Alice", 1, b"correct horse")) == 3000
+        assert await client.refused(wire.Register(0, "al ice", 1, b"correct horse")) == 3000
+        assert await client.refused(wire.Register(0, "carol", 1, b"short")) == 3000
+        assert await client.refused(wire.Register(0, "carol", 3, b"no key")) == 3000
+
+
+def test_passwords_and_strangers_only_where_the_peer_really_is_there() -> None:
+    """Loopback or TLS for passwords, loopback for registration; the operator may allow more."""
+    local = Peer("127.0.0.1", "tcp", True)
+    remote = Peer("192.0.2.1", "tcp", False)
+    secure = Peer("192.0.2.1", "tls", False, b"d" * 32)
+    strict, lax = Config(), Config(clear_passwords=True, open_registration=True)
+    assert [strict.allows_password(peer) for peer in (local, remote, secure)] == [True, False, True]
+    assert [strict.allows_registration(peer) for peer in (local, remote, secure)] == [True, False, False]
+    assert lax.allows_password(remote)
+    assert lax.allows_registration(remote)
+
+
+async def test_tls_with_channel_binding(tmp_path: Path, authority: tuple[trustme.CA, Tls]) -> None:
+    """A proof bound to the certificate is accepted on TLS, refused with another certificate and without TLS."""
+    ca, tls = authority
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    async with serving(tmp_path / "data", tls=tls) as rig:
+        alice = await rig.person("alice")
+        stream = trio.SSLStream(await rig.stream("tls"), context, server_hostname="localhost")
+        client = Client(stream)
+        await client.send(wire.Hello("WC", 1, 1, (), "tls"))
+        welcome = await client.expect(wire.Welcome)
+        assert tuple(welcome.bindings) == (0, 1)
+        leaf = stream.getpeercert(binary_form=True)
+        for bound, good in ((certificate_digest(b"other"), False), (certificate_digest(leaf), True)):
+            proof = alice.key.sign(wire.auth.signed_bytes(welcome.nonce, alice.device, 1, bound))
+            request = wire.Auth(0, 3, proof=proof, device=alice.device, binding=1)
+            if good:
+                assert (await client.ask(request, wire.AuthOk)).user == alice.user
+            else:
+                assert await client.refused(request) == 2001
+
+
+async def test_a_logged_in_connection_may_not_log_in_again(tmp_path: Path) -> None:
+    """1003, and only that connection ends."""
+    async with serving(tmp_path) as rig:
+        alice = await rig.person("alice")
+        await alice.send(wire.Auth(9, 4, proof=os.urandom(32)))
+        assert await alice.closed() == 1003

@@ -1,0 +1,177 @@
+"""A whole replay: accounts, plays, evidence, the independent reader, the verdict."""
+
+import gc
+import os
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import attrs
+import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from rich.progress import Progress
+
+from tools.conformance.decoder import Malformed
+from tools.conformance.reader import Login, Refused, open_reader
+from tools.replay.cutting import Lines
+from tools.replay.evidence import Account, Evidence, fact_of_fields
+from tools.replay.people import Person, Registrar
+from tools.replay.plan import Plan
+from tools.replay.play import Play
+from tools.replay.pulse import Pulse
+from tools.replay.sabotage import Sabotage, spoil
+from tools.replay.verdict import Verdict, judge
+from wirechat.client.errors import ConnectionFailed
+from wirechat.client.transport import Network
+from wirechat.wire import EntryKind
+
+READER_RETRY_SECONDS = 0.5
+GARBAGE = (50_000, 20, 100)  # every device keeps its log to the end: looking for garbage there is time lost
+
+
+@attrs.frozen
+class Options:
+    """What to play and how.
+
+    urls    where the connections go, in turn
+    speed   times the original pace; None = as fast as it goes
+    drop    probability that a connection breaks at a frame
+    seed    of the breaks
+    """
+
+    plans: Sequence[Plan]
+    urls: Sequence[str]
+    ca: str | None = None
+    speed: float | None = None
+    drop: float = 0.0
+    seed: int = 0
+    sabotage: Sabotage | None = None
+
+
+@attrs.frozen
+class Result:
+    """`seconds`: from the first step until every device had everything."""
+
+    accounts: int
+    entries: int
+    replies: int
+    receipts: int
+    reconnects: int
+    seconds: float
+    messages: int
+    verdict: Verdict
+
+
+async def replay(options: Options, progress: Progress) -> Result:
+    """Plays everything and compares. Raises ClientError when accounts cannot be made."""
+    gc.set_threshold(*GARBAGE)
+    pulse, dice = Pulse(), random.Random(options.seed)
+    people = await _register(options, pulse, progress)
+    async with trio.open_nursery() as nursery:
+        lines = Lines(Network(nursery, options.ca).connect, options.drop, dice)
+        plays = _cast(options, people, lines, nursery, pulse, progress)
+        start = trio.current_time()
+        await _perform(plays, pulse, options.sabotage, progress)
+        seconds = trio.current_time() - start
+        for play in plays:
+            await play.gather()
+        nursery.cancel_scope.cancel()
+    read = [await _read(play, options.ca, pulse) for play in plays]
+    if options.sabotage is not None:
+        spoil(read[0], plays[0].evidence, options.sabotage)
+    return _result([play.evidence for play in plays], read, len(people), lines.opened, seconds)
+
+
+async def _register(options: Options, pulse: Pulse, progress: Progress) -> list[Person]:
+    """For each plan its owner, then its people."""
+    names = [name for plan in options.plans for name in (plan.name, *plan.accounts)]
+    bar = progress.add_task("accounts", total=len(names))
+    run = f"r{os.urandom(5).hex()}"
+    registrar = Registrar(options.urls, run, options.ca, pulse, lambda: progress.advance(bar))
+    people: list[Person] = []
+
+    async def work() -> None:
+        people.extend(await registrar.register(names))
+
+    if not await pulse.guard(work):
+        raise ConnectionFailed(f"no account could be made for {pulse.stalled_seconds:.0f} s")
+    return people
+
+
+def _cast(
+    options: Options,
+    people: Sequence[Person],
+    lines: Lines,
+    nursery: trio.Nursery,
+    pulse: Pulse,
+    progress: Progress,
+) -> list[Play]:
+    bar = progress.add_task("lines", total=sum(len(plan.steps) for plan in options.plans))
+    plays, rest = [], list(people)
+    for plan in options.plans:
+        (owner, *crowd), rest = rest[: 1 + len(plan.accounts)], rest[1 + len(plan.accounts) :]
+        play = Play(plan, owner, crowd, lines.open, nursery, pulse, options.speed, lambda: progress.advance(bar))
+        plays.append(play)
+    return plays
+
+
+async def _perform(plays: Sequence[Play], pulse: Pulse, sabotage: Sabotage | None, progress: Progress) -> None:
+    """Plays all plans at once and waits until everybody has everything, or nothing moves any more."""
+    if not await pulse.guard(lambda: _together([play.perform for play in plays])):
+        for play in plays:
+            play.give_up()
+        return
+    if sabotage is Sabotage.DOUBLE:
+        await plays[0].double()
+    progress.add_task("settling", total=None)
+    await pulse.guard(lambda: _together([play.settle for play in plays]))
+
+
+async def _together(work: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    async with trio.open_nursery() as nursery:
+        for part in work:
+            nursery.start_soon(part)
+
+
+async def _read(play: Play, ca: str | None, pulse: Pulse) -> Account:
+    """The server's own account, through the independent reader; a fault when it cannot be had."""
+    account = Account(0, {}, {}, ["the reader could not connect"])
+
+    async def work() -> None:
+        nonlocal account
+        while True:
+            try:
+                account = await trio.to_thread.run_sync(_read_blocking, play.owner, play.conv, ca)
+                return
+            except OSError:
+                await trio.sleep(READER_RETRY_SECONDS)
+            except (Refused, Malformed) as error:
+                account.faults[:] = [f"the reader could not read: {error}"]
+                return
+
+    await pulse.guard(work)
+    return account
+
+
+def _read_blocking(owner: Person, conv: int, ca: str | None) -> Account:
+    login = Login(owner.handle, owner.device, Ed25519PrivateKey.from_private_bytes(owner.key))
+    with open_reader(owner.url, login, ca) as reader:
+        reading = reader.read(conv)
+    facts = {seq: fact_of_fields(record) for seq, record in reading.records.items()}
+    return Account(reading.head, facts, reading.marks, reading.faults)
+
+
+def _result(evidence: list[Evidence], read: list[Account], people: int, opened: int, seconds: float) -> Result:
+    verdict = Verdict()
+    for part, account in zip(evidence, read, strict=True):
+        verdict.add(judge(part, account))
+    facts = [fact for account in read for fact in account.facts.values()]
+    return Result(
+        accounts=people,
+        entries=sum(account.head for account in read),
+        replies=sum(fact.kind == EntryKind.MSG and fact.ref is not None for fact in facts),
+        receipts=sum(len(account.marks) for account in read),
+        reconnects=max(0, opened - people),
+        seconds=seconds,
+        messages=sum(fact.kind == EntryKind.MSG for fact in facts),
+        verdict=verdict,
+    )

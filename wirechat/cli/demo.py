@@ -1,0 +1,78 @@
+"""`wirechat demo`: the first five minutes. A server on this machine, two accounts, a short replay, and what to
+type next.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import trio
+from rich.console import Console
+
+from wirechat.cli import logs
+from wirechat.cli.running import run
+from wirechat.cli.serve import ADDRESS, run_server
+from wirechat.server.config import Config
+from wirechat.server.features.accounts import create_account
+from wirechat.server.listeners import Address, Listener
+from wirechat.server.passwords import Passwords
+from wirechat.store.database import Store
+from wirechat.store.features import accounts
+from wirechat.world import REAL
+
+PEOPLE = {"alice": "looking-glass", "bob": "can-we-fix-it"}
+SAMPLE = Path("examples/logs")
+
+
+@click.command()
+@click.option(
+    "--data",
+    default=".run/demo",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to keep it.",
+)
+@click.option("--tcp", default="127.0.0.1:7667", show_default=True, type=ADDRESS, help="Where to listen.")
+@click.option("--ws", default="127.0.0.1:7669", show_default=True, type=ADDRESS, help="Where to listen for WebSocket.")
+def demo(data: Path, tcp: Address, ws: Address) -> None:
+    """Run a server on this machine with two accounts, play a short log through it, and say what to type next."""
+    logs.configure()
+    run(run_server, Config(), data, [("tcp", tcp), ("ws", ws)], None, frozenset(), _greet)
+
+
+def _sample() -> list[str]:
+    return sorted(str(path) for path in SAMPLE.glob("*.raw.txt"))
+
+
+async def _greet(store: Store, listeners: list[Listener]) -> None:
+    console = Console(highlight=False)
+    for handle, password in PEOPLE.items():
+        if await store.read(accounts.find, handle) is None:
+            phc = await Passwords(REAL).hash(password.encode())
+            await create_account(store, REAL, handle, handle.title(), phc)
+    url = listeners[0].url
+    if files := _sample():
+        console.print("\nA short replay, as fast as it goes:")
+        command = [sys.executable, "-m", "wirechat.cli.main", "replay", *files, "--url", url]
+        await trio.run_process(command, check=False, stdin=subprocess.DEVNULL)
+    people = "   ".join(f"{handle} / {password}" for handle, password in PEOPLE.items())
+    console.print(
+        f"""
+[bold]wirechat is running.[/bold]
+
+  accounts   {people}
+  addresses  {"   ".join(listener.url for listener in listeners)}
+
+Talk to it from two other terminals:
+
+  .venv/bin/python examples/blocking_client.py 127.0.0.1:{listeners[0].port} bob can-we-fix-it
+  .venv/bin/python examples/blocking_client.py 127.0.0.1:{listeners[0].port} alice looking-glass bob "Hello, Bob"
+
+Then stop it with Ctrl-C and check that everything stored is consistent:
+
+  .venv/bin/wirechat verify --data .run/demo
+"""
+    )

@@ -1,0 +1,67 @@
+"""The `wirechat` command: one group, one module a subcommand, loaded only when used.
+
+Bad input is one line on standard error and exit status 2; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+COMMANDS = {
+    "serve": ("wirechat.cli.serve", "serve", "Run a server."),
+    "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
+    "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
+    "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
+    "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
+}
+
+
+class Commands(click.Group):
+    """Subcommands by name; importing them all would cost half a second a call."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, _, help_line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: wirechat serve --data ./data --tcp 127.0.0.1:7667",
+)
+@click.version_option(package_name="wirechat", message="wirechat %(version)s")
+def wirechat() -> None:
+    """A self-hosted chat server that never loses a message, and the tools to prove it."""
+
+
+def main() -> None:
+    """The entry point: what is wrong with a command fits on one line."""
+    try:
+        sys.exit(wirechat.main(prog_name="wirechat", standalone_mode=False))
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "wirechat"
+        click.echo(f"{command}: {error.format_message()} (see {command} --help)", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"wirechat: {error.format_message()}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

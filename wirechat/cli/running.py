@@ -1,0 +1,48 @@
+"""Running async commands, and ending them with one line and status 2 when the input was bad."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, TypeVar
+
+import click
+import trio
+
+from wirechat.store.errors import DataError
+
+T = TypeVar("T")
+
+
+class Stop(Exception):
+    """The command cannot go on; the text says why and what to do."""
+
+
+def die(text: str) -> NoReturn:
+    """End the command with one line on standard error and exit status 2."""
+    raise Stop(text)
+
+
+def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """`trio.run` for the command line: bad data and `die` become one line and exit status 2."""
+    try:
+        return trio.run(command, *args)
+    except (Stop, DataError) as error:
+        complain(error)
+    except BaseExceptionGroup as group:
+        matching = group.subgroup((Stop, DataError))
+        if matching is None:
+            raise
+        complain(_leaf(matching))
+
+
+def complain(error: BaseException) -> NoReturn:
+    """One line on standard error, exit status 2."""
+    click.echo(f"wirechat: {error}", err=True)
+    sys.exit(2)
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

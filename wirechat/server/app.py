@@ -1,0 +1,157 @@
+"""The wiring diagram: the only place that knows everything.
+
+    listeners -> connection -> dispatcher -> features -> journal -> store
+                     ^                                      |
+                     +------------ hub <--------------------+   (after the commit, in commit order)
+
+`serve` runs a server until it is cancelled or told to drain. Clock, entropy, network, store come in from outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+
+import structlog
+import trio
+
+from wirechat import wire
+from wirechat.server import limits, tending
+from wirechat.server.config import Config
+from wirechat.server.connection import Connection
+from wirechat.server.dispatch import Dispatcher
+from wirechat.server.endpoint import Endpoint
+from wirechat.server.features.accounts import Accounts
+from wirechat.server.features.conversations import Conversations
+from wirechat.server.features.history import History
+from wirechat.server.features.messages import Messages
+from wirechat.server.features.receipts import Receipts
+from wirechat.server.features.session import Sessions
+from wirechat.server.features.sync import Sync
+from wirechat.server.hub import Hub
+from wirechat.server.journal import Journal
+from wirechat.server.passwords import Passwords
+from wirechat.server.throttle import Throttle
+from wirechat.store.database import Store
+from wirechat.store.features import sync
+from wirechat.wire.registries import GoawayCode
+from wirechat.world import World
+
+log = structlog.get_logger(__name__)
+
+Listeners = Sequence[AsyncIterable[Endpoint]]
+
+
+class Server:
+    """Everything of one node, wired."""
+
+    def __init__(self, config: Config, world: World, store: Store) -> None:
+        self.world = world
+        self.store = store
+        self.hub = Hub()
+        self.journal = Journal(store, self.hub, world.now_ms)
+        self.dispatcher = Dispatcher()
+        self.connections: dict[Connection, None] = {}
+        self.draining = False
+        passwords = Passwords(world)
+        self.receipts = Receipts(store, self.hub)
+        self._history = History(store)
+        digests = keyed_digest(store.digest_key)
+        resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
+        for feature in (
+            resumption,
+            Sessions(config, world, store, passwords, Throttle(), resumption.catch_up),
+            Accounts(config, world, store, passwords),
+            Conversations(world, store, self.journal, digests),
+            Messages(self.journal, digests),
+            self._history,
+            self.receipts,
+        ):
+            feature.register(self.dispatcher)
+
+    async def run(self, listeners: Listeners, stop: trio.Event) -> None:
+        """Serve until cancelled, or until `stop` is set and the drain is over."""
+        self.hub.horizon = await self.store.read(sync.horizon)
+        async with trio.open_nursery() as upkeep:
+            upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub)
+            upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub)
+            upkeep.start_soon(_for_ever, self.receipts.run)
+            async with trio.open_nursery() as clients:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, clients)
+                    await stop.wait()
+                    accepting.cancel_scope.cancel()
+                await self._drain()
+                clients.cancel_scope.cancel()
+            upkeep.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await self.receipts.flush()
+
+    async def _accept(self, listener: AsyncIterable[Endpoint], clients: trio.Nursery) -> None:
+        async for endpoint in listener:
+            if len(self.connections) >= limits.CONNECTIONS_MAX or self._strangers() >= limits.UNKNOWN_CONNECTIONS_MAX:
+                endpoint.abort()
+            else:
+                clients.start_soon(self._serve, endpoint)
+
+    def _strangers(self) -> int:
+        return len(self.connections) - self.hub.online
+
+    async def _serve(self, endpoint: Endpoint) -> None:
+        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal)
+        connection.draining = self.draining
+        self.connections[connection] = None
+        try:
+            await connection.run(self._history.lookup)
+        finally:
+            del self.connections[connection]
+
+    async def _drain(self) -> None:
+        """Answer what was read, ask everyone to come back a little later, and leave within `drain_ms`."""
+        self.draining = True
+        with trio.move_on_after(wire.limits.DRAIN_MS / 1000 - 1):
+            for connection in list(self.connections):
+                connection.draining = True
+                if not connection.greeted:
+                    continue
+                connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
+            self.hub.flush()
+            # Polled: this happens once in a server's life, and an event would cost every request.
+            while any(connection.inflight for connection in self.connections) or not self.journal.idle:  # noqa: ASYNC110
+                await trio.sleep(0.02)
+            with trio.move_on_after(1):  # those who leave by themselves
+                while self.connections:  # noqa: ASYNC110
+                    await trio.sleep(0.02)
+            async with trio.open_nursery() as goodbyes:
+                for connection in self.connections:
+                    goodbyes.start_soon(connection.endpoint.aclose, 0)
+
+
+async def _for_ever(work: Callable[..., Awaitable[None]], *args: object) -> None:
+    """The exception barrier of the upkeep: a bug there must not end the server."""
+    while True:
+        try:
+            await work(*args)
+        except Exception:
+            log.exception("upkeep failed and starts again")
+            await trio.sleep(1)
+
+
+async def serve(
+    config: Config, world: World, store: Store, listeners: Listeners, stop: trio.Event | None = None
+) -> None:
+    """Run a server on an open store until cancelled, or until `stop` is set and the drain is over."""
+    await Server(config, world, store).run(listeners, trio.Event() if stop is None else stop)
+
+
+def keyed_digest(key: bytes) -> Callable[[bytes], bytes]:
+    """Sixteen bytes that tell whether two contents are the same and nothing else, to whoever lacks the key."""
+    keyed = hashlib.blake2b(key=key, digest_size=16)
+
+    def digest(data: bytes) -> bytes:
+        state = keyed.copy()
+        state.update(data)
+        return state.digest()
+
+    return digest

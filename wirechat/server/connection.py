@@ -1,0 +1,247 @@
+"""One socket, one nursery. The reader lives in the nursery's body; everything else of this connection is its child.
+
+The exception barrier is here: whatever goes wrong for one connection ends that connection and nothing else (P10).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.dispatch import Dispatcher, Handler, Run
+from wirechat.server.endpoint import Endpoint
+from wirechat.server.errors import RequestError, of_store
+from wirechat.server.outbox import Lookup, Outbox
+from wirechat.server.proxy import NotProxied
+from wirechat.server.session import Session
+from wirechat.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from wirechat.server.hub import Hub
+    from wirechat.server.journal import Journal
+
+log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """One client, from its first byte to its last."""
+
+    __slots__ = (
+        "_dispatcher",
+        "_ending",
+        "_journal",
+        "caps",
+        "deadline",
+        "draining",
+        "endpoint",
+        "failures",
+        "heard_at",
+        "hub",
+        "inflight",
+        "nonce",
+        "nursery",
+        "outbox",
+        "pinged",
+        "session",
+        "tokens",
+        "window",
+        "wire",
+    )
+
+    def __init__(self, endpoint: Endpoint, dispatcher: Dispatcher, hub: Hub, journal: Journal) -> None:
+        self.endpoint = endpoint
+        self.wire = wire.Connection("server")
+        self.hub = hub
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._ending = False
+        self.session: Session | None = None
+        self.nonce = b""
+        self.window = wire.limits.WINDOW_DEFAULT
+        self.caps: tuple[int, ...] = ()
+        self.inflight = 0
+        self.failures = 0
+        """Failed logins."""
+        self.tokens = limits.REQUESTS_BURST
+        self.heard_at = trio.current_time()
+        self.pinged = False
+        self.deadline = self.heard_at + wire.limits.HELLO_MS / 1000
+        """When HELLO, and then the login, must be complete; infinite after that."""
+        self.draining = False
+
+    async def run(self, lookup: Lookup) -> None:
+        """Serve the connection until it ends. Raises nothing but Cancelled."""
+        try:
+            async with trio.open_nursery() as self.nursery:
+                self.outbox = Outbox(self.endpoint, self.nursery, lookup, self.hub.touched)
+                await self.endpoint.handshake(self.nursery)
+                await self._read()
+                self.nursery.cancel_scope.cancel()
+        except* (
+            OSError,
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+            ConnectionClosed,
+            HandshakeError,
+            NotProxied,
+        ) as group:
+            log.debug("a connection broke", peer=self.endpoint.peer.address, reason=_first(group))
+        except* Exception:  # the barrier
+            log.exception("a connection failed", peer=self.endpoint.peer.address)
+        finally:
+            self._ending = True
+            self.outbox.closed = True
+            if self.session is not None:
+                self.hub.leave(self.session)
+                self.session = None  # it holds us too: a cycle would stay until a full collection
+            self.endpoint.abort()
+
+    async def _read(self) -> None:
+        endpoint, connection, outbox = self.endpoint, self.wire, self.outbox
+        while not self._ending:
+            data = await endpoint.recv()
+            if not data:
+                return
+            connection.feed(data)
+            await self._handle_frames()
+            self._journal.start()
+            self.hub.flush()
+            if outbox.draining:
+                await outbox.wait_room()
+
+    async def _handle_frames(self) -> None:
+        budget = limits.FRAMES_PER_TURN
+        while not self._ending:
+            try:
+                message = self.wire.next_message()
+                if message is None:
+                    return
+                self.heard_at = trio.current_time()  # whole frames count: a byte now and then is no sign of life
+                self.pinged = False
+                handler = self._dispatcher.table.get(type(message))
+                if handler is None:
+                    pass  # an ephemeral frame of a newer version; whatever may not be ignored was refused by the wire
+                elif handler.run is Run.INLINE:
+                    self._handle_inline(handler, message)
+                else:
+                    await self._handle_async(handler, message)
+            except wire.ProtocolViolation as violation:
+                if violation.rid is None or violation.code < 2000:
+                    await self.fail(violation.code, violation.message)
+                    return
+                self.send(wire.Error(violation.rid, code=violation.code, message=violation.message))
+            except Exception:
+                log.exception("a frame failed", peer=self.endpoint.peer.address)
+                await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
+                return
+            budget -= 1
+            if not budget:
+                budget = limits.FRAMES_PER_TURN
+                self._journal.start()
+                self.hub.flush()
+                await trio.lowlevel.checkpoint()
+                if self.outbox.draining:
+                    await self.outbox.wait_room()
+
+    def _handle_inline(self, handler: Handler, message: wire.Message) -> None:
+        if not isinstance(message, wire.Request):
+            handler.call(self, message)
+            return
+        try:
+            self._admit()
+            handler.call(self, message)
+        except RequestError as error:
+            self.answered()
+            self.send(error.message(message.rid))
+
+    async def _handle_async(self, handler: Handler, message: Any) -> None:
+        try:
+            self._admit()
+        except RequestError as error:
+            self.answered()
+            self.send(error.message(message.rid))
+            return
+        if handler.run is Run.EXCLUSIVE:
+            await self._answer(handler, message)
+        else:
+            self.nursery.start_soon(self._answer, handler, message)
+
+    async def _answer(self, handler: Handler, message: Any) -> None:
+        reply: wire.Message | None
+        try:
+            reply = await handler.call(self, message)
+        except RequestError as error:
+            reply = error.message(message.rid)
+        except StoreError as error:
+            reply = of_store(error).message(message.rid)
+        except Exception:
+            log.exception("a request failed", peer=self.endpoint.peer.address)
+            await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
+            return
+        self.answered()
+        if reply is not None:
+            self.send(reply)
+        self.hub.flush()
+
+    def _admit(self) -> None:
+        """One more request is in flight; raises RequestError when it may not be."""
+        self.inflight += 1
+        self.tokens -= 1
+        if self.inflight > wire.limits.INFLIGHT:
+            raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
+        if self.tokens < -limits.REQUESTS_BURST:
+            raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
+        if self.tokens < 0:
+            raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
+        if self.draining:
+            raise RequestError(wire.errors.DRAINING, "the server is stopping")
+
+    def answered(self) -> None:
+        """One request less is in flight."""
+        self.inflight -= 1
+
+    def send(self, message: wire.Message) -> None:
+        """Send a frame and let the protocol state follow it."""
+        self.wire.sent(message)
+        self.outbox.put(message.encode())
+
+    @property
+    def greeted(self) -> bool:
+        """HELLO was answered, so frames may be sent."""
+        return bool(self.nonce)
+
+    def require_session(self) -> Session:
+        """The login; the wire lets no request through that needs one without it."""
+        if self.session is None:
+            raise RequestError(wire.errors.NOT_AUTHENTICATED, "log in first")
+        return self.session
+
+    async def fail(self, code: int, text: str | None = None, retry_ms: int | None = None) -> None:
+        """The connection cannot go on: say why, close politely, leave the nursery."""
+        self._ending = True
+        detail = bytes((1, 1)) if code == wire.errors.VERSION else None
+        self.outbox.end(wire.Error(code=code, retry_ms=retry_ms, message=text, detail=detail).encode())
+        with trio.move_on_after(2):
+            await self.outbox.wait_empty()
+        await self.endpoint.aclose(code)
+        self.nursery.cancel_scope.cancel()
+
+    def close(self, code: int, text: str | None = None) -> None:
+        """`fail` from outside of the reader. Never waits; harmless when repeated."""
+        if not self._ending:
+            self._ending = True
+            if self.session is not None:
+                self.hub.leave(self.session)
+            self.nursery.start_soon(self.fail, code, text)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__

@@ -1,0 +1,395 @@
+"""One face for TCP, TLS and WebSocket: whole frames out, stream bytes in.
+
+Rules:
+* `try_send` never waits. What the kernel does not take stays in one remainder, and every byte goes through it:
+  frames, pongs, closes.
+* While a remainder waits (`blocked`) nothing may be sent past it; one task drains it with `wait_sent`, others park.
+* TLS repeats the very same bytes after a short write, as OpenSSL demands.
+* `recv` returns length-prefixed frames whatever the transport; only the WebSocket endpoint knows that there are
+  messages.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import ipaddress
+import socket
+import ssl
+import struct
+import sys
+import termios
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import attrs
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
+
+from wirechat.server import proxy
+from wirechat.wire import limits
+
+RECV_BYTES = 65536
+CLOSE_SECONDS = 2.0
+"""How long a polite goodbye (close_notify, WebSocket close) may take."""
+
+SUBPROTOCOL = "wirechat.v1"
+
+
+@attrs.frozen
+class Peer:
+    """Who is at the other end, as far as it can be trusted."""
+
+    address: str
+    transport: str
+    """"tcp", "tls", "ws" or "wss"."""
+    loopback: bool
+    """The peer itself runs on this machine; false behind a reverse proxy that forwards someone else."""
+    certificate_digest: bytes | None = None
+    """SHA-256 of our own leaf certificate, for channel binding; None without TLS."""
+    encrypted_before: bool = False
+    """A declared proxy says that it took this connection over TLS."""
+
+    @property
+    def secure(self) -> bool:
+        """Nobody on the way can read along."""
+        return self.certificate_digest is not None or self.loopback or self.encrypted_before
+
+
+class Endpoint(Protocol):
+    """The face. The simulator has its own."""
+
+    @property
+    def peer(self) -> Peer:
+        """Who is there; final once the handshake is over."""
+
+    @property
+    def blocked(self) -> bool:
+        """A remainder waits for the kernel."""
+
+    @property
+    def sent_at(self) -> float:
+        """Trio time at which the peer last took something while something waited."""
+
+    async def handshake(self, nursery: trio.Nursery) -> None:
+        """TLS and WebSocket handshakes; tasks it needs live in `nursery`. The caller bounds the time."""
+
+    def try_send(self, frames: Sequence[bytes]) -> bool:
+        """Send whole frames, length prefix included. Only while not `blocked`. False: the rest waits."""
+
+    async def wait_sent(self) -> None:
+        """Return once nothing waits any more, or the connection broke."""
+
+    async def recv(self) -> bytes:
+        """Some bytes of the stream of frames; b"" at its end."""
+
+    def abort(self) -> None:
+        """Close now without a goodbye. Never waits; harmless when repeated."""
+
+    async def aclose(self, code: int) -> None:
+        """Close politely within `CLOSE_SECONDS`; `code` is the error code, or 0."""
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP address belongs to this machine alone."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+class StreamEndpoint:
+    """TCP on a non-blocking socket with direct sending."""
+
+    __slots__ = ("_closed", "_drainers", "_queued", "_rest", "_sent_at", "_sock", "blocked", "peer", "proxied")
+
+    def __init__(self, sock: socket.socket, peer: Peer, proxied: bool) -> None:
+        self._sock = sock
+        self.proxied = proxied
+        self._rest = b""
+        self._closed = False
+        self._drainers: trio.Event | None = None
+        self.peer = peer
+        self.blocked = False
+        self._queued = 0
+        self._sent_at = trio.current_time()
+
+    @property
+    def sent_at(self) -> float:
+        """See `Endpoint`. The kernel asks for more only once much of its own queue is gone, which takes a slow peer
+        minutes; so what counts is that the queue becomes shorter.
+        """
+        if self.blocked:
+            queued, self._queued = self._queued, self._queue_bytes()
+            if self._queued < queued:
+                self._sent_at = trio.current_time()
+        return self._sent_at
+
+    def _queue_bytes(self) -> int:
+        try:
+            return int.from_bytes(fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except (OSError, ValueError):
+            return 0
+
+    async def handshake(self, nursery: trio.Nursery) -> None:
+        """See `Endpoint`. A declared proxy first says for whom it speaks."""
+        if self.proxied and self.peer.transport in ("tcp", "tls"):
+            address = await proxy.read_header(self._sock)
+            loopback = address is not None and is_loopback(address)
+            self.peer = attrs.evolve(self.peer, address=address or self.peer.address, loopback=loopback)
+
+    def try_send(self, frames: Sequence[bytes]) -> bool:
+        """See `Endpoint`."""
+        return self.send_bytes(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def send_bytes(self, data: bytes) -> bool:
+        """`try_send` for bytes that are on the wire as they are."""
+        rest = self._write(data)
+        if not rest:
+            return True
+        self._rest = rest
+        self.blocked = True
+        self._sent_at = trio.current_time()
+        return False
+
+    def _write(self, data: bytes) -> bytes:
+        """Hand bytes to the kernel; returns what it did not take. A broken socket takes everything: the reader will
+        notice.
+        """
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            return data
+        except OSError:
+            return b""
+        return data[sent:]
+
+    async def wait_sent(self) -> None:
+        """See `Endpoint`. The first caller drains, the others wait for it."""
+        if self._drainers is not None:
+            await self._drainers.wait()
+            return
+        if not self.blocked:
+            return
+        self._drainers = trio.Event()
+        try:
+            while self._rest and not self._closed:
+                await trio.lowlevel.wait_writable(self._sock)
+                before = len(self._rest)
+                self._rest = self._write(self._rest)
+                if len(self._rest) != before:
+                    self._sent_at = trio.current_time()
+        except (OSError, trio.ClosedResourceError):
+            self._rest = b""
+        finally:
+            self.blocked = bool(self._rest)
+            self._drainers.set()
+            self._drainers = None
+
+    async def recv(self) -> bytes:
+        """See `Endpoint`."""
+        while not self._closed:
+            try:
+                await trio.lowlevel.wait_readable(self._sock)
+                return self._read()
+            except BlockingIOError:
+                continue
+            except (OSError, trio.ClosedResourceError):
+                return b""
+        return b""
+
+    def _read(self) -> bytes:
+        return self._sock.recv(RECV_BYTES)
+
+    def abort(self) -> None:
+        """See `Endpoint`."""
+        if not self._closed:
+            self._closed = True
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
+
+    async def aclose(self, code: int) -> None:
+        """Let the kernel deliver what was sent, then close."""
+        with trio.move_on_after(CLOSE_SECONDS):
+            await self.wait_sent()
+            self._goodbye()
+        self.abort()
+
+    def _goodbye(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+class TlsEndpoint(StreamEndpoint):
+    """TLS as `ssl.SSLSocket` on the same non-blocking socket."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, sock: socket.socket, peer: Peer, proxied: bool, context: ssl.SSLContext) -> None:
+        super().__init__(sock, peer, proxied)
+        self._context = context
+
+    async def handshake(self, nursery: trio.Nursery) -> None:
+        """See `Endpoint`. Raises OSError (ssl.SSLError among them) when the peer speaks no TLS."""
+        await super().handshake(nursery)
+        tls = self._context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+        self._sock = tls
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(self._sock)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(self._sock)
+            else:
+                return
+
+    def _write(self, data: bytes) -> bytes:
+        if not isinstance(self._sock, ssl.SSLSocket):
+            return b""  # no handshake yet: nothing may go out in the clear
+        try:
+            sent = self._sock.send(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return data
+        except OSError:
+            return b""
+        return data[sent:]
+
+    def _read(self) -> bytes:
+        try:
+            return self._sock.recv(RECV_BYTES)
+        except ssl.SSLWantReadError:
+            raise BlockingIOError from None
+
+    def _goodbye(self) -> None:
+        try:
+            cast("ssl.SSLSocket", self._sock).unwrap()
+        except (OSError, ValueError):
+            pass
+
+
+class _DirectStream(trio.abc.Stream):
+    """The stream trio-websocket reads and writes: everything through the endpoint's one remainder."""
+
+    def __init__(self, transport: StreamEndpoint) -> None:
+        self._transport = transport
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        while self._transport.blocked:
+            await self._transport.wait_sent()
+        self._transport.send_bytes(bytes(data))
+        await self._transport.wait_sent()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._transport.wait_sent()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await self._transport.recv()
+
+    async def aclose(self) -> None:
+        self._transport.abort()
+        await trio.lowlevel.checkpoint()
+
+
+class WebSocketEndpoint:
+    """WebSocket: trio-websocket shakes hands, receives and closes; our frames are built here and written directly."""
+
+    __slots__ = ("_ws", "transport")
+
+    def __init__(self, transport: StreamEndpoint) -> None:
+        self.transport = transport
+        self._ws: WebSocketConnection | None = None
+
+    @property
+    def peer(self) -> Peer:
+        return self.transport.peer
+
+    @property
+    def blocked(self) -> bool:
+        return self.transport.blocked
+
+    @property
+    def sent_at(self) -> float:
+        return self.transport.sent_at
+
+    async def handshake(self, nursery: trio.Nursery) -> None:
+        """See `Endpoint`. Raises ConnectionClosed or OSError when the peer speaks no WebSocket."""
+        await self.transport.handshake(nursery)
+        request: WebSocketRequest = await wrap_server_stream(
+            nursery, _DirectStream(self.transport), max_message_size=limits.FRAME_BYTES, message_queue_size=1
+        )
+        self._note_forwarded(request)
+        if SUBPROTOCOL not in request.proposed_subprotocols:
+            await request.reject(400, body=b"this server speaks the subprotocol wirechat.v1\n")
+            raise ConnectionClosed(None)
+        self._ws = await request.accept(subprotocol=SUBPROTOCOL)
+
+    def _note_forwarded(self, request: WebSocketRequest) -> None:
+        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy."""
+        headers = {name.lower(): value.decode("latin-1") for name, value in request.headers}
+        forwarded = headers.get(b"x-forwarded-for", headers.get(b"forwarded"))
+        transport = self.transport
+        if transport.proxied:
+            address = (forwarded or "").split(",")[-1].strip()
+            encrypted = headers.get(b"x-forwarded-proto") == "https"
+            transport.peer = attrs.evolve(
+                self.peer,
+                address=address or self.peer.address,
+                loopback=is_loopback(address),
+                encrypted_before=encrypted,
+            )
+        elif forwarded is not None:
+            transport.peer = attrs.evolve(self.peer, loopback=False)
+
+    def try_send(self, frames: Sequence[bytes]) -> bool:
+        """See `Endpoint`."""
+        if self._ws is None or self._ws.closed is not None:
+            return True
+        return self.transport.send_bytes(b"".join([_message(frame) for frame in frames]))
+
+    async def wait_sent(self) -> None:
+        """See `Endpoint`."""
+        await self.transport.wait_sent()
+
+    async def recv(self) -> bytes:
+        """See `Endpoint`. A text message comes back as a frame no protocol of ours has."""
+        if self._ws is None:
+            return b""
+        try:
+            message = await self._ws.get_message()
+        except ConnectionClosed:
+            return b""
+        if isinstance(message, str):
+            return b"\xff\xff\xff\xff"
+        return len(message).to_bytes(4, "big") + message
+
+    def abort(self) -> None:
+        """See `Endpoint`."""
+        self.transport.abort()
+
+    async def aclose(self, code: int) -> None:
+        """See `Endpoint`: fatal errors close with 4000 + code - 1000, anything else with 1000."""
+        if self._ws is not None:
+            with trio.move_on_after(CLOSE_SECONDS):
+                await self._ws.aclose(4000 + code - 1000 if 1000 <= code < 2000 else 1000)
+        self.transport.abort()
+
+
+def _message(frame: bytes) -> bytes:
+    """One unmasked binary WebSocket message from a frame with its length prefix."""
+    size = len(frame) - 4
+    if size < 126:
+        return b"\x82" + size.to_bytes(1, "big") + frame[4:]
+    if size < 65536:
+        return b"\x82\x7e" + frame[2:]
+    return b"\x82\x7f" + struct.pack(">Q", size) + frame[4:]
+
+
+def certificate_digest(der: bytes) -> bytes:
+    """What channel binding 1 binds to."""
+    return hashlib.sha256(der).digest()

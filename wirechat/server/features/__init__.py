@@ -1,0 +1,3 @@
+"""What clients can ask for: one class a file, whose constructor names what it needs. Features never import each
+other.
+"""

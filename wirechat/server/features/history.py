@@ -1,0 +1,87 @@
+"""Reading the log: CHANGES forwards, HISTORY backwards, and the entries of pushes that had to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wirechat import wire
+from wirechat.server.connection import Connection
+from wirechat.server.dispatch import Dispatcher
+from wirechat.server.errors import of_refusal
+from wirechat.server.outbox import Push
+from wirechat.store.database import Store
+from wirechat.store.features import history
+from wirechat.store.records import Entry, Refusal, StoredRecord
+
+
+class History:
+    """HISTORY, CHANGES."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def register(self, dispatcher: Dispatcher) -> None:
+        """Introduce the handlers."""
+        dispatcher.beside(wire.History, self.history)
+        dispatcher.beside(wire.Changes, self.changes)
+
+    async def history(self, connection: Connection, request: wire.History) -> wire.Message:
+        """Records by seq, backwards."""
+        user = connection.require_session().user
+        page = await self._store.read(
+            history.history, user, request.conv, request.hi, _limit(request.limit), wire.limits.PAGE_BYTES
+        )
+        if isinstance(page, Refusal):
+            raise of_refusal(page)
+        return wire.HistoryOk(request.rid, page.lo, page.hi, _records(user, page.records), page.rev)
+
+    async def changes(self, connection: Connection, request: wire.Changes) -> wire.Message:
+        """Records changed since, by rev. `upto` comes from the snapshot of the records."""
+        user = connection.require_session().user
+        page = await self._store.read(
+            history.changes, user, request.conv, request.since, _limit(request.limit), wire.limits.PAGE_BYTES
+        )
+        if isinstance(page, Refusal):
+            raise of_refusal(page)
+        return wire.ChangesOk(request.rid, page.upto, _records(user, page.records), page.more)
+
+    async def lookup(self, user: int, pushes: Sequence[Push]) -> list[bytes]:
+        """EVENT frames of pushes that waited, as the entries are now: what was deleted meanwhile is gone (P8)."""
+        entries = await self._store.read(history.entries, [(push.conv, push.seq) for push in pushes])
+        return [_event(user, entry).encode() for entry in entries]
+
+
+def _limit(limit: int | None) -> int:
+    return min(limit or 100, wire.limits.PAGE)
+
+
+def _event(user: int, entry: Entry) -> wire.Event:
+    content = None if entry.content is None else wire.Content.unpack(entry.content)
+    cid = entry.cid if user == entry.sender else None
+    return wire.Event(
+        entry.conv, entry.seq, entry.ts, entry.sender, entry.kind, content, entry.ref, entry.users or None, cid
+    )
+
+
+def _emoji(content: bytes) -> str:
+    return str(wire.Content.unpack(content).data)
+
+
+def _records(user: int, records: Sequence[StoredRecord]) -> tuple[wire.Record, ...]:
+    return tuple(_record(user, record) for record in records)
+
+
+def _record(user: int, record: StoredRecord) -> wire.Record:
+    return wire.Record(
+        record.seq,
+        record.rev,
+        record.ts,
+        record.sender,
+        record.kind,
+        None if record.content is None else wire.Content.unpack(record.content),
+        record.ref,
+        record.users or None,
+        record.edited,
+        tuple(wire.Reaction(who, _emoji(what)) for who, what in record.reactions) or None,
+        record.cid if user == record.sender else None,
+    )

@@ -1,0 +1,79 @@
+"""SEND: one entry into the log. The hot path of the server: nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wirechat import wire
+from wirechat.server.connection import Connection
+from wirechat.server.dispatch import Dispatcher
+from wirechat.server.errors import RequestError
+from wirechat.server.journal import Journal, Submission
+from wirechat.store.records import Append, Appended
+from wirechat.wire.registries import ContentType, EntryKind
+
+EMOJI_BYTES_MAX = 64
+
+
+class Messages:
+    """SEND."""
+
+    def __init__(self, journal: Journal, digest: Callable[[bytes], bytes]) -> None:
+        self._journal = journal
+        self._digest = digest
+        """Keyed hash: "same content" outlives the content (P2, P8)."""
+
+    def register(self, dispatcher: Dispatcher) -> None:
+        """Introduce the handlers."""
+        dispatcher.inline(wire.Send, self.send)
+
+    def send(self, connection: Connection, request: wire.Send) -> None:
+        """Check the rule of the kind and hand the entry to the journal."""
+        session = connection.require_session()
+        kind, content, ref = request.kind, request.content, request.ref
+        if kind == EntryKind.MSG:
+            _check_text(content)
+        elif ref is None:
+            raise RequestError(wire.errors.BAD_REQUEST, "EDIT, DELETE and REACT name a message with ref")
+        else:
+            _RULES.get(kind, _unknown_kind)(content)
+        packed = None if content is None else content.pack()
+        digest = self._digest(b"%d %d %b" % (kind, ref or 0, packed or b""))
+        append = Append(request.conv, session.user, request.cid, kind, packed, ref, (), digest)
+        self._journal.submit(Submission(append, content, session, request.rid, _reply, connection.answered))
+
+
+def _reply(rid: int, done: Appended) -> wire.Message:
+    return wire.SendOk(rid, done.seq, done.ts, done.dup)
+
+
+def _check_text(content: wire.Content | None) -> None:
+    if content is None or content.type != ContentType.TEXT or not isinstance(content.data, str) or not content.data:
+        raise RequestError(wire.errors.BAD_REQUEST, "a message needs text")
+    if len(content.data) * 4 > wire.limits.TEXT_BYTES and len(content.data.encode()) > wire.limits.TEXT_BYTES:
+        raise RequestError(wire.errors.TOO_LARGE, f"a text has at most {wire.limits.TEXT_BYTES} bytes")
+
+
+def _check_nothing(content: wire.Content | None) -> None:
+    if content is not None:
+        raise RequestError(wire.errors.BAD_REQUEST, "DELETE has no content")
+
+
+def _check_emoji(content: wire.Content | None) -> None:
+    if content is None:
+        return
+    if content.type != ContentType.EMOJI or not isinstance(content.data, str) or not content.data:
+        raise RequestError(wire.errors.BAD_REQUEST, "a reaction is an emoji")
+    if len(content.data.encode()) > EMOJI_BYTES_MAX:
+        raise RequestError(wire.errors.BAD_REQUEST, f"an emoji has at most {EMOJI_BYTES_MAX} bytes")
+
+
+def _unknown_kind(content: wire.Content | None) -> None:
+    raise RequestError(wire.errors.BAD_REQUEST, "SEND writes MSG, EDIT, DELETE and REACT")
+
+
+_RULES: dict[int, Callable[[wire.Content | None], None]] = {
+    EntryKind.EDIT: _check_text,
+    EntryKind.DELETE: _check_nothing,
+    EntryKind.REACT: _check_emoji,
+}

@@ -1,0 +1,131 @@
+"""Delivered and read. Watermarks are conflated in memory and written behind: delivered at most once a second, read as
+soon as the
+last write is done, whose answer it waits for (P7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+import trio
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.connection import Connection
+from wirechat.server.dispatch import Dispatcher
+from wirechat.server.errors import RequestError, of_refusal, of_store
+from wirechat.server.hub import Hub
+from wirechat.store.database import Store
+from wirechat.store.errors import StoreError
+from wirechat.store.features import conversations, receipts
+from wirechat.store.records import ReceiptChange, Refusal
+
+log = structlog.get_logger(__name__)
+
+RECEIPT_MARKS_MAX = 500
+"""Watermarks in one RECEIPT (protocol/receipts.json)."""
+
+
+class Receipts:
+    """MARK, MARKS, WHO_READ, and the delivered watermarks that ACK implies."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+        self._delivered: dict[tuple[int, int], int] = {}
+        """(conv, user) -> reached, not yet written."""
+        self._asked: list[tuple[Connection, wire.Mark, int]] = []
+        """Read marks that wait for the next write, with their user."""
+        self._wake = trio.Event()
+
+    def register(self, dispatcher: Dispatcher) -> None:
+        """Introduce the handlers."""
+        dispatcher.inline(wire.Mark, self.mark)
+        dispatcher.beside(wire.Marks, self.marks)
+        dispatcher.beside(wire.WhoRead, self.who_read)
+
+    def reached(self, user: int, conv: int, seq: int) -> None:
+        """A device of this user holds the conversation up to `seq`; the store clamps and checks."""
+        members = self._hub.members(conv)
+        if members is not None and len(members.since) > wire.limits.DELIVERED_MEMBERS:
+            return
+        if seq > self._delivered.get((conv, user), 0):
+            self._delivered[conv, user] = seq
+
+    def mark(self, connection: Connection, request: wire.Mark) -> None:
+        """Read up to here; answered once it is durable."""
+        self._asked.append((connection, request, connection.require_session().user))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write watermarks until cancelled; what is left then is written once more by the caller with `flush`."""
+        while True:
+            with trio.move_on_after(limits.FLUSH_SECONDS):
+                await self._wake.wait()
+            self._wake = trio.Event()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is waiting in one transaction, answer, and offer the changes."""
+        asked, self._asked = self._asked, []
+        delivered, self._delivered = self._delivered, {}
+        if not asked and not delivered:
+            return
+        items = [(request.conv, user, 0, request.seq) for _, request, user in asked]
+        items += [(conv, user, seq, 0) for (conv, user), seq in sorted(delivered.items())]
+        try:
+            results, changes = await self._store.write(receipts.flush, items, wire.limits.DELIVERED_MEMBERS)
+        except StoreError as error:
+            self._put_back(delivered)
+            for connection, request, _ in asked:
+                self._answer(connection, request.rid, of_store(error))
+        else:
+            for (connection, request, _), result in zip(asked, results, strict=False):
+                self._answer(connection, request.rid, result)
+            for change in changes:
+                await self._offer(change)
+        self._hub.flush()
+
+    def _put_back(self, delivered: dict[tuple[int, int], int]) -> None:
+        for key, seq in delivered.items():
+            self._delivered[key] = max(seq, self._delivered.get(key, 0))
+
+    def _answer(self, connection: Connection, rid: int, result: Any) -> None:
+        connection.answered()
+        if isinstance(result, Refusal):
+            result = of_refusal(result)
+        if isinstance(result, RequestError):
+            connection.send(result.message(rid))
+        else:
+            connection.send(wire.MarkOk(rid, result[1]))
+
+    async def _offer(self, change: ReceiptChange) -> None:
+        if len(change.marks) > RECEIPT_MARKS_MAX:
+            return  # not offered, so the next pass sends a row and the clients fetch pages
+        if self._hub.members(change.conv) is None:
+            try:
+                self._hub.remember(change.conv, await self._store.read(conversations.member_list, change.conv))
+            except StoreError as error:
+                log.warning("receipts wait for the next pass", reason=str(error))
+                return
+        marks = tuple(wire.Watermark(*mark) for mark in change.marks)
+        frame = wire.Receipt(change.conv, change.after, change.upto, marks).encode()
+        self._hub.deliver_receipts(change.conv, change.upto, frame)
+
+    async def marks(self, connection: Connection, request: wire.Marks) -> wire.Message:
+        """Watermarks that changed since."""
+        user = connection.require_session().user
+        limit = min(request.limit or 200, 500)
+        page = await self._store.read(receipts.marks, user, request.conv, request.since, limit)
+        if isinstance(page, Refusal):
+            raise of_refusal(page)
+        upto, rows, more = page
+        return wire.MarksOk(request.rid, upto, tuple(wire.Watermark(*row) for row in rows), more)
+
+    async def who_read(self, connection: Connection, request: wire.WhoRead) -> wire.Message:
+        """Who got how far, among those who were there."""
+        user = connection.require_session().user
+        rows = await self._store.read(receipts.who_read, user, request.conv, request.seq)
+        if isinstance(rows, Refusal):
+            raise of_refusal(rows)
+        return wire.WhoReadOk(request.rid, tuple(wire.Watermark(*row) for row in rows))

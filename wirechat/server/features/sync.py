@@ -1,0 +1,147 @@
+"""Resuming: SYNC and its digest, the rounds of sessions that fell behind, and ACK.
+
+The order of every statement here is a promise; the rules R1 to R8 are explained in docs/protocol.md and each has a
+planted bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+import trio
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.connection import Connection
+from wirechat.server.dispatch import Dispatcher
+from wirechat.server.errors import RequestError
+from wirechat.server.hub import Hub
+from wirechat.server.session import Mode, Session
+from wirechat.store.database import Store
+from wirechat.store.errors import StoreError
+from wirechat.store.features import sync
+from wirechat.store.records import DigestRow
+from wirechat.wire.registries import MemberState, SyncMode
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 1.0
+"""A round whose reading failed is tried again after this."""
+
+COUNTED_GREASE = b"\x00\x00\x00\x02\x91\x1b"
+"""A counted push nobody knows (codes.json, grease)."""
+
+
+class Sync:
+    """SYNC, ACK, and catching up."""
+
+    def __init__(
+        self, store: Store, hub: Hub, reached: Callable[[int, int, int], None], grease: Callable[[], bool]
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._reached = reached
+        """(user, conv, seq): a device of this user holds the conversation up to here."""
+        self._grease = grease
+
+    def register(self, dispatcher: Dispatcher) -> None:
+        """Introduce the handlers."""
+        dispatcher.exclusive(wire.Sync, self.sync)
+        dispatcher.inline(wire.Ack, self.ack)
+
+    async def sync(self, connection: Connection, request: wire.Sync) -> wire.Message | None:
+        """One page of the first round. The client asks for each page; pushes wait until the last."""
+        session = connection.require_session()
+        if request.cursor is None:
+            session.round_after = 0
+            session.attach()  # R1: the session has been in the hub since login; from here on its offers are kept
+            session.round_from, session.round_horizon = await self._begin(request.token)
+        elif session.mode is not Mode.ATTACHING or request.cursor != _cursor(session.round_after):
+            raise RequestError(wire.errors.BAD_REQUEST, "this is not the cursor of the last page")
+        page = min(request.page or 200, 500)
+        rows, more = await self._rows(session, session.round_from, session.round_after, page)
+        mode = SyncMode.DIGEST if session.round_from else SyncMode.RESET
+        if more:
+            session.round_after = rows[-1].conv
+            return wire.SyncOk(request.rid, mode, rows, _cursor(session.round_after), None)
+        horizon = session.round_horizon
+        connection.send(wire.SyncOk(request.rid, mode, rows, None, self._token(horizon)))
+        session.attached(horizon)  # after the page: what was held back follows it
+        if self._grease():
+            session.offer(COUNTED_GREASE)
+        return None
+
+    async def _begin(self, token: bytes | None) -> tuple[int, int]:
+        """(stamp from which rows are wanted, 0 for all of them; horizon read before the first page: R2)."""
+        horizon = await self._store.read(sync.horizon)
+        if token is None or len(token) != 12 or token[:4] != self._store.epoch:
+            return 0, horizon
+        since = int.from_bytes(token[4:], "big")
+        if since > horizon:
+            log.error("a client presents a horizon from the future: was this database restored without a new epoch?")
+            return 0, horizon
+        return since, horizon
+
+    async def _rows(self, session: Session, since: int, after: int, limit: int) -> tuple[tuple[wire.Row, ...], bool]:
+        rows: Sequence[DigestRow] = await self._store.read(sync.digest, session.user, since, after, limit + 1)
+        return tuple(row_of(row) for row in rows[:limit]), len(rows) > limit
+
+    def _token(self, horizon: int) -> bytes:
+        return self._store.epoch + horizon.to_bytes(8, "big")
+
+    def catch_up(self, connection: Connection, session: Session) -> None:
+        """A session that was behind has room again: run a round beside its reader. It is attached already (R1)."""
+        connection.nursery.start_soon(self._round, connection, session)
+
+    async def _round(self, connection: Connection, session: Session) -> None:
+        while True:
+            try:
+                await self._one_round(connection, session)
+            except StoreError as error:
+                log.warning("a session cannot catch up yet", reason=str(error))
+                await trio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _one_round(self, connection: Connection, session: Session) -> None:
+        since = session.horizon
+        horizon = await self._store.read(sync.horizon)  # R2
+        after, more = 0, True
+        while more:
+            rows, more = await self._rows(session, since, after, limits.ROUND_ROWS)
+            await self._wait_room(session)
+            after = rows[-1].conv if rows else after
+            session.push(wire.Rows(rows, None if more else self._token(horizon)).encode())  # R3
+            self._hub.flush()
+        session.attached(horizon)
+        self._hub.flush()
+
+    async def _wait_room(self, session: Session) -> None:
+        while not session.has_room:
+            freed = trio.Event()
+            session.window_freed = freed.set
+            await freed.wait()
+            session.window_freed = None
+
+    def ack(self, connection: Connection, ack: wire.Ack) -> None:
+        """Push n is durable: its slots are free, and so far was delivered, unless the client knows better."""
+        session = connection.require_session()
+        if ack.n > session.sent:
+            raise wire.ProtocolViolation(wire.errors.ACK_TOO_HIGH, "that push was never sent")
+        reached = session.acknowledge(ack.n)
+        for held in ack.held or ():
+            reached[held.conv] = held.pos
+        for conv, seq in reached.items():
+            if seq:
+                self._reached(session.user, conv, seq)
+
+
+def _cursor(conv: int) -> bytes:
+    return conv.to_bytes(8, "big")
+
+
+def row_of(row: DigestRow) -> wire.Row:
+    """A digest row as it goes over the wire."""
+    state = MemberState.FORMER if row.former else MemberState.MEMBER
+    return wire.Row(row.conv, row.head, row.rrev, row.delivered, row.read, state)

@@ -1,0 +1,151 @@
+"""Who is online, who is in what, and what was offered: the only shared mutable object of a node.
+
+`deliver` is synchronous because it never waits. The store says what is new; the hub only spreads it. Its caches may be
+forgotten at any time: a member list costs a read, an offered position costs a digest row.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.outbox import Outbox, Push
+from wirechat.server.session import Session
+from wirechat.store.records import Members
+
+
+class Hub:
+    """Sessions by user and by device, member lists, offered positions."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, list[Session]] = {}
+        self._devices: dict[int, Session] = {}
+        self._members: OrderedDict[int, Members] = OrderedDict()
+        self._offered: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self.touched: list[Outbox] = []
+        """Outboxes with something ready; flushed once per commit, not once per frame."""
+        self.horizon = 0
+        """Everything stamped before this has been offered to the live sessions of this node."""
+
+    # who is online
+
+    def join(self, session: Session) -> Session | None:
+        """Enter a session; returns the older one of the same device, which is no longer in the hub."""
+        replaced = self._devices.get(session.device)
+        if replaced is not None:
+            self.leave(replaced)
+        self._devices[session.device] = session
+        self._sessions.setdefault(session.user, []).append(session)
+        return replaced
+
+    def leave(self, session: Session) -> None:
+        """Forget a session. Harmless when repeated."""
+        if self._devices.get(session.device) is session:
+            del self._devices[session.device]
+        sessions = self._sessions.get(session.user, [])
+        if session in sessions:
+            sessions.remove(session)
+            if not sessions:
+                del self._sessions[session.user]
+
+    @property
+    def online(self) -> int:
+        """Devices logged in."""
+        return len(self._devices)
+
+    def sessions(self) -> Iterator[Session]:
+        """Every session of this node."""
+        return iter(list(self._devices.values()))
+
+    def of(self, user: int) -> Iterable[Session]:
+        """The sessions of one user."""
+        return self._sessions.get(user, ())
+
+    # who is in what
+
+    def known(self, convs: Iterable[int]) -> dict[int, int]:
+        """Versions of the member lists remembered for these conversations."""
+        members = self._members
+        return {conv: members[conv].version for conv in convs if conv in members}
+
+    def remember(self, conv: int, members: Members) -> None:
+        """Keep a member list, unless a younger one is here."""
+        have = self._members.get(conv)
+        if have is None or members.version >= have.version:
+            self._members[conv] = members
+            self._members.move_to_end(conv)
+            if len(self._members) > limits.MEMBER_LISTS_MAX:
+                self._members.popitem(last=False)
+
+    def members(self, conv: int) -> Members | None:
+        """The member list, if remembered."""
+        return self._members.get(conv)
+
+    # what was offered
+
+    def deliver(self, push: Push, origin: Session | None, leaving: Iterable[int] = ()) -> None:
+        """Offer a committed entry to everyone who may see it; `origin` has it as its reply."""
+        offered, receipts = self._offered.get(push.conv, (0, 0))
+        members = self._members.get(push.conv)
+        if push.seq <= offered or members is None:  # without a list nothing counts as offered: the pass will see to it
+            return
+        self._note(push.conv, push.seq, receipts)
+        sessions = self._sessions
+        for user, since in members.since.items():
+            if user in sessions and since <= push.seq:
+                for session in sessions[user]:
+                    if session is not origin:
+                        session.offer(push)
+        for user in leaving:
+            if user not in members.since:
+                for session in self.of(user):
+                    if session is not origin:
+                        session.offer(push)
+
+    def welcome(self, users: Iterable[int], conv: int, head: int, rrev: int) -> None:
+        """Tell those just added how many receipts there were before them: no push has ever shown them one."""
+        frame = wire.Rows((wire.Row(conv, head, rrev, 0, 0),)).encode()
+        for user in users:
+            for session in self.of(user):
+                session.offer(frame)
+
+    def deliver_receipts(self, conv: int, upto: int, frame: bytes) -> None:
+        """Offer an encoded RECEIPT to the members."""
+        members = self._members.get(conv)
+        if members is None:
+            return
+        offered, receipts = self._offered.get(conv, (0, 0))
+        self._note(conv, offered, max(receipts, upto))
+        for user in members.since:
+            for session in self.of(user):
+                session.offer(frame)
+
+    def lags(self, conv: int, head: int, rrev: int) -> bool:
+        """Whether the store has something of this conversation that was not offered here."""
+        offered, receipts = self._offered.get(conv, (0, 0))
+        return head > offered or rrev > receipts
+
+    def offered(self, conv: int, head: int, rrev: int) -> None:
+        """Everything up to here was offered to the members' sessions."""
+        before, receipts = self._offered.get(conv, (0, 0))
+        self._note(conv, max(head, before), max(rrev, receipts))
+
+    def doubt(self, conv: int) -> None:
+        """Something went wrong while offering: the next pass will send a row."""
+        self._offered.pop(conv, None)
+
+    def _note(self, conv: int, head: int, rrev: int) -> None:
+        self._offered[conv] = (head, rrev)
+        self._offered.move_to_end(conv)
+        if len(self._offered) > limits.POSITIONS_MAX:
+            self._offered.popitem(last=False)
+
+    def flush(self) -> None:
+        """Hand what is ready to the sockets: one write per connection."""
+        if self.touched:
+            touched = self.touched[:]
+            self.touched.clear()
+            for outbox in touched:
+                outbox.flush()

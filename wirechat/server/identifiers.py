@@ -1,0 +1,24 @@
+"""Ids that tell nothing: random, 32 bits, drawn again when taken. They are no secrets; every access is checked."""
+
+from __future__ import annotations
+
+from wirechat.store.database import Store
+from wirechat.store.features import devices
+from wirechat.store.records import Refusal
+from wirechat.world import World
+
+
+def draw(world: World) -> int:
+    """A fresh id from 65,536 on: five bytes on the wire as long as a server has fewer than billions of anything."""
+    while True:
+        value = int.from_bytes(world.random_bytes(4), "big")
+        if value >= 65_536:
+            return value
+
+
+async def new_device(store: Store, world: World, user: int, key: bytes | None, name: str) -> int:
+    """Make a device of a user; returns its id."""
+    while True:
+        device = draw(world)
+        if await store.write(devices.create, device, user, key, name, world.now_ms()) is not Refusal.CONFLICT:
+            return device

@@ -1,0 +1,133 @@
+"""The one way into the log. P1 to P4 are made here, once.
+
+All appends of a node pass through one pipeline with natural batching: one commit in flight, the next batch is whatever
+arrived meanwhile, no timer. Only after the commit, and in commit order, is the sender answered and the entry
+delivered. The next
+commit is started before that, so that the disk works while the loop does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import attrs
+import structlog
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.errors import RequestError, of_refusal, of_store
+from wirechat.server.hub import Hub
+from wirechat.server.outbox import Push
+from wirechat.server.session import Session
+from wirechat.store.errors import StoreError
+from wirechat.store.records import Append, Appended, Commit, Refusal
+
+log = structlog.get_logger(__name__)
+
+
+class AppendStore(Protocol):
+    """What the journal needs of the store."""
+
+    def start_append(
+        self, batch: Sequence[Append], now_ms: int, known: dict[int, int], done: Callable[[Commit], None]
+    ) -> None:
+        """Append in one transaction; `done` is called in the Trio thread, in commit order."""
+
+
+@attrs.define
+class Submission:
+    """An entry on its way into the log, and whom to answer."""
+
+    append: Append
+    content: wire.Content | None
+    session: Session
+    rid: int
+    reply: Callable[[int, Appended], wire.Message]
+    """Builds the reply from rid and outcome."""
+    answered: Callable[[], None]
+    """One request less is in flight."""
+
+
+class Journal:
+    """The commit pipeline of one node."""
+
+    def __init__(self, store: AppendStore, hub: Hub, now_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._hub = hub
+        self._now_ms = now_ms
+        self._pending: list[Submission] = []
+        self._busy = False
+        self._idle: Callable[[], None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is pending and nothing is being committed."""
+        return not self._busy and not self._pending
+
+    def submit(self, submission: Submission) -> None:
+        """Queue an entry. Never waits; the answer comes after the commit. Raises RequestError 5000 when too many
+        wait.
+        """
+        if len(self._pending) >= limits.PENDING_ENTRIES_MAX:
+            raise RequestError(wire.errors.UNAVAILABLE, "too many entries wait for the disk", retry_ms=1000)
+        self._pending.append(submission)
+
+    def start(self) -> None:
+        """Begin a commit of what is pending, unless one runs. Called once per turn of a reader."""
+        if self._busy or not self._pending:
+            return
+        self._busy = True
+        batch, self._pending = self._pending, []
+        appends = [submission.append for submission in batch]
+        known = self._hub.known({append.conv for append in appends})
+        self._store.start_append(appends, self._now_ms(), known, lambda commit: self._committed(batch, commit))
+
+    def _committed(self, batch: list[Submission], commit: Commit) -> None:
+        self._busy = False
+        self.start()
+        hub = self._hub
+        for conv, members in commit.members.items():
+            hub.remember(conv, members)
+        pushes: list[Push] = []
+        for submission, result in zip(batch, commit.results, strict=True):
+            try:
+                self._finish(submission, result, pushes)
+            except Exception:
+                log.exception("an entry was committed but could not be handed out")
+                hub.doubt(result.conv if isinstance(result, Appended) else submission.append.conv)
+                submission.session.close(wire.errors.INTERNAL)
+        hub.flush()
+        for push in pushes:
+            push.release()
+
+    def _finish(self, submission: Submission, result: Appended | Refusal | StoreError, pushes: list[Push]) -> None:
+        session = submission.session
+        submission.answered()
+        if not isinstance(result, Appended):
+            error = of_refusal(result) if isinstance(result, Refusal) else of_store(result)
+            session.reply(error.message(submission.rid))
+            return
+        session.reply(submission.reply(submission.rid, result))
+        if not result.dup:
+            push = Push(_event(submission, result))
+            pushes.append(push)
+            leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
+            self._hub.deliver(push, session, leaving)
+            if result.rrev:
+                self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
+
+
+def _event(submission: Submission, result: Appended) -> wire.Event:
+    append = submission.append
+    return wire.Event(
+        result.conv,
+        result.seq,
+        result.ts,
+        append.sender,
+        append.kind,
+        submission.content,
+        append.ref,
+        result.users or None,
+        append.cid,
+    )

@@ -1,0 +1,74 @@
+"""Limits that are the server's own. Those a client meets stand in protocol/limits.json and `wirechat.wire.limits`."""
+
+FRAMES_PER_TURN = 128
+"""Frames handled before the loop may serve someone else: 64 KiB of the smallest frames is 9,000 of them."""
+
+BACKLOG_BYTES_MAX = 262_144
+"""Answers that wait for a slow reader; above this its requests are not read any more (P6, P10)."""
+
+READY_BYTES_MAX = 262_144
+"""Bytes handed to one socket in one go; what is beyond waits as references, not as bytes."""
+
+DRAIN_BYTES = 65_536
+"""Bytes of waiting pushes that are looked up and sent at a time."""
+
+REQUESTS_PER_SECOND = 2_000
+"""Per connection, refilled by the sweep; above it 5001. A person types one a second, a bridge a hundred."""
+
+REQUESTS_BURST = 6_000
+"""What a connection may save up: three seconds of catching up after a cut."""
+
+PENDING_ENTRIES_MAX = 50_000
+"""Entries that wait for the journal on one node: about two seconds of the fastest disk; above it 5000."""
+
+MEMBER_LISTS_MAX = 20_000
+"""Member lists the hub remembers; forgetting one costs a read."""
+
+POSITIONS_MAX = 200_000
+"""Conversations whose offered position the hub remembers; forgetting one costs a digest row."""
+
+ROUND_ROWS = 100
+"""Digest rows in one ROWS push: about 2 KiB."""
+
+SWEEP_SECONDS = 1.0
+"""Heartbeats, deadlines and rates are looked after this often; 5,000 connections cost 0.2 ms."""
+
+PASS_SECONDS = 1.0
+"""The node looks what changed in the store this often: the bound on how long a lost hint can delay a message."""
+
+FLUSH_SECONDS = 1.0
+"""Delivered watermarks are written behind at most this late."""
+
+LOGINS_AT_ONCE = 1
+"""Argon2id computations at a time: each takes a core and 19 MiB."""
+
+LOGINS_WAITING = 64
+"""Logins that may wait for those; above it 5000. At 40 ms each that is 2.5 s."""
+
+FAILURES_PAUSE_MS = 10_000
+"""What a client is told to wait that failed too often on one connection: longer than a person takes to look up a
+password.
+"""
+
+FAILURES_PER_ACCOUNT = 10
+"""Failed logins from one address on one account in FAILURE_SECONDS; then 2006."""
+
+FAILURES_PER_ADDRESS = 100
+"""Failed logins from one address in FAILURE_SECONDS, whatever the account: a school behind one address still gets
+in.
+"""
+
+FAILURE_SECONDS = 900.0
+"""For how long failures are remembered."""
+
+FAILURES_KEPT = 100_000
+"""Addresses and accounts remembered for that; the oldest go first."""
+
+CONNECTIONS_MAX = 100_000
+"""Connections on one node; above it newcomers are closed at once."""
+
+UNKNOWN_CONNECTIONS_MAX = 10_000
+"""Of those, connections that have not logged in."""
+
+GOAWAY_JITTER_MS = 5_000
+"""Over which clients spread their return after a restart."""

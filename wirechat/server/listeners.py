@@ -1,0 +1,156 @@
+"""Where connections come from. A listener is an async iterable of endpoints that never fails because of one peer.
+
+Out of file descriptors: a reserve descriptor is given up to accept and close the newcomer at once, so that the backlog
+does not turn into connections nobody answers.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+import structlog
+import trio
+
+from wirechat.server.endpoint import (
+    Endpoint,
+    Peer,
+    StreamEndpoint,
+    TlsEndpoint,
+    WebSocketEndpoint,
+    certificate_digest,
+    is_loopback,
+)
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 4096
+ACCEPTS_A_TURN = 32
+"""A storm of newcomers must not keep the loop from those who are here."""
+
+
+@attrs.frozen
+class Address:
+    """host:port as given by the operator."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """From "host:port" or "[v6]:port". Raises ValueError with a line for people."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{text!r} is not host:port")
+        return cls(host.strip("[]") or "0.0.0.0", int(port))
+
+
+Tls = tuple[ssl.SSLContext, bytes]
+"""A server context and the digest of its certificate for channel binding."""
+
+
+def tls_context(certificate: Path, key: Path) -> Tls:
+    """A server context for TLS 1.2 and up, and the digest for channel binding. Raises OSError or ValueError for
+    people.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["wirechat/1", "http/1.1"])
+    context.num_tickets = 0  # a ticket costs 250 bytes and 30 us a handshake, and resume tokens do its work
+    context.load_cert_chain(certificate, key)
+    pem = certificate.read_text()
+    leaf = pem[pem.index("-----BEGIN CERTIFICATE-----") :]
+    leaf = leaf[: leaf.index("-----END CERTIFICATE-----") + 25]
+    return context, certificate_digest(ssl.PEM_cert_to_DER_cert(leaf))
+
+
+class Listener:
+    """One listening socket and how to make endpoints of what it accepts."""
+
+    def __init__(
+        self,
+        transport: str,
+        address: Address,
+        *,
+        tls: Tls | None = None,
+        trusted_proxies: frozenset[str] = frozenset(),
+    ) -> None:
+        self.transport = transport
+        self._tls = tls
+        self._trusted = trusted_proxies
+        self._sock = _listen(address)
+        self._reserve = os.open(os.devnull, os.O_RDONLY)
+
+    @property
+    def port(self) -> int:
+        """The port, also when 0 was asked for."""
+        return int(self._sock.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """What to give a client."""
+        scheme = {"tcp": "wirechat", "tls": "wirechats"}.get(self.transport, self.transport)
+        host = self._sock.getsockname()[0]
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    async def __aiter__(self) -> AsyncIterator[Endpoint]:
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            for _ in range(ACCEPTS_A_TURN):
+                try:
+                    sock, address = self._sock.accept()
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ECONNABORTED, errno.ENOBUFS, errno.ENOMEM):
+                        raise
+                    self._refuse_one(error)
+                    break
+                yield self._endpoint(sock, str(address[0]))
+
+    def close(self) -> None:
+        """Stop accepting."""
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()
+        os.close(self._reserve)
+
+    def _endpoint(self, sock: socket.socket, address: str) -> Endpoint:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        proxied = address in self._trusted
+        peer = Peer(address, self.transport, is_loopback(address), self._tls[1] if self._tls else None)
+        stream = TlsEndpoint(sock, peer, proxied, self._tls[0]) if self._tls else StreamEndpoint(sock, peer, proxied)
+        return WebSocketEndpoint(stream) if self.transport in ("ws", "wss") else stream
+
+    def _refuse_one(self, error: OSError) -> None:
+        log.warning("a connection was refused", reason=os.strerror(error.errno or 0))
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            return
+        os.close(self._reserve)
+        try:
+            self._sock.accept()[0].close()
+        except OSError:
+            pass
+        self._reserve = os.open(os.devnull, os.O_RDONLY)
+
+
+def _listen(address: Address) -> socket.socket:
+    """A listening socket. Raises OSError."""
+    family, kind, proto, _, target = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(target)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,165 @@
+"""Who a connection is, and what it still has to be told.
+
+Modes (docs/protocol.md, receiving and resuming):
+* quiet: logged in, SYNC not asked for; nothing is pushed.
+* attaching: a round runs; what is offered meanwhile is buffered as references, at most a window of it.
+* live: what the journal commits is pushed while the window has room.
+* behind: the window was full; offers are dropped, the horizon stands still, and once half the window is free one
+  round catches up.
+
+Nothing is remembered about what was dropped: the horizon is enough. Rules R1 to R8 are named where they are kept.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+
+from wirechat import wire
+from wirechat.server.outbox import Outbox, Push
+
+
+class Mode(enum.Enum):
+    """See the module."""
+
+    QUIET = "quiet"
+    ATTACHING = "attaching"
+    LIVE = "live"
+    BEHIND = "behind"
+
+
+class Session:
+    """One device's connection after login. Memory: O(window)."""
+
+    __slots__ = (
+        "_catch_up",
+        "_held_back",
+        "_overflowed",
+        "_unacked",
+        "acked",
+        "active",
+        "close",
+        "device",
+        "horizon",
+        "mode",
+        "outbox",
+        "round_after",
+        "round_from",
+        "round_horizon",
+        "user",
+        "window",
+        "window_freed",
+    )
+
+    def __init__(
+        self,
+        user: int,
+        device: int,
+        window: int,
+        outbox: Outbox,
+        catch_up: Callable[[Session], None],
+        close: Callable[[int], None],
+    ) -> None:
+        self.user = user
+        self.device = device
+        self.window = window
+        self.outbox = outbox
+        self.close = close
+        """Ends the connection with an error code, now."""
+        self.mode = Mode.QUIET
+        self.active = True
+        self.horizon = 0
+        """Evidence for everything stamped before this has been sent on this connection."""
+        self.acked = 0
+        """Number of the last counted push the client acknowledged."""
+        self.round_after = 0
+        self.round_from = 0
+        self.round_horizon = 0
+        """The first round: the conversation its last page ended with, the stamp its rows start from, and the horizon
+        that the final page will hand over."""
+        self._unacked: deque[Push | None] = deque()
+        self._held_back: list[Push | bytes] = []
+        self._overflowed = False
+        self._catch_up = catch_up
+        self.window_freed: Callable[[], None] | None = None
+        """Called when an ACK or STATE made room, while a round waits for it."""
+
+    @property
+    def sent(self) -> int:
+        """Number of the last counted push."""
+        return self.acked + len(self._unacked)
+
+    @property
+    def has_room(self) -> bool:
+        """Another counted push fits into the window."""
+        return len(self._unacked) < self.window
+
+    def offer(self, push: Push | bytes) -> None:
+        """Something this user should hear about: an entry, or an encoded counted push. Never waits."""
+        if self.mode is Mode.LIVE:
+            if len(self._unacked) < self.window:
+                self.push(push)
+            else:
+                self.mode = Mode.BEHIND
+        elif self.mode is Mode.ATTACHING:
+            if len(self._held_back) < self.window:
+                self._held_back.append(push)
+            else:
+                self._overflowed = True
+
+    def push(self, push: Push | bytes) -> None:
+        """Send a counted push; there is room."""
+        if isinstance(push, Push):
+            self._unacked.append(push)
+            self.outbox.push(push)
+        else:
+            self._unacked.append(None)
+            self.outbox.put(push)
+
+    def attach(self) -> None:
+        """A round begins. The session is in the hub already, so nothing committed from here on is missed (R1)."""
+        self.mode = Mode.ATTACHING
+        self._held_back = []
+        self._overflowed = False
+
+    def attached(self, horizon: int) -> None:
+        """A round ended: its last page, with `horizon` read before its first (R2, R3), is on its way."""
+        self.horizon = max(self.horizon, horizon)
+        held_back, self._held_back = self._held_back, []
+        self.mode = Mode.BEHIND if self._overflowed else Mode.LIVE  # R4
+        for push in held_back:
+            self.offer(push)  # R5
+        self._look_behind()
+
+    def advance(self, horizon: int) -> None:
+        """The node has offered everything stamped before `horizon` to all live sessions (R8)."""
+        if self.mode is Mode.LIVE and horizon > self.horizon:
+            self.horizon = horizon
+
+    def acknowledge(self, n: int) -> dict[int, int]:
+        """Everything up to push `n` is durable on the device. Returns conversation -> highest seq derived from that."""
+        reached: dict[int, int] = {}
+        unacked = self._unacked
+        for _ in range(n - self.acked):
+            push = unacked.popleft()
+            if push is not None and push.seq > reached.get(push.conv, 0):
+                reached[push.conv] = push.seq
+        self.acked = max(self.acked, n)
+        self.made_room()
+        return reached
+
+    def made_room(self) -> None:
+        """The window may have room again."""
+        if self.window_freed is not None:
+            self.window_freed()
+        self._look_behind()
+
+    def _look_behind(self) -> None:
+        if self.mode is Mode.BEHIND and self.window and len(self._unacked) <= self.window // 2:
+            self.attach()
+            self._catch_up(self)
+
+    def reply(self, message: wire.Message) -> None:
+        """Answer a request."""
+        self.outbox.put(message.encode())

@@ -1,0 +1,83 @@
+"""What has to be done again and again: the sweep over connections and the pass over the store.
+
+One sweep serves all heartbeats, deadlines and rates; a timer per connection would cost more than the connection.
+The bus (and the journal's own deliveries) make it fast, the pass makes it right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+import trio
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.connection import Connection
+from wirechat.server.features.sync import row_of
+from wirechat.server.hub import Hub
+from wirechat.store.database import Store
+from wirechat.store.errors import StoreError
+from wirechat.store.features import sync
+
+log = structlog.get_logger(__name__)
+
+
+async def sweep(connections: Iterable[Connection], hub: Hub) -> None:
+    """Look after every connection once a second, for ever."""
+    while True:
+        await trio.sleep(limits.SWEEP_SECONDS)
+        now = trio.current_time()
+        for connection in list(connections):
+            _look_after(connection, now)
+        hub.flush()
+
+
+def _look_after(connection: Connection, now: float) -> None:
+    connection.tokens = min(
+        limits.REQUESTS_BURST, connection.tokens + int(limits.REQUESTS_PER_SECOND * limits.SWEEP_SECONDS)
+    )
+    silent = now - max(connection.heard_at, connection.endpoint.sent_at)  # a slow reader is not read from, but lives
+    heartbeat = wire.limits.HEARTBEAT_MS / 1000
+    if connection.endpoint.blocked and now - connection.endpoint.sent_at > wire.limits.STALLED_MS / 1000:
+        connection.endpoint.abort()
+    elif now > connection.deadline:
+        connection.close(wire.errors.TIMEOUT, "that took too long")
+    elif silent > 2 * heartbeat:
+        connection.close(wire.errors.IDLE, "nothing was heard for too long")
+    elif silent > heartbeat and connection.session is not None and not connection.pinged:
+        connection.pinged = True
+        connection.send(wire.Ping(int(now * 1000)))
+
+
+async def keep_passing(store: Store, hub: Hub) -> None:
+    """Pass over the store once a second, for ever."""
+    while True:
+        await trio.sleep(limits.PASS_SECONDS)
+        try:
+            await one_pass(store, hub)
+        except StoreError as error:
+            log.warning("the pass over the store failed; the horizons wait", reason=str(error))
+
+
+async def one_pass(store: Store, hub: Hub) -> None:
+    """Offer what changed in the store and was not offered here, then let the horizons advance.
+
+    R7: the horizon comes with the read, not from the end of the pass. The read runs on the writer's lane, so it sees
+    exactly
+    what this node's own commits have announced and everything other nodes committed.
+    """
+    horizon, changed = await store.read_ordered(sync.changed, hub.horizon)
+    lagging = {conv: (head, rrev) for conv, head, rrev in changed if hub.lags(conv, head, rrev)}
+    if lagging:
+        rows = await store.read(sync.rows, list(lagging), hub.horizon)
+        for conv, (head, rrev) in lagging.items():
+            hub.offered(conv, head, rrev)
+            for user, row in rows.get(conv, {}).items():
+                frame = wire.Rows((row_of(row),)).encode()
+                for session in hub.of(user):
+                    session.offer(frame)
+    hub.horizon = horizon
+    for session in hub.sessions():
+        session.advance(horizon)
+    hub.flush()

@@ -1,0 +1,44 @@
+"""Failed logins, counted per address and per account as seen from one address: guessing slows down, honest people
+elsewhere get in. A resume token names no account and cannot be guessed, so it counts for its address alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import trio
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.errors import RequestError
+
+
+class Throttle:
+    """Bounded memory of failures; the oldest are forgotten first."""
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def check(self, address: str, account: str) -> None:
+        """Raises RequestError 2006 when there were too many failures lately."""
+        for key in _keys(address, account):
+            most = limits.FAILURES_PER_ACCOUNT if key[1] else limits.FAILURES_PER_ADDRESS
+            since, count = self._failures.get(key, (0.0, 0))
+            left = since + limits.FAILURE_SECONDS - trio.current_time()
+            if count >= most and left > 0:
+                raise RequestError(wire.errors.LOCKED, "too many failed logins", retry_ms=int(left * 1000))
+
+    def failed(self, address: str, account: str) -> None:
+        """One more failure."""
+        now = trio.current_time()
+        for key in _keys(address, account):
+            since, count = self._failures.pop(key, (now, 0))
+            if now - since > limits.FAILURE_SECONDS:
+                since, count = now, 0
+            self._failures[key] = (since, count + 1)
+        while len(self._failures) > limits.FAILURES_KEPT:
+            self._failures.popitem(last=False)
+
+
+def _keys(address: str, account: str) -> list[tuple[str, str]]:
+    return [(address, ""), (address, account)] if account else [(address, "")]

@@ -1,0 +1,25 @@
+"""How the store fails, by what the caller may conclude."""
+
+
+class StoreError(Exception):
+    """The store could not do it."""
+
+
+class Unavailable(StoreError):
+    """Surely not executed."""
+
+
+class StorageFull(Unavailable):
+    """The disk is full; surely not executed. Works again once there is room."""
+
+
+class Violated(Unavailable):
+    """A constraint of the schema objected; surely not executed. The journal looks closer and tries again."""
+
+
+class OutcomeUnknown(StoreError):
+    """The commit was interrupted: executed or not."""
+
+
+class DataError(StoreError):
+    """The data cannot be used: locked, foreign, too new, changed. One line for the operator."""

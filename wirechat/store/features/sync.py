@@ -1,0 +1,78 @@
+"""The horizon and the digest: what changed, for one user or for the whole node.
+
+A stamp is the number of the transaction that changed something. Everything stamped before the horizon of a snapshot is
+visible in it; a row whose last change is not visible will carry a stamp at or above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wirechat.store.records import DigestRow
+from wirechat.store.tx import Tx
+
+_HORIZON = {
+    "sqlite": "SELECT value + 1 FROM stamp",
+    "postgres": "SELECT value + pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM stamp",
+}
+"""PostgreSQL commits out of order, so it is the oldest transaction that still runs."""
+_STAMP = {
+    "sqlite": "UPDATE stamp SET value = value + 1 RETURNING value",
+    "postgres": "SELECT value + pg_current_xact_id()::text::bigint FROM stamp",
+}
+"""On PostgreSQL the table holds what is added to its own transaction counter."""
+
+_ROW = """
+    SELECT m.conv, m.user_id, coalesce(m.until, c.head), CASE WHEN m.until IS NULL THEN r.rrev ELSE 0 END,
+           coalesce(k.delivered, 0), coalesce(k.read, 0), m.until IS NOT NULL
+    FROM member m JOIN conv c ON c.conv = m.conv JOIN conv_rc r ON r.conv = m.conv
+         LEFT JOIN mark k ON k.conv = m.conv AND k.user_id = m.user_id
+"""
+
+
+async def horizon(tx: Tx) -> int:
+    """Everything stamped before this is visible in this snapshot."""
+    row = await tx.fetchrow(_HORIZON[tx.engine])
+    assert row is not None
+    return int(row[0])
+
+
+async def next_stamp(tx: Tx) -> int:
+    """The stamp of what this transaction changes. Once a transaction."""
+    row = await tx.fetchrow(_STAMP[tx.engine])
+    assert row is not None
+    return int(row[0])
+
+
+async def digest(tx: Tx, user: int, since: int, after: int, limit: int) -> list[DigestRow]:
+    """Conversations of a user stamped at `since` or later, by id, from the one after `after`."""
+    rows = await tx.fetch(
+        _ROW + "WHERE m.user_id = $1 AND m.conv > $2"
+        " AND (m.stamp >= $3 OR (m.until IS NULL AND (c.stamp >= $3 OR r.rstamp >= $3))) ORDER BY m.conv LIMIT $4",
+        user, after, since, limit,
+    )  # fmt: skip
+    return [DigestRow(conv, head, rrev, dlv, read, bool(former)) for conv, _, head, rrev, dlv, read, former in rows]
+
+
+async def changed(tx: Tx, since: int) -> tuple[int, list[tuple[int, int, int]]]:
+    """(horizon of this snapshot, (conv, head, rrev) of what was stamped at `since` or later)."""
+    upto = await horizon(tx)
+    if tx.engine == "sqlite" and upto == since:
+        return upto, []
+    rows = await tx.fetch(
+        "SELECT c.conv, c.head, r.rrev FROM conv c JOIN conv_rc r ON r.conv = c.conv WHERE c.conv IN ("
+        "SELECT conv FROM conv WHERE stamp >= $1 UNION SELECT conv FROM conv_rc WHERE rstamp >= $1"
+        " UNION SELECT conv FROM member WHERE stamp >= $1) ORDER BY c.conv",
+        since,
+    )
+    return upto, [(conv, head, rrev) for conv, head, rrev in rows]
+
+
+async def rows(tx: Tx, convs: Sequence[int], since: int) -> dict[int, dict[int, DigestRow]]:
+    """conv -> user -> row, of the members and of those removed at `since` or later."""
+    found: dict[int, dict[int, DigestRow]] = {}
+    for conv, user, head, rrev, dlv, read, former in await tx.fetchmany(
+        _ROW + "WHERE m.conv = $1 AND (m.until IS NULL OR m.stamp >= $2)", [(conv, since) for conv in convs]
+    ):
+        found.setdefault(conv, {})[user] = DigestRow(conv, head, rrev, dlv, read, bool(former))
+    return found
