@@ -90,6 +90,7 @@ async def test_after_goaway_nothing_new_is_asked_and_what_was_asked_is_awaited(
         assert (await handle.wait()).seq == 1
         await first(feed, Disconnected)
         assert [message.conv for message in peer.heard(wire.Send)] == [CONV]
+        assert not [refusal for refusal in peer.refused if refusal.startswith("SEND")]
 
 
 @pytest.mark.parametrize("code", [2001, 2003])
