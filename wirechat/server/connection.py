@@ -188,11 +188,15 @@ class Connection:
         self.hub.flush()
 
     def _admit(self) -> None:
-        """One more request is in flight; raises RequestError when it may not be."""
+        """One more request is in flight; raises RequestError when it may not be, ProtocolViolation for who never
+        stops.
+        """
         self.inflight += 1
         self.tokens -= 1
         if self.inflight > wire.limits.INFLIGHT:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
+        if self.tokens < -limits.REQUESTS_BURST:
+            raise wire.ProtocolViolation(wire.errors.FLOOD, "you were told to wait")
         if self.tokens < 0:
             raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
         if self.draining:
@@ -230,6 +234,12 @@ class Connection:
             if self.session is not None:
                 self.hub.leave(self.session)
             self.nursery.start_soon(self.fail, code, text)
+
+    def part(self) -> None:
+        """Close politely: all that there is to say was said. Never waits."""
+        if not self._ending:
+            self._ending = self.outbox.closed = True
+            self.nursery.start_soon(self.endpoint.aclose, 0)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:
