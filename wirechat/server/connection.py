@@ -189,7 +189,9 @@ class Connection:
         self.hub.flush()
 
     def _admit(self) -> None:
-        """One more request is in flight; raises RequestError when it may not be."""
+        """One more request is in flight; raises RequestError when it may not be, ProtocolViolation for who never
+        stops.
+        """
         self.inflight += 1
         self.tokens -= 1
         if self.inflight > wire.limits.INFLIGHT:
@@ -238,6 +240,12 @@ class Connection:
             if self.session is not None:
                 self.hub.leave(self.session)
             self.nursery.start_soon(self.fail, code, text)
+
+    def part(self) -> None:
+        """Close politely: all that there is to say was said. Never waits."""
+        if not self._ending:
+            self._ending = self.outbox.closed = True
+            self.nursery.start_soon(self.endpoint.aclose, 0)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:
