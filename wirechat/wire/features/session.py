@@ -449,7 +449,7 @@ class Auth(Request):
 
     rid       request id, chosen by the client, unique among its unanswered requests
     method    how
-    handle    whose account; method 1
+    handle    whose account; required for method 1, ignored with the others
     proof     method 1: the password in UTF-8; 3: the 64-byte Ed25519 signature; 4: the resume token
     device    which device; required for 3; with 1 nil makes a new device
     key       Ed25519 public key to store for this device; method 1 only
