@@ -72,7 +72,7 @@ MEMBERS: Final = 1000
 # messages.
 DELIVERED_MEMBERS: Final = 64
 
-# records. One page of short messages is about 20 KiB.
+# records. One page of HISTORY or CHANGES with short messages is about 20 KiB.
 PAGE: Final = 200
 
 # bytes. Shorter passwords are guessed.
