@@ -67,7 +67,7 @@ class Connection:
         self.inflight = 0
         self.failures = 0
         """Failed logins."""
-        self.tokens = limits.REQUESTS_BURST
+        self.tokens = wire.limits.REQUESTS_BURST
         self.heard_at = trio.current_time()
         self.pinged = False
         self.deadline = self.heard_at + wire.limits.HELLO_MS / 1000
@@ -196,7 +196,7 @@ class Connection:
         self.tokens -= 1
         if self.inflight > wire.limits.INFLIGHT:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
-        if self.tokens < -limits.REQUESTS_BURST:
+        if self.tokens < -wire.limits.REQUESTS_BURST:
             raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
         if self.tokens < 0:
             raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
