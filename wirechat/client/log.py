@@ -59,8 +59,11 @@ class Log:
 
     @property
     def held(self) -> int:
-        """What may be reported as delivered: 0 when there is a hole above the delivered watermark."""
-        return self.pos if self.low <= self.delivered + 1 else 0
+        """What may be reported as delivered: 0 when there is a hole above the delivered watermark.
+
+        An unfinished catch-up is one: a record that was changed later has left the pages that came.
+        """
+        return self.pos if self.low <= self.delivered + 1 and not self.catch else 0
 
     def _missing(self, kind: type[wire.Request]) -> bool:
         if kind is wire.Changes:
