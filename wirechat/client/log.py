@@ -45,9 +45,6 @@ class Log:
     outdated: bool = attrs.field(default=False, init=False)
     """The description that is being asked for is outdated already; not durable."""
 
-    failures: int = attrs.field(default=0, init=False)
-    """Questions that failed in a row; not durable."""
-
     def lacks(self, kind: type[wire.Request]) -> bool:
         """True when a question of this kind should be asked now."""
         return kind not in self.asking and kind not in self.stalled and self._missing(kind)
