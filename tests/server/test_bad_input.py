@@ -14,7 +14,6 @@ import trio_websocket
 
 from tests.server.rig import PATIENCE, Client, Rig, serving
 from wirechat import wire
-from wirechat.server import limits
 
 HELLO = wire.Hello("WC", 1, 1, (), "test").encode()
 
@@ -223,7 +222,7 @@ async def test_a_reader_that_never_reads_costs_a_window_and_loses_nothing(tmp_pa
 
 async def test_who_keeps_flooding_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """5001 for what is over the budget; 1008 for who goes on regardless."""
-    monkeypatch.setattr(limits, "REQUESTS_BURST", 100)
+    monkeypatch.setattr(wire.limits, "REQUESTS_BURST", 100)
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         codes = []

@@ -67,7 +67,7 @@ class Connection:
         self.inflight = 0
         self.failures = 0
         """Failed logins."""
-        self.tokens = limits.REQUESTS_BURST
+        self.tokens = wire.limits.REQUESTS_BURST
         self.heard_at = trio.current_time()
         self.pinged = False
         self.deadline = self.heard_at + wire.limits.HELLO_MS / 1000
@@ -189,12 +189,14 @@ class Connection:
         self.hub.flush()
 
     def _admit(self) -> None:
-        """One more request is in flight; raises RequestError when it may not be."""
+        """One more request is in flight; raises RequestError when it may not be, ProtocolViolation for who never
+        stops.
+        """
         self.inflight += 1
         self.tokens -= 1
         if self.inflight > wire.limits.INFLIGHT:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
-        if self.tokens < -limits.REQUESTS_BURST:
+        if self.tokens < -wire.limits.REQUESTS_BURST:
             raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
         if self.tokens < 0:
             raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
@@ -238,6 +240,12 @@ class Connection:
             if self.session is not None:
                 self.hub.leave(self.session)
             self.nursery.start_soon(self.fail, code, text)
+
+    def part(self) -> None:
+        """Close politely: all that there is to say was said. Never waits."""
+        if not self._ending:
+            self._ending = self.outbox.closed = True
+            self.nursery.start_soon(self.endpoint.aclose, 0)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:
