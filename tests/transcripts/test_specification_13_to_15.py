@@ -17,7 +17,6 @@ from tests.transcripts.people import add, done, edit, frame, marks, msg, pong, r
 from tests.transcripts.test_specification_10_11 import many
 from tests.transcripts.test_specification_12 import settled
 from wirechat import wire
-from wirechat.server import limits
 from wirechat.store.errors import StoreError, Unavailable
 
 
@@ -157,7 +156,7 @@ async def test_13_10_who_read_names_who_was_there_and_still_is(tmp_path: Path) -
 
 async def test_14_1_too_many_requests_are_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """5001 with a time to wait; after that time the same request goes through."""
-    monkeypatch.setattr(limits, "REQUESTS_BURST", 30)
+    monkeypatch.setattr(wire.limits, "REQUESTS_BURST", 30)
     async with serving(tmp_path) as rig:
         alice = await rig.person("alice")
         conv = await rig.group(alice)
@@ -176,7 +175,7 @@ async def test_14_1_too_many_requests_are_not_executed(tmp_path: Path, monkeypat
 
 async def test_14_who_goes_on_exceeding_limits_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """1008, after it was told many times; others do not notice."""
-    monkeypatch.setattr(limits, "REQUESTS_BURST", 500)
+    monkeypatch.setattr(wire.limits, "REQUESTS_BURST", 500)
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         flood = b"".join(wire.UserGet(rid, ()).encode() for rid in range(1, 4000))
