@@ -644,3 +644,17 @@ def test_ack_repeats_watermarks_a_crashed_server_may_have_lost(
     device.connect()
     assert held(device.ack()) == expected
     assert device.ack() is None
+
+
+def test_ack_lists_zero_while_a_catch_up_is_unfinished() -> None:
+    """A record that was edited later has left the first page: it would count as delivered and is not here (P7)."""
+    device, server = Device(), Server()
+    server.write(12)
+    server.append(edit(CONV, 0, 3, "edited"))
+    device.connect(row(CONV, 13))
+    [question] = device.asked(wire.Changes)
+    device.sync.answer(question, server.changes(question, limit=5))
+    assert 3 not in device.texts()
+    assert held(device.ack()) == {CONV: 0}
+    settle(device, server)
+    assert held(device.ack()) == {CONV: 13}

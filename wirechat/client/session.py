@@ -25,6 +25,8 @@ from wirechat.client.sync import Question, Sync
 
 __all__ = ["Progress", "Session", "State"]
 
+STALLED_SECONDS = 1.0  # a server that knows less than it said is asked again after this, and some jitter
+
 R = TypeVar("R", bound=wire.Reply)
 
 
@@ -68,6 +70,7 @@ class Session:
         self._sending = 0
         self._sending_max = 1
         self._pump_at = math.inf
+        self._failures: dict[int, int] = {}
         self._ack_wanted = trio.Event()
         self._timers: trio.Nursery | None = None
 
@@ -183,13 +186,21 @@ class Session:
     def _answered(self, question: Question, result: wire.Reply | ClientError) -> None:
         if isinstance(result, wire.Reply):
             self._sync.answer(question, result)
+            if question.stalled:
+                self._repeat(question, STALLED_SECONDS, partial(self._sync.ask_again, question))
+            else:
+                self._failures.pop(question.logs[0].conv, None)
         elif isinstance(result, Refused):
             self._sync.unanswered(question, again=False)
         elif result.code is not None:  # otherwise the connection is over, and the next one asks anew
-            failures = max(log.failures for log in question.logs)
             again = partial(self._sync.unanswered, question, again=True)
-            if self._timers is not None:
-                self._timers.start_soon(self._after, self._delay(result, failures), again)
+            self._repeat(question, (result.retry_ms or 0) / 1000, again)
+
+    def _repeat(self, question: Question, at_least: float, again: Callable[[], None]) -> None:
+        conv = question.logs[0].conv
+        failures = self._failures[conv] = self._failures.get(conv, -1) + 1
+        if self._timers is not None:
+            self._timers.start_soon(self._after, at_least + jitter(self._uniform, failures), again)
 
     # --- the outbox
 
@@ -219,7 +230,8 @@ class Session:
             self._state.cache.remove_entry(entry)
             self._entry_done(entry, result)
         elif isinstance(result, ClientError) and result.code is not None:
-            self._outbox.failed(entry, trio.current_time() + self._delay(result, entry.failures))
+            delay = (result.retry_ms or 0) / 1000 + jitter(self._uniform, entry.failures)
+            self._outbox.failed(entry, trio.current_time() + delay)
             self.pump()
 
     def _entry_done(self, entry: Entry, outcome: Sent | Refused) -> None:
@@ -234,10 +246,6 @@ class Session:
             self._state.events.publish(lost)
 
     # --- time
-
-    def _delay(self, error: ClientError, failures: int) -> float:
-        """Seconds: what the server asked for, and some jitter."""
-        return (error.retry_ms or 0) / 1000 + jitter(self._uniform, failures)
 
     async def _after(self, seconds: float, action: Callable[[], None]) -> None:
         await trio.sleep(seconds)
