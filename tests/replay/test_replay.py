@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trustme
 from click.testing import CliRunner, Result
 
 from tests.replay.server import ServerProcess
@@ -14,6 +15,7 @@ from tools.replay.command import replay
 from tools.replay.log import read_log
 from tools.replay.plan import plan
 from tools.replay.run import Options
+from wirechat.client import ConnectionFailed
 
 NIGHTWATCH = Path(__file__).parents[2] / "examples" / "logs" / "nightwatch.raw.txt"
 KEYS = ["accounts", "entries", "replies", "lost", "duplicated", "gaps", "reordered", "differences"]
@@ -70,6 +72,19 @@ def test_p1_p2_p5_cut_connections_cost_nothing(server: ServerProcess) -> None:
     assert json.loads(result.stdout)["reconnects"] > 20
 
 
+def test_over_tls_the_reader_binds_its_login_to_the_certificate(tmp_path: Path) -> None:
+    authority, certificate = trustme.CA(), tmp_path / "server.pem"
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(trusted)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    places = (("--tls", "127.0.0.1:0"), ("--wss", "127.0.0.1:0"))
+    options = ("--cert", str(certificate), "--key", str(certificate))
+    with ServerProcess(tmp_path / "data", places, options) as server:
+        for url in server.urls:
+            result = called("--url", url, "--limit", "20", "--ca", str(trusted), "--json")
+            assert result.exit_code == 0, result.output
+
+
 class Halfway:
     """Tells when 40 steps are done."""
 
@@ -101,6 +116,33 @@ async def test_p1_p5_a_killed_server_costs_nothing(server: ServerProcess) -> Non
     assert results[0].verdict.clean, results[0].verdict
     assert results[0].entries == 156
     assert results[0].reconnects > 0
+
+
+async def test_p12_a_server_that_stays_away_is_said(server: ServerProcess) -> None:
+    """The replay is given up, and says what has no answer instead of hanging or passing."""
+    meter = Halfway()
+    options = Options([plan(read_log(NIGHTWATCH))], server.urls[:1], stalled_seconds=1)
+    results: list[run.Result] = []
+
+    async def play() -> None:
+        results.append(await run.replay(options, meter))
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(play)
+            await meter.reached.wait()
+            server.kill()
+    verdict = results[0].verdict
+    assert any("never got an answer" in line for line in verdict.differences)
+    assert "nightwatch: the reader could not connect" in verdict.differences
+    assert len(verdict.lost) >= 40
+
+
+async def test_p12_no_server_at_all_is_said(server: ServerProcess) -> None:
+    server.kill()
+    options = Options([plan(read_log(NIGHTWATCH))], server.urls[:1], stalled_seconds=0.5)
+    with trio.fail_after(60), pytest.raises(ConnectionFailed, match=r"^no account could be made for 0\.5 s$"):
+        await run.replay(options, Halfway())
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tools.replay.meter import Meter
 from tools.replay.people import Person, Registrar
 from tools.replay.plan import Plan
 from tools.replay.play import Play
-from tools.replay.pulse import Pulse
+from tools.replay.pulse import STALLED_SECONDS, Pulse
 from tools.replay.sabotage import Sabotage, spoil
 from tools.replay.verdict import Verdict, judge
 from wirechat.client.errors import ConnectionFailed
@@ -37,6 +37,7 @@ class Options:
     speed   times the original pace; None = as fast as it goes
     drop    probability that a connection breaks at a frame
     seed    of the breaks
+    stalled_seconds     without any progress; then the replay is given up
     """
 
     plans: Sequence[Plan]
@@ -46,6 +47,7 @@ class Options:
     drop: float = 0.0
     seed: int = 0
     sabotage: Sabotage | None = None
+    stalled_seconds: float = STALLED_SECONDS
 
 
 @attrs.frozen
@@ -65,7 +67,7 @@ class Result:
 async def replay(options: Options, meter: Meter) -> Result:
     """Plays everything and compares. Raises ClientError when accounts cannot be made."""
     gc.set_threshold(*GARBAGE)
-    pulse, dice = Pulse(), random.Random(options.seed)
+    pulse, dice = Pulse(options.stalled_seconds), random.Random(options.seed)
     people = await _register(options, pulse, meter)
     async with trio.open_nursery() as nursery:
         lines = Lines(Network(nursery, options.ca).connect, options.drop, dice)
@@ -94,7 +96,7 @@ async def _register(options: Options, pulse: Pulse, meter: Meter) -> list[Person
         people.extend(await registrar.register(names))
 
     if not await pulse.guard(work):
-        raise ConnectionFailed(f"no account could be made for {pulse.stalled_seconds:.0f} s")
+        raise ConnectionFailed(f"no account could be made for {pulse.stalled_seconds:g} s")
     return people
 
 
