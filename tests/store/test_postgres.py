@@ -14,7 +14,7 @@ import pytest
 import trio
 from asyncpg.pool import PoolConnectionProxy
 
-from tests.store.cluster import Cluster
+from tests.store.cluster import Cluster, running
 from tests.store.talk import PATIENCE, Talk, append, direct, msg
 from wirechat.store import migrations, pools
 from wirechat.store.crossing import open_crossing
@@ -347,21 +347,22 @@ async def test_a_commit_that_the_server_refuses(talk: Talk, store: PostgresStore
     assert await talk.say(conv, 1) == 2
 
 
-async def test_a_crash_of_the_server_loses_nothing_that_was_acknowledged(
-    talk: Talk, store: PostgresStore, cluster: Cluster
-) -> None:
+async def test_a_crash_of_the_server_loses_nothing_that_was_acknowledged() -> None:
     """P1; while it is away everything is refused, and when it is back the open store goes on."""
-    conv = await talk.group(1, 2)
-    for _ in range(20):
-        await talk.say(conv, 1)
-    cluster.crash()
-    (refused,) = await talk.results(msg(conv, 1))
-    assert isinstance(refused, Unavailable)
-    with pytest.raises(Unavailable):
-        await store.read(sync.horizon)
-    await trio.to_thread.run_sync(cluster.start_again)
-    assert await talk.head(1, conv) == 21
-    assert await talk.say(conv, 1) == 22
+    with running() as cluster:
+        async with open_postgres(cluster.place()) as store:
+            talk = await Talk(store).people(2)
+            conv = await talk.group(1, 2)
+            for _ in range(20):
+                await talk.say(conv, 1)
+            cluster.crash()
+            (refused,) = await talk.results(msg(conv, 1))
+            assert isinstance(refused, Unavailable)
+            with pytest.raises(Unavailable):
+                await store.read(sync.horizon)
+            cluster.start_again()
+            assert await talk.head(1, conv) == 21
+            assert await talk.say(conv, 1) == 22
 
 
 async def test_a_bad_argument_is_a_mistake_and_no_outage(store: PostgresStore) -> None:

@@ -70,8 +70,8 @@ class PostgresStore:
         self._appends.leave(turn)
 
     async def _appending(self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
-        async def attempt(some: Sequence[Append], careful: bool) -> Commit:
-            return await self._pools.write(lambda tx: journal.append(tx, some, now_ms, known, careful))
+        async def attempt(some: Sequence[Append]) -> Commit:
+            return await self._pools.write(lambda tx: journal.append(tx, some, now_ms, known))
 
         return await appending.append(attempt, batch)
 

@@ -210,8 +210,8 @@ class SqliteStore:
         self._write_lane.submit(lambda: self._append(batch, now_ms, known), tell)
 
     def _append(self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
-        async def attempt(some: Sequence[Append], careful: bool) -> Commit:
-            return write(self._writer, journal.append(self._write_tx, some, now_ms, known, careful))
+        async def attempt(some: Sequence[Append]) -> Commit:
+            return write(self._writer, journal.append(self._write_tx, some, now_ms, known))
 
         return drive(appending.append(attempt, batch))
 
