@@ -50,7 +50,7 @@ def hot_path_command(
     plan = hot_path.Plan(rows, roots, seconds, repeat, trace, lambda text: click.echo(f"  {text}", err=True))
     try:
         result = hot_path.measure(plan)
-    except BenchError as error:
+    except (BenchError, OSError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(report.to_json(result))

@@ -81,7 +81,7 @@ def measure(plan: Plan) -> list[Row]:
     """Run the plan. Raises BenchError when a run proves nothing."""
     _allow_many_files()
     runs: dict[tuple[str, Path], list[Seen]] = defaultdict(list)
-    for number in range(plan.repeat):
+    for number in range(plan.repeat if set(plan.rows) - set(IDLES) else 0):
         plan.tell(f"repeat {number + 1} of {plan.repeat}: set-up")
         for row, root, seen in _once(plan, backwards=number % 2 == 1):
             runs[row, root].append(seen)

@@ -1,4 +1,4 @@
-"""A bot in ten lines: answers each new message with its own words. `python examples/ten_lines.py URL HANDLE PASSWORD`"""
+"""A bot in ten lines: answers new messages with their own words. `python examples/ten_lines.py URL HANDLE PASSWORD`"""
 
 import sys
 

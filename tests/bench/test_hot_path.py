@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.client import Client
+from bench.client import BenchError, Client
 from bench.hot_path import ROOT
-from bench.load import BenchError, Load, Work
+from bench.load import Load, Work
 from bench.people import connector, relayed
-from bench.process import Process
+from bench.process import Process, can_trace
 from bench.report import Row
 
 KEYS = {
@@ -47,6 +47,16 @@ def test_p2_every_acknowledged_entry_is_delivered_once() -> None:
     assert floor["delivered"] == floor["entries"] > 1000
     assert server["us_per_message"] > 0
     assert server["kib_per_connection"] is None
+
+
+@pytest.mark.skipif(not can_trace(), reason="strace is not here, or may not trace")
+def test_p1_no_entry_is_acknowledged_without_a_wait_for_the_disk() -> None:
+    """With one entry at a time nothing shares a commit: the kernel must have seen a wait for the disk for each."""
+    done = bench("--json", "--rows", "group_100", "--seconds", "0.5", "--repeat", "1", "--strace")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert row["delivered"] == 99 * row["entries"] > 0
+    assert row["fsyncs"] >= row["entries"]
 
 
 def test_an_unknown_row_is_one_line_and_status_2() -> None:

@@ -4,7 +4,6 @@
 test does not care about (CONV_GET) is answered by itself.
 """
 
-import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -43,8 +42,10 @@ class Peer:
     def __init__(self, digest: bytes | None) -> None:
         self.certificate_digest = digest
         self.said: list[wire.Message] = []
+        self.refused: list[str] = []
         self.members = 2
         self.describe = True
+        self._over = False
         self._connection = wire.Connection(wire.SERVER)
         self._to_client, self._client_reads = trio.open_memory_channel[bytes](10000)
         self._to_test, self._test_reads = trio.open_memory_channel[wire.Message](10000)
@@ -53,6 +54,8 @@ class Peer:
 
     async def send(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint()
+        if self._over:
+            raise trio.BrokenResourceError
         self._connection.feed(data)
         self._hear()
 
@@ -66,6 +69,7 @@ class Peer:
         self.abort()
 
     def abort(self) -> None:
+        self._over = True
         self._to_client.close()
         self._to_test.close()
 
@@ -83,14 +87,23 @@ class Peer:
         self._to_client.send_nowait(data)
 
     def _hear(self) -> None:
-        while (message := self._connection.next_message()) is not None:
+        while (message := self._next()) is not None:
             self.said.append(message)
             if isinstance(message, wire.ConvGet) and self.describe:
                 infos = tuple(wire.Info(conv, 2, 1, self.members, f"conv {conv}") for conv in message.convs)
                 self.say(wire.ConvGetOk(message.rid, infos))
             else:
-                with contextlib.suppress(trio.ClosedResourceError):
-                    self._to_test.send_nowait(message)
+                self._to_test.send_nowait(message)
+
+    def _next(self) -> wire.Message | None:
+        while True:
+            try:
+                return self._connection.next_message()
+            except wire.ProtocolViolation as violation:
+                if violation.rid is None:
+                    raise
+                self.refused.append(violation.message)
+                self.say(wire.Error(violation.rid, code=violation.code))
 
     async def next(self) -> wire.Message:
         """The next message of the client. Raises trio.EndOfChannel when the connection is over."""
@@ -100,6 +113,12 @@ class Peer:
         """The next message of the client, which must be of this kind."""
         message = await self.next()
         assert isinstance(message, kind), f"expected {kind.__name__}, got {message}"
+        return message
+
+    async def next_of(self, kind: type[M]) -> M:
+        """The next message of this kind; others are passed over."""
+        while not isinstance(message := await self.next(), kind):
+            pass
         return message
 
     def heard(self, kind: type[M]) -> list[M]:
@@ -190,6 +209,8 @@ async def meet(
         nursery.start_soon(serve)
         async with opening as client:
             await ready.wait()
+            while not client._state.sync.complete:  # noqa: ASYNC110  programs wait for synced(), which needs answers
+                await trio.sleep(0.001)
             yield client, peers[0]
 
 

@@ -83,6 +83,7 @@ async def test_after_goaway_nothing_new_is_asked_and_what_was_asked_is_awaited(
         handle = await client.messages.send_soon(CONV, "before")
         send = await peer.expect(wire.Send)
         peer.say(wire.Goaway(1, 0, 1000))
+        await trio.sleep(1)
         with trio.move_on_after(1):
             await client.messages.send(6, "after")
         assert client.connected
@@ -90,6 +91,7 @@ async def test_after_goaway_nothing_new_is_asked_and_what_was_asked_is_awaited(
         assert (await handle.wait()).seq == 1
         await first(feed, Disconnected)
         assert [message.conv for message in peer.heard(wire.Send)] == [CONV]
+        assert not [refusal for refusal in peer.refused if refusal.startswith("SEND")]
 
 
 @pytest.mark.parametrize("code", [2001, 2003])

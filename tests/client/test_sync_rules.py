@@ -388,12 +388,26 @@ def test_reset_wipes_everything_but_the_outbox() -> None:
     device.connect(row(CONV, 0), row(6, 0))
     device.sync.event(entry(CONV, 1))
     device.commit()
+    device.cache.add_entry(Entry(CONV, b"87654321", 1, text("not even stored")))
     device.connect(row(CONV, 1), mode=2, token=b"H2")
     device.commit()
     assert (list(device.sync.logs), device.log.pos, device.texts()) == ([CONV], 0, {})
-    assert device.cache._all("SELECT cid FROM outbox") == [(b"12345678",)]
+    assert device.cache._all("SELECT cid FROM outbox") == [(b"12345678",), (b"87654321",)]
     assert device.cache.token == b"H2"
     assert Resynced() in device.sync.news
+
+
+def test_after_a_reset_nothing_old_is_compared_with() -> None:
+    """A record of the other history may have a higher rev; it must not keep out the one of this history."""
+    device = Device()
+    device.connect(row(CONV, 0))
+    device.sync.event(entry(CONV, 1))
+    device.sync.event(edit(CONV, 2, 1, "other history"))
+    device.commit()
+    device.connect(row(CONV, 1), mode=2, token=b"H2")
+    [question] = [each for each in device.sync.questions() if isinstance(each.request, wire.Changes)]
+    device.sync.answer(question, wire.ChangesOk(0, 1, (record(1, content="this history"),), False))
+    assert device.texts() == {1: "this history"}
 
 
 def test_reset_voids_questions_asked_before() -> None:

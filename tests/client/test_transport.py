@@ -75,7 +75,7 @@ async def relay_messages(peer: Peer, request: trio_websocket.WebSocketRequest) -
                 await socket.aclose()
 
         nursery.start_soon(down)
-        with suppress(trio_websocket.ConnectionClosed):
+        with suppress(trio_websocket.ConnectionClosed, trio.BrokenResourceError):
             while True:
                 body = await socket.get_message()
                 assert isinstance(body, bytes)
@@ -131,11 +131,13 @@ async def test_frames_travel_both_ways(authority: trustme.CA, ca: Path, scheme: 
                 assert (await handle.wait()).seq == 41
 
 
-async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, ca: Path) -> None:
+@pytest.mark.parametrize(("name", "host"), [("elsewhere.example.org", "localhost"), ("localhost", "127.0.0.1")])
+async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, ca: Path, name: str, host: str) -> None:
     stage = Stage()
-    tls, _ = context(authority, "elsewhere.example.org")
+    tls, _ = context(authority, name)
     with trio.fail_after(SECONDS):
         async with serving(stage, "wirechats", tls) as url:
+            url = url.replace("localhost", host)
             with pytest.raises(ConnectionFailed, match="certificate"):
                 async with open_client(url, handle="ada", password="correct horse", ca=ca, reconnect=False):
                     raise AssertionError
@@ -168,7 +170,7 @@ async def test_the_server_closing_is_noticed(authority: trustme.CA, ca: Path) ->
         with trio.fail_after(SECONDS):
             async with serving(stage, scheme, tls) as url:
                 opening = open_client(url, handle="ada", password="correct horse", ca=ca, world=make_world())
-                async with meet(stage, opening, row(CONV, 0)) as (client, peer):
+                async with meet(stage, opening, row(CONV, 0)) as (_, peer):
                     peer.abort()
                     again = await stage.connection()
                     await again.synced(row(CONV, 1))

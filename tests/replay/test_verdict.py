@@ -165,6 +165,20 @@ def test_p7_a_watermark_that_is_not_the_promised_one_differs() -> None:
     assert "room: owner believes that user 2 read 8, it is 7" in found
 
 
+def test_p7_who_left_is_told_no_more() -> None:
+    """Not even when his leaving is the newest entry."""
+    evidence, account = truth()
+    evidence.promises, account.head = PROMISES[:7], 7
+    del account.facts[8]
+    evidence.marked = {ANN: 7, OWNER: 7}
+    account.marks = {ANN: (7, 7), OWNER: (7, 7)}
+    read = {ANN: 7, OWNER: 7}
+    for place, (user, name, seqs) in enumerate([(OWNER, "owner", range(1, 8)), (ANN, "ann", range(2, 8))]):
+        evidence.holdings[place] = attrs.evolve(held(user, name, *seqs), read=read)
+    evidence.holdings[2] = attrs.evolve(held(BOB, "bob", 4, 5, 6, 7), read={})
+    assert judge(evidence, account).clean, judge(evidence, account)
+
+
 def test_p7_read_but_not_delivered_differs() -> None:
     """Zero means that the group keeps no delivered watermark."""
     evidence, account = truth()

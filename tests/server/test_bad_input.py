@@ -45,6 +45,7 @@ STRANGERS = {
     "unknown control frame": (frame(b"\x91\x0f"), 1000),
     "a server's frame": (frame(b"\x92\x07\xc0"), 1000),
     "wrong magic": (wire.Hello("XX", 1, 1, (), "test").encode(), 1000),
+    "vmin above vmax": (wire.Hello("WC", 2, 1, (), "test").encode(), 1000),
     "no common version": (wire.Hello("WC", 9, 12, (), "test").encode(), 1005),
     "ping before hello": (wire.Ping(1).encode(), 1003),
     "send before hello": (wire.Send(1, 1, b"8" * 8, 1).encode(), 1003),
@@ -217,3 +218,21 @@ async def test_a_reader_that_never_reads_costs_a_window_and_loses_nothing(tmp_pa
             if not page.more:
                 break
         assert pos == 2001
+
+
+async def test_who_keeps_flooding_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """5001 for what is over the budget; 1008 for who goes on regardless."""
+    monkeypatch.setattr(wire.limits, "REQUESTS_BURST", 100)
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        codes = []
+        for rid in range(300):
+            await alice.send(wire.UserGet(rid, (alice.user,)))
+            answer = await alice.recv()
+            if isinstance(answer, wire.Error):
+                codes.append(answer.code)
+            if answer is None or codes[-1:] == [1008]:
+                break
+        assert set(codes) == {5001, 1008}
+        conv = await rig.group(bob)
+        assert (await bob.say(conv, "unharmed")).seq == 2

@@ -135,3 +135,16 @@ async def test_groups_have_a_size(tmp_path: Path) -> None:
                 assert await alice.refused(request) == 4007
         assert (await add(alice, conv, *users[750:999])).seq == 5
         assert await alice.refused(wire.MemberAdd(0, conv, os.urandom(8), (users[999],))) == 4007
+
+
+async def test_who_is_added_hears_of_the_receipts_there_were(tmp_path: Path) -> None:
+    """P5, I3: the ADD says nothing of them, and the horizon goes on: a row must."""
+    async with serving(tmp_path) as rig:
+        alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
+        conv = await rig.group(alice, bob)
+        await bob.ask(wire.Mark(0, conv, 1), wire.MarkOk)
+        joined = await add(alice, conv, carol.user)
+        (row,) = (await carol.expect(wire.Rows)).rows
+        assert (row.conv, row.head, row.rrev) == (conv, joined.seq, 1)
+        marks = await carol.ask(wire.Marks(0, conv, 0), wire.MarksOk)
+        assert marks.marks == (wire.Watermark(bob.user, 1, 1),)

@@ -66,7 +66,7 @@ class Interrupted:
 
 
 async def test_a_commit_of_unknown_outcome_says_so_and_the_same_cid_settles_it(tmp_path: Path) -> None:
-    """6000; asking again returns the entry that was made, once; the others get it from the pass at the latest (P2, P5)."""
+    """6000; asking again returns the entry that was made; the others get it from the pass at the latest (P2, P5)."""
     async with serving(tmp_path, store=Interrupted) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         conv = await rig.group(alice, bob)

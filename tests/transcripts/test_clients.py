@@ -82,13 +82,13 @@ def without_catch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def without_r12(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of HISTORY never rewinds."""
-    history_ok = Sync._history_ok
+    page_back = Sync._page_back
 
-    def proud(self: Sync, log: Log, reply: wire.HistoryOk) -> bool:
+    def proud(self: Sync, log: Log, reply: wire.HistoryOk) -> None:
         reply.rev = max(reply.rev, log.pos)
-        return history_ok(self, log, reply)
+        page_back(self, log, reply)
 
-    monkeypatch.setattr(Sync, "_history_ok", proud)
+    monkeypatch.setattr(Sync, "_page_back", proud)
 
 
 def without_counting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,8 @@ class Actor:
 
     def position(self, conv: int) -> int:
         """How far this device holds the log, without reading it."""
-        return 0 if self._client is None else self._client.log(conv, 0).pos
+        known = None if self._client is None else self._client.conversations.get(conv)
+        return 0 if known is None else known.pos
 
     def read_marks(self, conv: int) -> dict[int, int]:
         """The read watermark of everybody, as this device knows it."""

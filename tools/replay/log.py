@@ -73,7 +73,7 @@ def read_log(path: Path) -> Log:
     """Reads one log and its annotations. Raises BadLog, OSError."""
     lines = _text(path).split("\n")
     answers = _annotations(path, len(lines))
-    happenings = tuple(_answering(_happenings(path.name, lines), answers))
+    happenings = tuple(_answering(_happenings(path, lines), answers))
     if not happenings:
         raise BadLog(f"{path}: nothing happens in this log")
     return Log(_stem(path), happenings)
@@ -91,7 +91,7 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".txt").removesuffix(".raw")
 
 
-def _happenings(name: str, lines: list[str]) -> Iterator[Happening]:
+def _happenings(path: Path, lines: list[str]) -> Iterator[Happening]:
     minute = 0
     for number, line in enumerate(lines):
         text = line.removesuffix("\r")
@@ -100,9 +100,9 @@ def _happenings(name: str, lines: list[str]) -> Iterator[Happening]:
         minute = _clock(text, minute)
         happening = _happening(number, minute, text)
         if happening is None:
-            raise BadLog(f"{name}:{number + 1}: not a line of an IRC log: {text[:60]!r}")
+            raise BadLog(f"{path}:{number + 1}: not a line of an IRC log: {text[:60]!r}")
         if isinstance(happening, Spoke) and len(happening.text.encode()) > TEXT_BYTES_MAX:
-            raise BadLog(f"{name}:{number + 1}: longer than {TEXT_BYTES_MAX} bytes")
+            raise BadLog(f"{path}:{number + 1}: longer than {TEXT_BYTES_MAX} bytes")
         yield happening
 
 

@@ -22,7 +22,8 @@ from wirechat.wire import EntryKind
 
 AHEAD = 128  # steps: enough to hide a second without connection, little enough to stay near the order of the log
 SLICE_SECONDS = 10.0  # of sleep while nothing is due
-LOOK_SECONDS = 0.1  # between two looks at a device that lacks something
+LOOK_SECONDS = 0.1  # until the next look at a device that lacks something, doubled each time
+LOOK_SECONDS_MAX = 2.0
 SHOWN_MAX = 5
 
 
@@ -205,12 +206,10 @@ class Play:
         return [self._host, *inside]
 
     async def _catch_up(self, actor: Actor, end: int) -> None:
-        before = -1
-        while (position := actor.position(self.conv)) < end:
-            if position > before:
-                self.pulse.beat()
-            before = position
-            await trio.sleep(LOOK_SECONDS)
+        def lacking() -> int:
+            return max(0, end - actor.position(self.conv))
+
+        await self._until_nothing(lacking)
 
     async def _read_all(self, actor: Actor) -> None:
         try:
@@ -221,14 +220,22 @@ class Play:
             self.evidence.unfinished.append(f"{actor.person.name} could not mark what he read: {error}")
 
     async def _hear_all(self, actor: Actor) -> None:
-        missing = len(self.evidence.marked)
-        while missing:
+        def lacking() -> int:
             marks = actor.read_marks(self.conv)
-            still = sum(marks.get(user, 0) != read for user, read in self.evidence.marked.items())
-            if still < missing:
+            return sum(marks.get(user, 0) != read for user, read in self.evidence.marked.items())
+
+        await self._until_nothing(lacking)
+
+    async def _until_nothing(self, lacking: Callable[[], int]) -> None:
+        """Returns when nothing is lacking; less than before is progress."""
+        before, pause = lacking(), LOOK_SECONDS
+        while before:
+            await trio.sleep(pause)
+            pause = min(2 * pause, LOOK_SECONDS_MAX)
+            now = lacking()
+            if now < before:
                 self.pulse.beat()
-            missing = still
-            await trio.sleep(LOOK_SECONDS if missing else 0)
+            before = now
 
     async def gather(self) -> None:
         """Looks into every device."""

@@ -127,7 +127,7 @@ def _judge_holding(holding: Holding, evidence: Evidence, account: Account, verdi
     for seq in sorted(expected & holding.facts.keys()):
         if holding.facts[seq] != account.facts[seq]:
             verdict.differences.append(f"{holding.name} holds seq {seq} as {_shown(holding.facts[seq])}")
-    if any(account.head in period for period in visible):
+    if visible and account.head + 1 in visible[-1]:
         verdict.differences += _other_marks(holding, account)
 
 

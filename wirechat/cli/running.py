@@ -28,15 +28,16 @@ def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
     try:
         return trio.run(command, *args)
     except (Stop, DataError) as error:
-        _exit(error)
+        complain(error)
     except BaseExceptionGroup as group:
         matching = group.subgroup((Stop, DataError))
         if matching is None:
             raise
-        _exit(_leaf(matching))
+        complain(_leaf(matching))
 
 
-def _exit(error: BaseException) -> NoReturn:
+def complain(error: BaseException) -> NoReturn:
+    """One line on standard error, exit status 2."""
     click.echo(f"wirechat: {error}", err=True)
     sys.exit(2)
 

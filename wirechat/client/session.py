@@ -4,6 +4,7 @@ Rules: every chunk is one transaction, and only then are ACKs sent, questions as
 algorithm decides what to ask (sync.py), the outbox what to send (outbox.py); this file carries their decisions out.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -66,6 +67,7 @@ class Session:
         self._uniform = uniform
         self._sending = 0
         self._sending_max = 1
+        self._pump_at = math.inf
         self._ack_wanted = trio.Event()
         self._timers: trio.Nursery | None = None
 
@@ -183,19 +185,30 @@ class Session:
             self._sync.answer(question, result)
         elif isinstance(result, Refused):
             self._sync.unanswered(question, again=False)
-        else:
+        elif result.code is not None:  # otherwise the connection is over, and the next one asks anew
             failures = max(log.failures for log in question.logs)
-            self._later(result, failures, partial(self._sync.unanswered, question, again=True))
+            again = partial(self._sync.unanswered, question, again=True)
+            if self._timers is not None:
+                self._timers.start_soon(self._after, self._delay(result, failures), again)
 
     # --- the outbox
 
     def pump(self) -> None:
-        """Sends what the outbox lets out now."""
+        """Sends what the outbox lets out now, and comes back when it lets out more."""
         if self.over:
             return
-        for entry in self._outbox.take(trio.current_time(), self._sending_max - self._sending):
+        now = trio.current_time()
+        for entry in self._outbox.take(now, self._sending_max - self._sending):
             self._sending += 1
             self._link.ask(entry.request(), partial(self._entry_answered, entry))
+        later = self._outbox.next_time(now)
+        if later is not None and later < self._pump_at and self._timers is not None:
+            self._pump_at = later
+            self._timers.start_soon(self._after, later - now, self._pump_again)
+
+    def _pump_again(self) -> None:
+        self._pump_at = math.inf
+        self.pump()
 
     def _entry_answered(self, entry: Entry, result: wire.Reply | ClientError) -> None:
         self._sending -= 1
@@ -205,9 +218,9 @@ class Session:
         elif isinstance(result, Refused):
             self._state.cache.remove_entry(entry)
             self._entry_done(entry, result)
-        elif isinstance(result, ClientError):
-            delay = self._later(result, entry.failures, self.pump)
-            self._outbox.failed(entry, trio.current_time() + delay)
+        elif isinstance(result, ClientError) and result.code is not None:
+            self._outbox.failed(entry, trio.current_time() + self._delay(result, entry.failures))
+            self.pump()
 
     def _entry_done(self, entry: Entry, outcome: Sent | Refused) -> None:
         self._outbox.answered(entry)
@@ -222,12 +235,9 @@ class Session:
 
     # --- time
 
-    def _later(self, error: ClientError, failures: int, action: Callable[[], None]) -> float:
-        """Does it after the time the server asked for and some jitter. Returns the delay in seconds."""
-        delay = (error.retry_ms or 0) / 1000 + jitter(self._uniform, failures)
-        if self._timers is not None:
-            self._timers.start_soon(self._after, delay, action)
-        return delay
+    def _delay(self, error: ClientError, failures: int) -> float:
+        """Seconds: what the server asked for, and some jitter."""
+        return (error.retry_ms or 0) / 1000 + jitter(self._uniform, failures)
 
     async def _after(self, seconds: float, action: Callable[[], None]) -> None:
         await trio.sleep(seconds)

@@ -239,7 +239,7 @@ class Sync:
         """Applies an answer. False when the question had become void: ask again if you still want to know."""
         request = question.request
         if isinstance(request, wire.History) and isinstance(reply, wire.HistoryOk):
-            return self._valid(question) and all(self._history_ok(log, reply) for log in question.logs)
+            return self._history_ok(request.conv, question.logs, reply)
         self._close(question)
         for log in question.logs:
             log.failures = 0
@@ -285,7 +285,15 @@ class Sync:
         self.acks.report(log.conv)
         self._touch(log)
 
-    def _history_ok(self, log: Log, reply: wire.HistoryOk) -> bool:
+    def _history_ok(self, conv: int, asked: tuple[Log, ...], reply: wire.HistoryOk) -> bool:
+        log = asked[0] if asked else None
+        if self.logs.get(conv) is not log:
+            return False
+        if log is not None:
+            self._page_back(log, reply)
+        return True
+
+    def _page_back(self, log: Log, reply: wire.HistoryOk) -> None:
         for record in reply.records:
             self._upsert(log, record, news=False)
         if reply.lo < log.low <= reply.hi + 1:
@@ -296,7 +304,6 @@ class Sync:
             log.pos, log.catch = reply.rev, True
             log.stalled.discard(wire.Changes)
         self._touch(log)
-        return True
 
     def _marks_ok(self, log: Log, since: int, told: int, reply: wire.MarksOk) -> None:
         self._marks(log, reply.marks)

@@ -67,7 +67,7 @@ class Connection:
         self.inflight = 0
         self.failures = 0
         """Failed logins."""
-        self.tokens = limits.REQUESTS_BURST
+        self.tokens = wire.limits.REQUESTS_BURST
         self.heard_at = trio.current_time()
         self.pinged = False
         self.deadline = self.heard_at + wire.limits.HELLO_MS / 1000
@@ -98,6 +98,7 @@ class Connection:
             self.outbox.closed = True
             if self.session is not None:
                 self.hub.leave(self.session)
+                self.session = None  # it holds us too: a cycle would stay until a full collection
             self.endpoint.abort()
 
     async def _read(self) -> None:
@@ -201,8 +202,8 @@ class Connection:
     def charge(self, tokens: int) -> None:
         """Take from what this connection may do; raises ProtocolViolation for who never stops."""
         self.tokens -= tokens
-        if self.tokens < -limits.REQUESTS_BURST:
-            raise wire.ProtocolViolation(wire.errors.FLOOD, "more than anyone may ask for")
+        if self.tokens < -wire.limits.REQUESTS_BURST:
+            raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
 
     def answered(self) -> None:
         """One request less is in flight."""
@@ -212,6 +213,11 @@ class Connection:
         """Send a frame and let the protocol state follow it."""
         self.wire.sent(message)
         self.outbox.put(message.encode())
+
+    @property
+    def greeted(self) -> bool:
+        """HELLO was answered, so frames may be sent."""
+        return bool(self.nonce)
 
     def require_session(self) -> Session:
         """The login; the wire lets no request through that needs one without it."""

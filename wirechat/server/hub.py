@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
+from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.outbox import Outbox, Push
 from wirechat.server.session import Session
@@ -102,6 +103,13 @@ class Hub:
                 for session in self.of(user):
                     if session is not origin:
                         session.offer(push)
+
+    def welcome(self, users: Iterable[int], conv: int, head: int, rrev: int) -> None:
+        """Tell those just added how many receipts there were before them: no push has ever shown them one."""
+        frame = wire.Rows((wire.Row(conv, head, rrev, 0, 0),)).encode()
+        for user in users:
+            for session in self.of(user):
+                session.offer(frame)
 
     def deliver_receipts(self, conv: int, upto: int, frame: bytes) -> None:
         """Offer an encoded RECEIPT to the members."""

@@ -114,6 +114,8 @@ class Journal:
             pushes.append(push)
             leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
             self._hub.deliver(push, session, leaving)
+            if result.rrev:
+                self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
 
 
 def _event(submission: Submission, result: Appended) -> wire.Event:

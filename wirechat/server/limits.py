@@ -12,14 +12,6 @@ READY_BYTES_MAX = 262_144
 DRAIN_BYTES = 65_536
 """Bytes of waiting pushes that are looked up and sent at a time."""
 
-REQUESTS_PER_SECOND = 2_000
-"""Per connection, refilled by the sweep; above it 5001. A person types one a second, a bridge a hundred."""
-
-REQUESTS_BURST = 6_000
-"""What a connection may save up: three seconds of catching up after a cut. Who has gone on for as many again after he
-was told is ended with 1008.
-"""
-
 PENDING_ENTRIES_MAX = 50_000
 """Entries that wait for the journal on one node: about two seconds of the fastest disk; above it 5000."""
 

@@ -35,7 +35,7 @@ async def sweep(connections: Iterable[Connection], hub: Hub) -> None:
 
 def _look_after(connection: Connection, now: float) -> None:
     connection.tokens = min(
-        limits.REQUESTS_BURST, connection.tokens + int(limits.REQUESTS_PER_SECOND * limits.SWEEP_SECONDS)
+        wire.limits.REQUESTS_BURST, connection.tokens + int(wire.limits.REQUESTS_PER_SECOND * limits.SWEEP_SECONDS)
     )
     silent = now - max(connection.heard_at, connection.endpoint.sent_at)  # a slow reader is not read from, but lives
     heartbeat = wire.limits.HEARTBEAT_MS / 1000

@@ -13,6 +13,10 @@ class StorageFull(Unavailable):
     """The disk is full; surely not executed. Works again once there is room."""
 
 
+class Violated(Unavailable):
+    """A constraint of the schema objected; surely not executed. The journal looks closer and tries again."""
+
+
 class OutcomeUnknown(StoreError):
     """The commit was interrupted: executed or not."""
 

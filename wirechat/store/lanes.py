@@ -13,36 +13,45 @@ from typing import Any, Protocol, TypeVar
 import outcome
 import trio
 
+from wirechat.store.errors import Unavailable
+
 T = TypeVar("T")
+Done = Callable[[outcome.Outcome[T]], None]
 
 
 class Lane(Protocol):
     """What the store needs; the simulator has its own."""
 
-    def submit(self, work: Callable[[], T], done: Callable[[outcome.Outcome[T]], None]) -> None:
-        """Run `work` after everything submitted before; call `done` in the Trio thread."""
+    def submit(self, work: Callable[[], T], done: Done[T]) -> None:
+        """Run `work` after everything submitted before; call `done` in the Trio thread. `done` must not raise."""
 
     async def aclose(self) -> None:
-        """Let everything submitted finish, then end."""
+        """Let everything submitted finish, then end. Cannot be cancelled: the database is closed next."""
 
 
 class ThreadLane:
     """The real one. Must be made inside trio.run."""
 
     def __init__(self, name: str) -> None:
-        self._queue: queue.SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Callable[[], Any], Done[Any]] | None] = queue.SimpleQueue()
         self._soon = trio.lowlevel.current_trio_token().run_sync_soon
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[], T], done: Callable[[outcome.Outcome[T]], None]) -> None:
-        """See `Lane`."""
-        self._queue.put((work, done))
+    def submit(self, work: Callable[[], T], done: Done[T]) -> None:
+        """See `Lane`. After the end, `done` gets Unavailable."""
+        if self._closed:
+            self._soon(done, outcome.Error(Unavailable("the store is closed")))
+        else:
+            self._queue.put((work, done))
 
     async def aclose(self) -> None:
         """See `Lane`."""
+        self._closed = True
         self._queue.put(None)
-        await trio.to_thread.run_sync(self._thread.join)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._thread.join)
 
     def _run(self) -> None:
         while (job := self._queue.get()) is not None:
@@ -54,8 +63,8 @@ class ThreadLane:
                 return
 
 
-async def run_in(lane: Lane, work: Callable[[], T]) -> T:
-    """Run `work` in a lane and wait for it. Once submitted it is done even if the waiting is cancelled."""
+async def finished(start: Callable[[Done[T]], None]) -> T:
+    """Call `start(done)` and wait until `done` is called. What was started goes on even if the waiting is cancelled."""
     task = trio.lowlevel.current_task()
     waiting = True
 
@@ -68,6 +77,6 @@ async def run_in(lane: Lane, work: Callable[[], T]) -> T:
         waiting = False
         return trio.lowlevel.Abort.SUCCEEDED
 
-    lane.submit(work, done)
+    start(done)
     result: T = await trio.lowlevel.wait_task_rescheduled(abort)
     return result

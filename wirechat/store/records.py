@@ -70,6 +70,8 @@ class Appended:
     dup: bool = False
     users: tuple[int, ...] = ()
     """ADD: those really added; REMOVE: whom; CREATE: all first members, the creator first."""
+    rrev: int = 0
+    """ADD: the receipt counter, of which those added have not heard yet."""
 
 
 @attrs.define

@@ -1,42 +1,50 @@
-"""SQLite through apsw: WAL, synchronous=FULL (NORMAL loses acknowledged rows in a power cut), one writer and one
-reader connection.
+"""The embedded store: SQLite through apsw, WAL with synchronous=FULL (NORMAL loses acknowledged rows in a power cut).
 
-`Transaction` drives feature coroutines, which must never suspend here.
+A writer connection on one lane, a reader connection on another. A reader begins its snapshot after whatever was
+committed before, so it sees every append whose `done` was called. Features are driven by the lane's thread and never
+suspend.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import apsw
+import outcome
 
-from wirechat.store.errors import OutcomeUnknown, StorageFull, Unavailable
+from wirechat.store import appending, directory
+from wirechat.store.errors import DataError, OutcomeUnknown, StorageFull, StoreError, Unavailable, Violated
+from wirechat.store.features import journal, meta
+from wirechat.store.lanes import Lane, ThreadLane, finished
+from wirechat.store.migrations import pending
+from wirechat.store.records import Append, Commit
+from wirechat.store.tx import Feature, Row
 
+P = ParamSpec("P")
 T = TypeVar("T")
-Row = tuple[Any, ...]
+
+FILE = "wirechat.db"
+APPLICATION_ID = 0x57435331
+"""Marks the file as ours ("WCS1"), so that a foreign database is refused."""
 
 BUSY_MS = 5000
-"""How long to wait for another process, such as `wirechat user`."""
+"""How long to wait for another process, such as a backup."""
 
 CHECKPOINT_PAGES = 4000
 """WAL pages between checkpoints: 16 MiB, a fraction of a second of work."""
 
+CACHE_KIB = 65536
 
-def connect(path: str, *, write: bool, vfs: str | None = None) -> apsw.Connection:
-    """A connection with the pragmas of the house."""
-    flags = apsw.SQLITE_OPEN_URI | (
-        apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY
-    )
-    connection = apsw.Connection(path, flags=flags, vfs=vfs, statementcachesize=256)
-    connection.set_busy_timeout(BUSY_MS)
-    if write:
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", "full")
-        connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        connection.pragma("foreign_keys", True)
-    connection.pragma("cache_size", -65536)
-    return connection
+_ENVIRONMENT = (
+    apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.CorruptError,
+    apsw.NotADBError, apsw.NoMemError, apsw.InterruptError, apsw.ProtocolError, apsw.PermissionsError,
+    apsw.ConnectionClosedError,
+)  # fmt: skip
+"""The world failed, not the statement."""
 
 
 class SqliteTx:
@@ -49,21 +57,52 @@ class SqliteTx:
         self._db = db
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
-        """All rows."""
+        """See `Tx`."""
         return self._db.execute(sql, args).fetchall()
 
     async def fetchrow(self, sql: str, *args: Any) -> Row | None:
-        """The first row."""
+        """See `Tx`."""
         row: Row | None = self._db.execute(sql, args).fetchone()
         return row
 
+    async def fetchmany(self, sql: str, rows: Iterable[Sequence[Any]]) -> list[Row]:
+        """See `Tx`."""
+        return self._db.executemany(sql, rows).fetchall()
+
     async def execute(self, sql: str, *args: Any) -> None:
-        """No rows."""
+        """See `Tx`."""
         self._db.execute(sql, args)
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Once for each row."""
+        """See `Tx`."""
         self._db.executemany(sql, rows)
+
+
+# connections and transactions
+
+
+def connect(path: str, *, write: bool) -> apsw.Connection:
+    """A connection with the pragmas of the house. Raises DataError for a database that is not ours."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if write else apsw.SQLITE_OPEN_READONLY
+    db = apsw.Connection(path, flags=flags, statementcachesize=256)
+    db.set_busy_timeout(BUSY_MS)
+    _check_ours(db)
+    db.pragma("cache_size", -CACHE_KIB)
+    if write:
+        if db.readonly("main"):
+            raise DataError(f"cannot use {path}: it may not be written")
+        if db.pragma("journal_mode", "wal") != "wal":
+            raise DataError(f"cannot use {path}: its file system has no write-ahead log; use a local disk")
+        db.pragma("synchronous", "full")
+        db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        db.pragma("secure_delete", True)  # P8: deleted text is overwritten; "fast" leaves overflow pages as they are
+    return db
+
+
+def _check_ours(db: apsw.Connection) -> None:
+    mark = db.pragma("application_id")
+    if mark != APPLICATION_ID and (mark != 0 or db.execute("SELECT count(*) FROM sqlite_schema").get != 0):
+        raise DataError(f"{db.filename} belongs to another program")
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -79,24 +118,47 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def write(db: apsw.Connection, coroutine: Coroutine[Any, Any, T]) -> T:
     """One durable transaction. Raises StoreError by what may be concluded, or what the feature raised."""
-    try:
+    with _told(), _closing(coroutine):
         db.execute("BEGIN IMMEDIATE")
         try:
             result = drive(coroutine)
         except BaseException:
-            if not db.get_autocommit():
-                db.execute("ROLLBACK")
+            _rollback(db)
             raise
-    except apsw.FullError as error:
-        raise StorageFull(str(error)) from error
-    except apsw.ConstraintError:
-        raise
-    except apsw.Error as error:
-        raise Unavailable(f"{type(error).__name__}: {error}") from error
-    finally:
-        coroutine.close()
     _commit(db)
     return result
+
+
+def read(db: apsw.Connection, coroutine: Coroutine[Any, Any, T]) -> T:
+    """One snapshot."""
+    with _told(), _closing(coroutine):
+        db.execute("BEGIN")
+        try:
+            return drive(coroutine)
+        finally:
+            _rollback(db)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What may be concluded from an error before the commit."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise StorageFull(str(error)) from error
+    except apsw.ConstraintError as error:
+        raise Violated(str(error)) from error
+    except _ENVIRONMENT as error:
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _closing(coroutine: Coroutine[Any, Any, Any]) -> Iterator[None]:
+    """So that one that was never begun leaves no warning."""
+    try:
+        yield
+    finally:
+        coroutine.close()
 
 
 def _commit(db: apsw.Connection) -> None:
@@ -121,15 +183,131 @@ def _rollback(db: apsw.Connection) -> None:
             pass
 
 
-def read(db: apsw.Connection, coroutine: Coroutine[Any, Any, T]) -> T:
-    """One snapshot."""
-    try:
-        db.execute("BEGIN")
+# the store
+
+
+class SqliteStore:
+    """See `database.Store`. Appends and writes are committed in the order in which they were started."""
+
+    engine = "sqlite"
+
+    def __init__(self, writer: apsw.Connection, reader: apsw.Connection, lanes: tuple[Lane, Lane]) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._write_lane, self._read_lane = lanes
+        self._write_tx = SqliteTx(writer)
+        self._read_tx = SqliteTx(reader)
+        self.epoch, self.digest_key = read(writer, meta.identity(self._write_tx))
+
+    def start_append(
+        self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], done: Callable[[Commit], None]
+    ) -> None:
+        """See `Store`."""
+
+        def tell(result: outcome.Outcome[Commit]) -> None:
+            done(result.value if isinstance(result, outcome.Value) else _failed(result, len(batch)))
+
+        self._write_lane.submit(lambda: self._append(batch, now_ms, known), tell)
+
+    def _append(self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
+        async def attempt(some: Sequence[Append], careful: bool) -> Commit:
+            return write(self._writer, journal.append(self._write_tx, some, now_ms, known, careful))
+
+        return drive(appending.append(attempt, batch))
+
+    async def write(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Store`."""
+        return await _on(self._write_lane, lambda: write(self._writer, feature(self._write_tx, *args, **kwargs)))
+
+    async def read(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Store`."""
+        return await _on(self._read_lane, lambda: read(self._reader, feature(self._read_tx, *args, **kwargs)))
+
+    async def read_ordered(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Store`."""
+        return await _on(self._write_lane, lambda: read(self._writer, feature(self._write_tx, *args, **kwargs)))
+
+
+async def _on(lane: Lane, work: Callable[[], T]) -> T:
+    return await finished(lambda done: lane.submit(work, done))
+
+
+def _failed(result: outcome.Outcome[Commit], size: int) -> Commit:
+    """Everything that can go wrong with an entry is in a Commit already; this is a closed store, or a bug."""
+    assert isinstance(result, outcome.Error)
+    error = result.error
+    return Commit([error if isinstance(error, StoreError) else Unavailable(repr(error))] * size, {})
+
+
+# opening
+
+
+@asynccontextmanager
+async def open_sqlite(
+    folder: Path | str,
+    *,
+    lane: Callable[[str], Lane] = ThreadLane,
+    connect: Callable[..., apsw.Connection] = connect,
+    locked: bool = True,
+) -> AsyncIterator[SqliteStore]:
+    """Open the store in a directory, made if missing; migrate it; close it at the end. Raises DataError."""
+    folder = Path(folder)
+    with directory.locked(folder) if locked else nullcontext():
+        writer, reader = _open(str(folder / FILE), connect)
+        lanes = (lane("wirechat-writer"), lane("wirechat-reader"))
         try:
-            return drive(coroutine)
+            yield SqliteStore(writer, reader, lanes)
         finally:
-            _rollback(db)
-    except apsw.Error as error:
-        raise Unavailable(f"{type(error).__name__}: {error}") from error
-    finally:
-        coroutine.close()
+            for each in lanes:
+                await each.aclose()
+            reader.close()
+            writer.close()
+
+
+def look(folder: Path | str, feature: Feature[[], T]) -> T:
+    """Run a feature in one snapshot of a directory, changing nothing, also while a server runs on it. Raises
+    DataError.
+    """
+    path = str(Path(folder) / FILE)
+    with _refusing(path), closing(connect(path, write=False)) as db:
+        if pending("sqlite", _applied(db)):
+            raise DataError(f"{path} comes from an older wirechat; start the server once to bring it up to date")
+        return read(db, feature(SqliteTx(db)))
+
+
+def _open(path: str, connect: Callable[..., apsw.Connection]) -> tuple[apsw.Connection, apsw.Connection]:
+    with _refusing(path):
+        writer = connect(path, write=True)
+        try:
+            _migrate(writer)
+            write(writer, meta.identify(SqliteTx(writer), secrets.token_bytes))
+            return writer, connect(path, write=False)
+        except BaseException:
+            writer.close()
+            raise
+
+
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
+    try:
+        yield
+    except apsw.NotADBError:
+        raise DataError(f"{path} is not a database of wirechat") from None
+    except (apsw.Error, Unavailable, OutcomeUnknown) as error:
+        raise DataError(f"cannot use {path}: {error}") from None
+
+
+def _migrate(db: apsw.Connection) -> None:
+    for migration in pending("sqlite", _applied(db)):
+        with db:
+            db.execute("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL)")
+            db.pragma("application_id", APPLICATION_ID)
+            db.execute(migration.sql)
+            db.execute("INSERT INTO migration VALUES (?, ?)", (migration.number, migration.checksum))
+
+
+def _applied(db: apsw.Connection) -> list[tuple[int, str]]:
+    if db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'migration'").get == 0:
+        return []
+    applied: list[tuple[Any, ...]] = db.execute("SELECT number, checksum FROM migration ORDER BY number").fetchall()
+    return [(number, checksum) for number, checksum in applied]

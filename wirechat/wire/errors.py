@@ -87,7 +87,7 @@ ERRORS: Final[dict[int, ErrorInfo]] = {
     1005: ErrorInfo(1005, "VERSION", "no common version"),
     1006: ErrorInfo(1006, "ACK_TOO_HIGH", "ACK of a push that was never sent on this connection"),
     1007: ErrorInfo(1007, "IDLE", "silent for twice heartbeat_ms, or took no byte for stalled_ms"),
-    1008: ErrorInfo(1008, "FLOOD", "kept exceeding limits after being told"),
+    1008: ErrorInfo(1008, "FLOOD", "requests kept coming after 5001; see requests_burst"),
     1009: ErrorInfo(1009, "INTERNAL", "the server failed on this connection; nothing else is affected"),
     2000: ErrorInfo(2000, "NOT_AUTHENTICATED", "log in first"),
     2001: ErrorInfo(2001, "BAD_CREDENTIALS", "unknown account, wrong password or bad signature: never told apart"),

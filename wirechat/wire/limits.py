@@ -38,6 +38,12 @@ TEXT_BYTES: Final = 16384
 # requests. Keeps a window full at 100 ms and 500 requests a second, and bounds what a client can make the server hold.
 INFLIGHT: Final = 64
 
+# requests. What a connection may save up: three seconds of catching up after a cut. This much below zero ends it.
+REQUESTS_BURST: Final = 6000
+
+# requests. What the budget of a connection regains: a person needs one a second, a bridge a hundred.
+REQUESTS_PER_SECOND: Final = 2000
+
 # ms. Mobile networks forget an idle connection after about a minute.
 HEARTBEAT_MS: Final = 30000
 
@@ -66,7 +72,7 @@ MEMBERS: Final = 1000
 # messages.
 DELIVERED_MEMBERS: Final = 64
 
-# records. One page of short messages is about 20 KiB.
+# records. One page of HISTORY or CHANGES with short messages is about 20 KiB.
 PAGE: Final = 200
 
 # bytes. Shorter passwords are guessed.

@@ -123,7 +123,7 @@ class Receipts:
     async def marks(self, connection: Connection, request: wire.Marks) -> wire.Message:
         """Watermarks that changed since."""
         user = connection.require_session().user
-        limit = min(request.limit or 200, wire.limits.PAGE)
+        limit = min(request.limit or 200, 500)
         page = await self._store.read(receipts.marks, user, request.conv, request.since, limit)
         if isinstance(page, Refusal):
             raise of_refusal(page)

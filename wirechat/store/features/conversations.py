@@ -42,16 +42,14 @@ async def describe(
     """(conv, kind, role, members, packed title, peer) of those the user is or was in; role and members 0 for a former
     member.
     """
+    rows = await tx.fetchmany(
+        "SELECT c.conv, c.kind, m.role, m.until, c.title,"
+        " (SELECT count(*) FROM member o WHERE o.conv = c.conv AND o.until IS NULL),"
+        " CASE WHEN c.kind = 1 THEN (SELECT o.user_id FROM member o WHERE o.conv = c.conv AND o.user_id <> $1) END"
+        " FROM member m JOIN conv c ON c.conv = m.conv WHERE m.user_id = $1 AND m.conv = $2",
+        [(user, conv) for conv in convs],
+    )
     found = []
-    for conv in convs:
-        row = await tx.fetchrow(
-            "SELECT c.kind, m.role, m.until, c.title,"
-            " (SELECT count(*) FROM member o WHERE o.conv = c.conv AND o.until IS NULL),"
-            " (SELECT CASE WHEN d.low = $1 THEN d.high ELSE d.low END FROM direct d WHERE d.conv = c.conv)"
-            " FROM member m JOIN conv c ON c.conv = m.conv WHERE m.user_id = $1 AND m.conv = $2",
-            user, conv,
-        )  # fmt: skip
-        if row is not None:
-            kind, role, until, title, count, peer = row
-            found.append((conv, kind, role if until is None else 0, count if until is None else 0, title, peer))
+    for conv, kind, role, until, title, count, peer in rows:
+        found.append((conv, kind, role if until is None else 0, count if until is None else 0, title, peer))
     return found

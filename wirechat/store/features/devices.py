@@ -1,9 +1,16 @@
-"""Devices: their keys and resume tokens. Of a token only a hash is kept."""
+"""Devices: their keys and resume tokens. Of a token only a hash is kept.
+
+A token is valid until one that was issued later has been used, and until its time is over. So the tokens of a device
+are numbered, and using one ends those before it.
+"""
 
 from __future__ import annotations
 
 from wirechat.store.records import Device, Refusal
-from wirechat.store.tx import Tx
+from wirechat.store.tx import FOR_UPDATE, Tx
+
+TOKENS_MAX = 16
+"""Tokens of one device that were issued and none of them used; of more the oldest ends."""
 
 
 async def create(tx: Tx, device: int, user: int, key: bytes | None, name: str, now_ms: int) -> Refusal | None:
@@ -11,7 +18,7 @@ async def create(tx: Tx, device: int, user: int, key: bytes | None, name: str, n
     made = await tx.fetchrow(
         "INSERT INTO device (device, user_id, key, name, made) VALUES ($1, $2, $3, $4, $5)"
         " ON CONFLICT DO NOTHING RETURNING device",
-        device, user, key, name, now_ms,
+        device, user, key, name.encode(), now_ms,
     )  # fmt: skip
     return None if made else Refusal.CONFLICT
 
@@ -19,7 +26,7 @@ async def create(tx: Tx, device: int, user: int, key: bytes | None, name: str, n
 async def get(tx: Tx, device: int) -> Device | None:
     """A device."""
     row = await tx.fetchrow("SELECT device, user_id, key, name, revoked FROM device WHERE device = $1", device)
-    return None if row is None else Device(row[0], row[1], row[2], row[3], bool(row[4]))
+    return None if row is None else Device(row[0], row[1], row[2], row[3].decode(), bool(row[4]))
 
 
 async def set_key(tx: Tx, device: int, key: bytes) -> None:
@@ -28,20 +35,31 @@ async def set_key(tx: Tx, device: int, key: bytes) -> None:
 
 
 async def issue_resume(tx: Tx, device: int, token: bytes, until_ms: int) -> None:
-    """A new token; the old one stays valid until this one is used."""
-    await tx.execute("UPDATE device SET next_token = $1, token_until = $2 WHERE device = $3", token, until_ms, device)
+    """A new token; those before it stay valid until it is used."""
+    await tx.fetchrow("SELECT 1 FROM device WHERE device = $1" + FOR_UPDATE[tx.engine], device)
+    row = await tx.fetchrow("SELECT coalesce(max(number), 0) + 1 FROM resume WHERE device = $1", device)
+    assert row is not None
+    number = row[0]
+    await tx.execute(
+        "INSERT INTO resume (token, device, number, until) VALUES ($1, $2, $3, $4)", token, device, number, until_ms
+    )
+    await _forget_before(tx, device, number - TOKENS_MAX + 1)
 
 
 async def use_resume(tx: Tx, token: bytes, next_token: bytes, now_ms: int, until_ms: int) -> tuple[int, int] | None:
     """Log in with a token and issue its successor; (user, device), or None when it is not valid."""
     row = await tx.fetchrow(
-        "SELECT user_id, device FROM device WHERE (token = $1 OR next_token = $1) AND token_until > $2 AND NOT revoked",
+        "SELECT d.user_id, d.device, r.number FROM resume r JOIN device d ON d.device = r.device"
+        " WHERE r.token = $1 AND r.until > $2 AND NOT d.revoked",
         token, now_ms,
     )  # fmt: skip
     if row is None:
         return None
-    await tx.execute(
-        "UPDATE device SET token = $1, next_token = $2, token_until = $3 WHERE device = $4",
-        token, next_token, until_ms, row[1],
-    )  # fmt: skip
-    return row[0], row[1]
+    user, device, number = row
+    await _forget_before(tx, device, number)
+    await issue_resume(tx, device, next_token, until_ms)
+    return user, device
+
+
+async def _forget_before(tx: Tx, device: int, number: int) -> None:
+    await tx.execute("DELETE FROM resume WHERE device = $1 AND number < $2", device, number)

@@ -6,12 +6,11 @@ A member sees the records of his periods; a former member those that were not ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from wirechat.store.features import conversations
 from wirechat.store.features.journal import unpack_users
 from wirechat.store.records import ChangesPage, Entry, HistoryPage, Refusal, StoredRecord
-from wirechat.store.tx import Tx
+from wirechat.store.tx import Row, Tx
 
 _RECORD = """
     t.seq, t.rev, t.ts, t.sender, t.kind, coalesce(t.latest, t.content), t.ref, t.users, t.edited, t.cid
@@ -22,6 +21,9 @@ _VISIBLE = """
     AND t.rev <= $4
 """
 
+RECORD_BYTES, USER_BYTES, REACTION_BYTES = 72, 9, 12
+"""At most what they cost in a frame, contents aside."""
+
 
 async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_max: int) -> ChangesPage | Refusal:
     """Records with a rev above `since`, by rev. Each entry after `since` names its target; the last one to do so
@@ -31,10 +33,11 @@ async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_ma
     if isinstance(top, Refusal):
         return top
     first, upto = top
+    walk_from = max(since, await _earliest(tx, user, conv, first) - 1)
     rows = await tx.fetch(
         f"SELECT {_RECORD} FROM entry e JOIN entry t ON t.conv = e.conv AND t.seq = e.target"
         f" WHERE e.conv = $1 AND {_VISIBLE} AND e.seq > $5 AND t.rev = e.seq ORDER BY e.seq LIMIT $6",
-        conv, first, user, upto, since, limit + 1,
+        conv, first, user, upto, walk_from, limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
     more = len(records) < len(rows)
@@ -50,8 +53,8 @@ async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, byte
     hi = upto if hi is None else min(hi, upto)
     rows = await tx.fetch(
         f"SELECT {_RECORD} FROM entry t WHERE t.conv = $1 AND {_VISIBLE} AND t.target = t.seq AND t.seq <= $5"
-        " ORDER BY t.seq DESC LIMIT $6",
-        conv, first, user, upto, hi, limit + 1,
+        " AND t.seq >= $6 ORDER BY t.seq DESC LIMIT $7",
+        conv, first, user, upto, hi, await _earliest(tx, user, conv, first), limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
     more = len(records) < len(rows)
@@ -69,34 +72,52 @@ async def _top(tx: Tx, user: int, conv: int) -> tuple[int, int] | Refusal:
     return since, row[0] if until is None else until
 
 
-async def _records(tx: Tx, conv: int, rows: Sequence[tuple[Any, ...]], bytes_max: int) -> list[StoredRecord]:
+async def _earliest(tx: Tx, user: int, conv: int, first: int) -> int:
+    """The first seq of the user's first period: what lies before need not be walked through."""
+    row = await tx.fetchrow("SELECT min(since) FROM past_period WHERE conv = $1 AND user_id = $2", conv, user)
+    return first if row is None or row[0] is None else int(row[0])
+
+
+async def _records(tx: Tx, conv: int, rows: Sequence[Row], bytes_max: int) -> list[StoredRecord]:
     """As many as fit, at least one."""
+    reactions = await _reactions(tx, conv, [row[0] for row in rows if row[0] != row[1]])
     records: list[StoredRecord] = []
     size = 0
     for seq, rev, ts, sender, kind, content, ref, users, edited, cid in rows:
-        reactions: tuple[tuple[int, bytes], ...] = ()
-        if rev != seq:
-            found = await tx.fetch(
-                "SELECT user_id, content FROM reaction WHERE conv = $1 AND seq = $2 ORDER BY user_id", conv, seq
-            )
-            reactions = tuple((who, bytes(what)) for who, what in found)
-        size += 40 + len(content or b"") + len(users or "") + sum(6 + len(what) for _, what in reactions)
+        found = tuple(reactions.get(seq, ()))
+        record = StoredRecord(seq, rev, ts, sender, kind, content, ref, unpack_users(users), edited, found, cid)
+        size += _size(record)
         if records and size > bytes_max:
             break
-        records.append(
-            StoredRecord(seq, rev, ts, sender, kind, content, ref, unpack_users(users), edited, reactions, bytes(cid))
-        )
+        records.append(record)
     return records
 
 
-async def entries(tx: Tx, wanted: Sequence[tuple[int, int]]) -> list[Entry]:
-    """Entries as they are now, for pushes that waited. Visibility was decided when they were offered."""
-    found = []
-    for conv, seq in wanted:
-        row = await tx.fetchrow(
-            "SELECT ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = $1 AND seq = $2", conv, seq
-        )
-        assert row is not None
-        ts, sender, kind, content, ref, users, cid = row
-        found.append(Entry(conv, seq, ts, sender, kind, content, ref, unpack_users(users), bytes(cid)))
+async def _reactions(tx: Tx, conv: int, seqs: Sequence[int]) -> dict[int, list[tuple[int, bytes]]]:
+    """Those of records that were changed; the others have none."""
+    found: dict[int, list[tuple[int, bytes]]] = {}
+    for seq, user, content in await tx.fetchmany(
+        "SELECT seq, user_id, content FROM reaction WHERE conv = $1 AND seq = $2 ORDER BY user_id",
+        [(conv, seq) for seq in seqs],
+    ):
+        found.setdefault(seq, []).append((user, content))
     return found
+
+
+def _size(record: StoredRecord) -> int:
+    reactions = sum(REACTION_BYTES + len(what) for _, what in record.reactions)
+    return RECORD_BYTES + len(record.content or b"") + USER_BYTES * len(record.users) + reactions
+
+
+async def entries(tx: Tx, wanted: Sequence[tuple[int, int]]) -> list[Entry]:
+    """The entries (conv, seq) as they are now, for pushes that waited. Visibility was decided when they were
+    offered.
+    """
+    rows = await tx.fetchmany(
+        "SELECT conv, seq, ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = $1 AND seq = $2", wanted
+    )
+    assert len(rows) == len(wanted)
+    return [
+        Entry(conv, seq, ts, sender, kind, content, ref, unpack_users(users), cid)
+        for conv, seq, ts, sender, kind, content, ref, users, cid in rows
+    ]

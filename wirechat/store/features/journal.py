@@ -7,26 +7,25 @@ done again carefully, looking every cid up first. Membership and role are checke
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from wirechat.store.features import conversations, sync
+from wirechat.store.features import sync
 from wirechat.store.records import DIRECT, GROUP, MEMBER, OWNER, Append, Appended, Commit, Kind, Members, Refusal
-from wirechat.store.tx import Tx
+from wirechat.store.tx import FOR_UPDATE, Tx
 
 _INSERT = """
     INSERT INTO entry (conv, seq, ts, sender, kind, content, ref, users, cid, digest, target, rev)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 REACTIONS_MAX = 1000
-"""Reactions on one message: a record must fit into a frame."""
+"""Users with a reaction on one message: a record must fit into a frame."""
 
-_FOR_UPDATE = {"sqlite": "", "postgres": " FOR UPDATE"}
+MEMBERS_MAX = 1000
+"""Members of a group."""
 
-
-class SeenBefore(Exception):
-    """A cid of the batch was used before: do it again, carefully."""
+_MSG = int(Kind.MSG)
 
 
 @attrs.define
@@ -50,51 +49,56 @@ class _Standing:
 
 
 class _Batch:
-    """One run over a batch."""
+    """One run over a batch. What it has asked for once it keeps up to date itself."""
 
-    def __init__(self, tx: Tx, now_ms: int, stamp: int, members_max: int, careful: bool) -> None:
+    def __init__(self, tx: Tx, now_ms: int, stamp: int, careful: bool) -> None:
         self._tx = tx
         self._now_ms = now_ms
         self._stamp = stamp
-        self._members_max = members_max
         self._careful = careful
-        self.logs: dict[int, _Log | None] = {}
-        self._standings: dict[tuple[int, int], _Standing | None] = {}
+        self._logs: dict[int, _Log] = {}
+        self._standings: dict[tuple[int, int], _Standing] = {}
         self._rows: list[tuple[object, ...]] = []
-        self._cids: set[tuple[int, int, bytes]] = set()
 
-    async def one(self, item: Append) -> Appended | Refusal:
-        """Append one entry."""
+    async def load(self, batch: Sequence[Append]) -> None:
+        """Lock the conversations, always in the same order, and ask where everyone concerned stands."""
+        logs = await self._tx.fetchmany(
+            "SELECT conv, kind, head, last_ts, version FROM conv WHERE conv = $1" + FOR_UPDATE[self._tx.engine],
+            [(conv,) for conv in sorted({item.conv for item in batch if item.kind != Kind.CREATE})],
+        )
+        for conv, kind, head, last_ts, version in logs:
+            self._logs[conv] = _Log(kind, head, last_ts, version)
+        standings = await self._tx.fetchmany(
+            "SELECT conv, user_id, role, since, until FROM member WHERE conv = $1 AND user_id = $2",
+            sorted(_concerned(batch)),
+        )
+        for conv, user, role, since, until in standings:
+            self._standings[conv, user] = _Standing(role, since, until)
+
+    async def run(self, batch: Sequence[Append]) -> list[Appended | Refusal]:
+        """Append one after the other."""
+        return [self._plain(item) or await self._any(item) for item in batch]
+
+    def _plain(self, item: Append) -> Appended | None:
+        """The common case, for which nothing has to be asked: a member writes a message that refers to none."""
+        if item.kind != _MSG or item.ref is not None or self._careful:
+            return None
+        log = self._logs.get(item.conv)
+        standing = self._standings.get((item.conv, item.sender))
+        if log is None or standing is None or standing.until is not None:
+            return None
+        return self._enter(log, item, ())
+
+    async def _any(self, item: Append) -> Appended | Refusal:
+        await self._flush()
         if item.kind == Kind.CREATE:
             return await self._create(item)
         if self._careful:
-            await self.flush()
-            if (before := await self._before(item)) is not None:
-                return before
+            return await self._before(item) or await self._judge(item)
         result = await self._judge(item)
-        if isinstance(result, Refusal) and not self._careful:
-            return await self._before(item) or result  # what was done is answered, whatever has changed since
+        if isinstance(result, Refusal):  # what was done is answered, whatever has changed since
+            return await self._before(item) or result
         return result
-
-    async def _judge(self, item: Append) -> Appended | Refusal:
-        key = (item.conv, item.sender, item.cid)
-        if key in self._cids:
-            raise SeenBefore
-        log = await self._log(item.conv)
-        standing = await self._standing(item.conv, item.sender)
-        if log is None or standing is None:
-            return Refusal.NO_CONVERSATION
-        if standing.until is not None:
-            return Refusal.FORBIDDEN
-        if item.kind == Kind.MSG and item.ref is None:
-            self._cids.add(key)
-            return self._enter(log, item, ())
-        await self.flush()
-        if item.kind == Kind.ADD:
-            return await self._add(log, item)
-        if item.kind == Kind.REMOVE:
-            return await self._remove(log, standing, item)
-        return await self._about(log, item)
 
     async def _before(self, item: Append) -> Appended | Refusal | None:
         row = await self._tx.fetchrow(
@@ -104,26 +108,24 @@ class _Batch:
         if row is None:
             return None
         seq, ts, digest, users = row
-        if bytes(digest) != item.digest:
+        if digest != item.digest:
             return Refusal.CID_REUSED
         return Appended(item.conv, seq, ts, True, unpack_users(users))
 
-    async def _log(self, conv: int) -> _Log | None:
-        if conv not in self.logs:
-            row = await self._tx.fetchrow(
-                "SELECT kind, head, last_ts, version FROM conv WHERE conv = $1" + _FOR_UPDATE[self._tx.engine], conv
-            )
-            self.logs[conv] = None if row is None else _Log(*row)
-        return self.logs[conv]
-
-    async def _standing(self, conv: int, user: int) -> _Standing | None:
-        key = (conv, user)
-        if key not in self._standings:
-            row = await self._tx.fetchrow(
-                "SELECT role, since, until FROM member WHERE conv = $1 AND user_id = $2", conv, user
-            )
-            self._standings[key] = None if row is None else _Standing(*row)
-        return self._standings[key]
+    async def _judge(self, item: Append) -> Appended | Refusal:
+        log = self._logs.get(item.conv)
+        standing = self._standings.get((item.conv, item.sender))
+        if log is None or standing is None:
+            return Refusal.NO_CONVERSATION
+        if standing.until is not None:
+            return Refusal.FORBIDDEN
+        if item.kind == Kind.ADD:
+            return await self._add(log, item)
+        if item.kind == Kind.REMOVE:
+            return await self._remove(log, standing, item)
+        if item.ref is None:
+            return self._enter(log, item, ())
+        return await self._about(log, standing, item, item.ref)
 
     def _enter(self, log: _Log, item: Append, users: tuple[int, ...], target: int | None = None) -> Appended:
         log.head = seq = log.head + 1
@@ -136,18 +138,17 @@ class _Batch:
         )  # fmt: skip
         return Appended(item.conv, seq, ts, False, users)
 
-    async def _about(self, log: _Log, item: Append) -> Appended | Refusal:
-        """An entry about a message: a reply, an edit, a delete, a reaction."""
-        target = await self._tx.fetchrow(
-            "SELECT sender, content FROM entry WHERE conv = $1 AND seq = $2 AND kind = $3",
-            item.conv,
-            item.ref,
-            Kind.MSG,
+    # entries about a message
+
+    async def _about(self, log: _Log, standing: _Standing, item: Append, ref: int) -> Appended | Refusal:
+        """A reply, an edit, a delete, a reaction."""
+        message = await self._tx.fetchrow(
+            "SELECT sender, content FROM entry WHERE conv = $1 AND seq = $2 AND kind = $3", item.conv, ref, _MSG
         )
-        if target is None or not await self._sees(item):
+        if message is None or not await self._sees(standing, item, ref):
             return Refusal.NOT_FOUND
-        sender, content = target
-        if item.kind == Kind.MSG:
+        sender, content = message
+        if item.kind == _MSG:
             return self._enter(log, item, ())
         if item.kind != Kind.REACT and sender != item.sender:
             return Refusal.FORBIDDEN
@@ -155,52 +156,51 @@ class _Batch:
             return Refusal.DELETED
         if item.kind == Kind.REACT and item.content is not None and await self._reacted_enough(item):
             return Refusal.LIMIT
-        done = self._enter(log, item, (), item.ref)
-        await self.flush()
+        done = self._enter(log, item, (), ref)
         await self._project(item, done)
         return done
 
-    async def _reacted_enough(self, item: Append) -> bool:
-        row = await self._tx.fetchrow(
-            "SELECT count(*) FROM reaction WHERE conv = $1 AND seq = $2 AND user_id <> $3",
-            item.conv,
-            item.ref,
-            item.sender,
-        )
-        assert row is not None
-        return int(row[0]) >= REACTIONS_MAX
-
-    async def _sees(self, item: Append) -> bool:
-        standing = await self._standing(item.conv, item.sender)
-        assert standing is not None
-        assert item.ref is not None
-        if item.ref >= standing.since:
+    async def _sees(self, standing: _Standing, item: Append, ref: int) -> bool:
+        if ref >= standing.since:
             return True
         return await self._tx.fetchrow(
             "SELECT 1 FROM past_period WHERE conv = $1 AND user_id = $2 AND since <= $3 AND until >= $3",
-            item.conv, item.sender, item.ref,
+            item.conv, item.sender, ref,
         ) is not None  # fmt: skip
+
+    async def _reacted_enough(self, item: Append) -> bool:
+        others = await self._tx.fetchrow(
+            "SELECT count(*) FROM reaction WHERE conv = $1 AND seq = $2 AND user_id <> $3",
+            item.conv, item.ref, item.sender,
+        )  # fmt: skip
+        assert others is not None
+        return int(others[0]) >= REACTIONS_MAX
 
     async def _project(self, item: Append, done: Appended) -> None:
         """What the entry does to the message it is about."""
-        tx, conv, ref = self._tx, item.conv, item.ref
         if item.kind == Kind.EDIT:
-            await tx.execute(
+            await self._tx.execute(
                 "UPDATE entry SET latest = $1, edited = $2, rev = $3 WHERE conv = $4 AND seq = $5",
-                item.content, done.ts, done.seq, conv, ref,
+                item.content, done.ts, done.seq, item.conv, item.ref,
             )  # fmt: skip
         elif item.kind == Kind.DELETE:
-            await tx.execute(
-                "UPDATE entry SET content = NULL, latest = NULL, edited = NULL, rev = $1 WHERE conv = $2 AND seq = $3",
-                done.seq, conv, ref,
-            )  # fmt: skip
-            await tx.execute(
-                "UPDATE entry SET content = NULL WHERE conv = $1 AND target = $2 AND kind = $3 AND seq > $2",
-                conv, ref, Kind.EDIT,
-            )  # fmt: skip
-            await tx.execute("DELETE FROM reaction WHERE conv = $1 AND seq = $2", conv, ref)
+            await self._wipe(item, done)
         else:
             await self._react(item, done)
+
+    async def _wipe(self, item: Append, done: Appended) -> None:
+        tx, conv, ref = self._tx, item.conv, item.ref
+        await tx.execute(
+            "UPDATE entry SET content = NULL, latest = NULL, edited = NULL, rev = $1 WHERE conv = $2 AND seq = $3",
+            done.seq, conv, ref,
+        )  # fmt: skip
+        await tx.execute(
+            "UPDATE entry SET content = NULL WHERE conv = $1 AND seq IN"
+            " (SELECT seq FROM entry WHERE conv = $1 AND ref = $2 AND kind = 2)",
+            conv,
+            ref,
+        )  # fmt: skip  the literal 2 (EDIT) lets the partial index serve; a walk of the log would hold up all writers
+        await tx.execute("DELETE FROM reaction WHERE conv = $1 AND seq = $2", conv, ref)
 
     async def _react(self, item: Append, done: Appended) -> None:
         tx, conv, ref = self._tx, item.conv, item.ref
@@ -216,155 +216,162 @@ class _Batch:
             )  # fmt: skip
         await tx.execute("UPDATE entry SET rev = $1 WHERE conv = $2 AND seq = $3", done.seq, conv, ref)
 
+    # new conversations
+
     async def _create(self, item: Append) -> Appended | Refusal:
-        tx = self._tx
-        await self.flush()
-        row = await tx.fetchrow(
-            "SELECT c.conv, c.digest, e.ts FROM creation c JOIN entry e ON e.conv = c.conv AND e.seq = 1"
-            " WHERE c.creator = $1 AND c.cid = $2",
-            item.sender, item.cid,
-        )  # fmt: skip
-        if row is not None:
-            same = bytes(row[1]) == item.digest
-            return Appended(row[0], 1, row[2], True, (item.sender, *item.users)) if same else Refusal.CID_REUSED
-        users = (item.sender, *item.users)
-        refusal = await self._may_create(item)
-        if refusal is not None:
+        known = await self._tx.fetchrow(
+            "SELECT conv, digest FROM creation WHERE creator = $1 AND cid = $2", item.sender, item.cid
+        )
+        if known is not None:
+            return await self._again(known[0]) if known[1] == item.digest else Refusal.CID_REUSED
+        if (refusal := await self._may_create(item)) is not None:
             return refusal
         if item.conv_kind == DIRECT and (existing := await self._direct(item)) is not None:
-            return existing
-        if await tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
-            return Refusal.CONFLICT
-        await self._found(item)
-        log = self.logs[item.conv] = _Log(item.conv_kind, 0, 0, 1)
-        done = self._enter(log, item, users)
-        for user in users:
-            owns = user == item.sender and item.conv_kind == GROUP
-            await self._begin_period(item.conv, user, OWNER if owns else MEMBER, 1)
-        return done
+            await self._note_creation(item, existing)
+            return await self._again(existing)
+        while await self._tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
+            item = attrs.evolve(item, conv=item.conv + 1)
+        return await self._found(item)
+
+    async def _again(self, conv: int) -> Appended:
+        row = await self._tx.fetchrow("SELECT ts, users FROM entry WHERE conv = $1 AND seq = 1", conv)
+        assert row is not None
+        return Appended(conv, 1, row[0], True, unpack_users(row[1]))
 
     async def _may_create(self, item: Append) -> Refusal | None:
         if item.sender in item.users:
             return Refusal.FORBIDDEN
-        if len(item.users) + 1 > self._members_max:
+        if len(item.users) + 1 > MEMBERS_MAX:
             return Refusal.LIMIT
         return await self._unknown(item.users)
 
     async def _unknown(self, users: Sequence[int]) -> Refusal | None:
-        for user in users:
-            if await self._tx.fetchrow("SELECT 1 FROM account WHERE user_id = $1", user) is None:
-                return Refusal.NOT_FOUND
-        return None
+        known = await self._tx.fetchmany("SELECT 1 FROM account WHERE user_id = $1", [(user,) for user in users])
+        return None if len(known) == len(users) else Refusal.NOT_FOUND
 
-    async def _direct(self, item: Append) -> Appended | None:
-        low, high = sorted((item.sender, item.users[0]))
-        row = await self._tx.fetchrow(
-            "SELECT d.conv, e.ts, e.users FROM direct d JOIN entry e ON e.conv = d.conv AND e.seq = 1"
-            " WHERE d.low = $1 AND d.high = $2",
-            low, high,
+    async def _direct(self, item: Append) -> int | None:
+        low, high = sorted((item.sender, *item.users))
+        row = await self._tx.fetchrow("SELECT conv FROM direct WHERE low = $1 AND high = $2", low, high)
+        return None if row is None else int(row[0])
+
+    async def _note_creation(self, item: Append, conv: int) -> None:
+        await self._tx.execute(
+            "INSERT INTO creation (creator, cid, conv, digest) VALUES ($1, $2, $3, $4)",
+            item.sender, item.cid, conv, item.digest,
         )  # fmt: skip
-        return None if row is None else Appended(row[0], 1, row[1], True, unpack_users(row[2]))
 
-    async def _found(self, item: Append) -> None:
-        tx = self._tx
+    async def _found(self, item: Append) -> Appended:
+        tx, conv = self._tx, item.conv
         await tx.execute(
             "INSERT INTO conv (conv, kind, title, head, last_ts, version, stamp) VALUES ($1, $2, $3, 0, 0, 1, $4)",
-            item.conv, item.conv_kind, item.content, self._stamp,
+            conv, item.conv_kind, item.content, self._stamp,
         )  # fmt: skip
-        await tx.execute("INSERT INTO conv_rc (conv, rrev, rstamp) VALUES ($1, 0, $2)", item.conv, self._stamp)
-        await tx.execute(
-            "INSERT INTO creation (creator, cid, conv, digest) VALUES ($1, $2, $3, $4)",
-            item.sender, item.cid, item.conv, item.digest,
-        )  # fmt: skip
+        await tx.execute("INSERT INTO conv_rc (conv, rrev, rstamp) VALUES ($1, 0, $2)", conv, self._stamp)
+        await self._note_creation(item, conv)
         if item.conv_kind == DIRECT:
-            low, high = sorted((item.sender, item.users[0]))
-            await tx.execute("INSERT INTO direct (low, high, conv) VALUES ($1, $2, $3)", low, high, item.conv)
+            low, high = sorted((item.sender, *item.users))
+            await tx.execute("INSERT INTO direct (low, high, conv) VALUES ($1, $2, $3)", low, high, conv)
+        log = self._logs[conv] = _Log(item.conv_kind, 0, 0, 1)
+        done = self._enter(log, item, (item.sender, *item.users))
+        await self._begin_periods(conv, item.users, MEMBER, done.seq)
+        await self._begin_periods(conv, (item.sender,), OWNER if item.conv_kind == GROUP else MEMBER, done.seq)
+        return done
+
+    # members
 
     async def _add(self, log: _Log, item: Append) -> Appended | Refusal:
         if log.kind != GROUP:
             return Refusal.FORBIDDEN
         if (refusal := await self._unknown(item.users)) is not None:
             return refusal
-        fresh = []
-        for user in item.users:
-            standing = await self._standing(item.conv, user)
-            if standing is None or standing.until is not None:
-                fresh.append(user)
+        fresh = tuple(user for user in item.users if not self._is_member(item.conv, user))
         if not fresh:
             return Refusal.CONFLICT
         count = await self._tx.fetchrow("SELECT count(*) FROM member WHERE conv = $1 AND until IS NULL", item.conv)
         assert count is not None
-        if count[0] + len(fresh) > self._members_max:
+        if count[0] + len(fresh) > MEMBERS_MAX:
             return Refusal.LIMIT
-        done = self._enter(log, item, tuple(fresh))
+        done = self._enter(log, item, fresh)
         log.version = done.seq
-        for user in fresh:
-            await self._begin_period(item.conv, user, MEMBER, done.seq)
+        await self._begin_periods(item.conv, fresh, MEMBER, done.seq)
+        receipts = await self._tx.fetchrow("SELECT rrev FROM conv_rc WHERE conv = $1", item.conv)
+        assert receipts is not None
+        done.rrev = receipts[0]
         return done
 
-    async def _begin_period(self, conv: int, user: int, role: int, seq: int) -> None:
-        earlier = await self._standing(conv, user)
-        if earlier is not None and earlier.until is not None:
-            role = earlier.role  # who made the group owns it again when he comes back
-            await self._tx.execute(
-                "INSERT INTO past_period (conv, user_id, since, until) VALUES ($1, $2, $3, $4)",
-                conv, user, earlier.since, earlier.until,
-            )  # fmt: skip
-        await self._tx.execute(
+    def _is_member(self, conv: int, user: int) -> bool:
+        standing = self._standings.get((conv, user))
+        return standing is not None and standing.until is None
+
+    async def _begin_periods(self, conv: int, users: Sequence[int], role: int, seq: int) -> None:
+        """Who comes back has one more period, and the role he had: who made a group owns it again."""
+        earlier = {user: self._standings[conv, user] for user in users if (conv, user) in self._standings}
+        await self._tx.executemany(
+            "INSERT INTO past_period (conv, user_id, since, until) VALUES ($1, $2, $3, $4)",
+            [(conv, user, was.since, was.until) for user, was in earlier.items()],
+        )
+        now = {user: _Standing(earlier[user].role if user in earlier else role, seq, None) for user in users}
+        await self._tx.executemany(
             "INSERT INTO member (conv, user_id, role, since, until, stamp) VALUES ($1, $2, $3, $4, NULL, $5)"
             " ON CONFLICT (conv, user_id) DO UPDATE"
             " SET role = excluded.role, since = excluded.since, until = NULL, stamp = excluded.stamp",
-            conv, user, role, seq, self._stamp,
-        )  # fmt: skip
-        self._standings[conv, user] = _Standing(role, seq, None)
+            [(conv, user, standing.role, seq, self._stamp) for user, standing in now.items()],
+        )
+        self._standings.update({(conv, user): standing for user, standing in now.items()})
 
     async def _remove(self, log: _Log, mine: _Standing, item: Append) -> Appended | Refusal:
         (user,) = item.users
         if log.kind != GROUP or (user != item.sender and mine.role != OWNER):
             return Refusal.FORBIDDEN
-        theirs = await self._standing(item.conv, user)
-        if theirs is None or theirs.until is not None:
+        if not self._is_member(item.conv, user):
             return Refusal.NOT_FOUND
         done = self._enter(log, item, item.users)
         log.version = done.seq
-        theirs.until = done.seq
+        self._standings[item.conv, user].until = done.seq
         await self._tx.execute(
             "UPDATE member SET until = $1, stamp = $2 WHERE conv = $3 AND user_id = $4",
             done.seq, self._stamp, item.conv, user,
         )  # fmt: skip
         return done
 
-    async def flush(self) -> None:
+    # the end
+
+    async def _flush(self) -> None:
         """Insert the entries so far."""
         if self._rows:
             rows, self._rows = self._rows, []
             await self._tx.executemany(_INSERT, rows)
 
     async def finish(self, known: Mapping[int, int]) -> dict[int, Members]:
-        """Write the heads; returns the member lists the caller does not have."""
-        await self.flush()
-        touched = [(conv, log) for conv, log in self.logs.items() if log is not None and log.touched]
+        """Write what is left; returns the member lists the caller does not have."""
+        await self._flush()
+        touched = {conv: log for conv, log in self._logs.items() if log.touched}
         await self._tx.executemany(
             "UPDATE conv SET head = $1, last_ts = $2, version = $3, stamp = $4 WHERE conv = $5",
-            [(log.head, log.last_ts, log.version, self._stamp, conv) for conv, log in touched],
+            [(log.head, log.last_ts, log.version, self._stamp, conv) for conv, log in touched.items()],
         )
-        return {
-            conv: await conversations.member_list(self._tx, conv)
-            for conv, log in touched
-            if known.get(conv) != log.version
-        }
+        wanted = {conv: Members(log.version, {}) for conv, log in touched.items() if known.get(conv) != log.version}
+        for conv, user, since in await self._tx.fetchmany(
+            "SELECT conv, user_id, since FROM member WHERE conv = $1 AND until IS NULL ORDER BY user_id",
+            [(conv,) for conv in wanted],
+        ):
+            wanted[conv].since[user] = since
+        return wanted
 
 
-async def append(
-    tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], members_max: int, careful: bool
-) -> Commit:
-    """Append a batch in order. Raises SeenBefore, or the engine's constraint error, when it has to be done
-    carefully.
-    """
-    run = _Batch(tx, now_ms, await sync.next_stamp(tx), members_max, careful)
-    results: list[Appended | Refusal] = [await run.one(item) for item in batch]
-    members = await run.finish(known)
-    return Commit(list(results), members)
+def _concerned(batch: Iterable[Append]) -> set[tuple[int, int]]:
+    """(conv, user) of those who write, are added or are removed."""
+    found = {(item.conv, item.sender) for item in batch}
+    found.update((item.conv, user) for item in batch if item.kind != Kind.CREATE for user in item.users)
+    return found
+
+
+async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], careful: bool) -> Commit:
+    """Append a batch in order. Raises Violated when it has to be done carefully."""
+    run = _Batch(tx, now_ms, await sync.next_stamp(tx), careful)
+    await run.load(batch)
+    results = await run.run(batch)
+    return Commit(list(results), await run.finish(known))
 
 
 def unpack_users(users: str | None) -> tuple[int, ...]:

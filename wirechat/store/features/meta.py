@@ -1,19 +1,47 @@
-"""What the store knows of itself: its epoch, the key of its digests, which migrations it has."""
+"""What the store knows of itself: its epoch, the key of its digests, and on PostgreSQL where it lives."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wirechat.store.tx import Tx
 
-
-async def get(tx: Tx, name: str) -> bytes | None:
-    """A value."""
-    row = await tx.fetchrow("SELECT value FROM meta WHERE name = $1", name)
-    return None if row is None else bytes(row[0])
+EPOCH_BYTES, KEY_BYTES = 4, 32
 
 
-async def ensure(tx: Tx, name: str, value: bytes) -> bytes:
-    """The value there is, or else this one from now on."""
-    await tx.execute("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value)
-    found = await get(tx, name)
-    assert found is not None
-    return found
+async def identify(tx: Tx, draw: Callable[[int], bytes]) -> None:
+    """Draw what is not there yet."""
+    for name, size in (("epoch", EPOCH_BYTES), ("digest_key", KEY_BYTES)):
+        await tx.execute("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, draw(size))
+
+
+async def identity(tx: Tx) -> tuple[bytes, bytes]:
+    """(epoch, key of digests)."""
+    epoch, key = await tx.fetchmany("SELECT value FROM meta WHERE name = $1", [("epoch",), ("digest_key",)])
+    return epoch[0], key[0]
+
+
+async def place(tx: Tx) -> str:
+    """PostgreSQL: server, timeline, database and table; another one after a restore, a failover or a move."""
+    row = await tx.fetchrow(
+        "SELECT concat_ws(' ', system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8),"
+        " (SELECT oid FROM pg_database WHERE datname = current_database()), 'entry'::regclass::oid)"
+        " FROM pg_control_system()"
+    )
+    assert row is not None
+    return str(row[0])
+
+
+async def settle(tx: Tx) -> None:
+    """PostgreSQL: when the data came from another server, go on above the stamps that were given there."""
+    server = await tx.fetchrow("SELECT system_identifier FROM pg_control_system()")
+    known = await tx.fetchrow("SELECT system FROM stamp")
+    assert server is not None
+    if known is None:
+        await tx.execute("INSERT INTO stamp (one, value, system) VALUES (1, 0, $1)", server[0])
+    elif known != server:
+        await tx.execute(
+            "UPDATE stamp SET system = $1, value = greatest(value, (SELECT max(stamp) FROM conv),"
+            " (SELECT max(rstamp) FROM conv_rc), (SELECT max(stamp) FROM member))",
+            server[0],
+        )

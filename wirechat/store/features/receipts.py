@@ -2,90 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import attrs
 
 from wirechat.store.features import conversations, sync
 from wirechat.store.records import ReceiptChange, Refusal
-from wirechat.store.tx import Tx
+from wirechat.store.tx import FOR_UPDATE, Tx
 
-_FOR_UPDATE = {"sqlite": "", "postgres": " FOR UPDATE"}
 Mark = tuple[int, int, int]
 """(user, delivered, read)."""
+Item = tuple[int, int, int, int]
+"""(conv, user, delivered, read): what is reached."""
+
+
+@attrs.define
+class _Reader:
+    """A member, and how far he got as the flush goes on."""
+
+    until: int | None
+    head: int
+    delivered: int
+    read: int
+
+
+@attrs.define
+class _Counter:
+    """The receipt counter of a conversation as the flush goes on."""
+
+    after: int
+    rrev: int
+    marks: dict[int, tuple[int, int, int]] = attrs.Factory(dict)
+    """user -> (delivered, read, rrev), the last change last."""
+
+    def change(self, conv: int) -> ReceiptChange:
+        marks = tuple((user, delivered, read) for user, (delivered, read, _) in self.marks.items())
+        return ReceiptChange(conv, self.after, self.rrev, marks)
 
 
 async def flush(
-    tx: Tx, items: Sequence[tuple[int, int, int, int]], delivered_members: int
+    tx: Tx, items: Sequence[Item], delivered_members: int
 ) -> tuple[list[tuple[int, int] | Refusal], list[ReceiptChange]]:
-    """Raise watermarks: (conv, user, delivered, read) each. Returns (delivered, read) or a refusal for each, and what
-    changed.
+    """Raise watermarks. Returns (delivered, read) or a refusal for each item, and what changed.
 
     Merged by maximum and clamped to the head. Reading raises delivered. In groups above `delivered_members` only
     reading counts.
     """
-    stamp: int | None = None
-    results: dict[int, tuple[int, int] | Refusal] = {}
-    changes: list[ReceiptChange] = []
-    by_conv: dict[int, list[int]] = {}
-    for index, item in enumerate(items):
-        by_conv.setdefault(item[0], []).append(index)
-    for conv in sorted(by_conv):
-        counter = await tx.fetchrow("SELECT rrev FROM conv_rc WHERE conv = $1" + _FOR_UPDATE[tx.engine], conv)
-        if counter is None:
-            results.update(dict.fromkeys(by_conv[conv], Refusal.NO_CONVERSATION))
-            continue
-        after = rrev = counter[0]
-        marks: dict[int, Mark] = {}
-        for index in by_conv[conv]:
-            _, user, delivered, read = items[index]
-            raised = await _raise(tx, conv, user, delivered, read, delivered_members)
-            if isinstance(raised, Refusal):
-                results[index] = raised
-                continue
-            now_delivered, now_read, rose = raised
-            results[index] = (now_delivered, now_read)
-            if rose:
-                rrev += 1
-                marks.pop(user, None)
-                marks[user] = (user, now_delivered, now_read)
-                await tx.execute(
-                    "INSERT INTO mark (conv, user_id, delivered, read, rrev) VALUES ($1, $2, $3, $4, $5)"
-                    " ON CONFLICT (conv, user_id) DO UPDATE"
-                    " SET delivered = excluded.delivered, read = excluded.read, rrev = excluded.rrev",
-                    conv, user, now_delivered, now_read, rrev,
-                )  # fmt: skip
-        if rrev != after:
-            stamp = stamp or await sync.next_stamp(tx)
-            await tx.execute("UPDATE conv_rc SET rrev = $1, rstamp = $2 WHERE conv = $3", rrev, stamp, conv)
-            changes.append(ReceiptChange(conv, after, rrev, tuple(marks.values())))
-    return [results[index] for index in range(len(items))], changes
+    counters = await _lock(tx, sorted({conv for conv, *_ in items}))
+    readers = await _readers(tx, sorted({(conv, user) for conv, user, *_ in items}))
+    large = await _large(tx, sorted({conv for conv, _, delivered, _ in items if delivered}), delivered_members)
+    results: list[tuple[int, int] | Refusal] = []
+    for conv, user, delivered, read in items:
+        reader = readers.get((conv, user))
+        if reader is None:
+            results.append(Refusal.NO_CONVERSATION)
+        elif reader.until is not None:
+            results.append(Refusal.FORBIDDEN)
+        else:
+            _raise(counters[conv], user, reader, 0 if conv in large else delivered, read)
+            results.append((reader.delivered, reader.read))
+    changed = {conv: counter for conv, counter in counters.items() if counter.marks}
+    await _store(tx, changed)
+    return results, [counter.change(conv) for conv, counter in changed.items()]
 
 
-async def _raise(
-    tx: Tx, conv: int, user: int, delivered: int, read: int, delivered_members: int
-) -> tuple[int, int, bool] | Refusal:
-    row = await tx.fetchrow(
-        "SELECT m.until, c.head, coalesce(k.delivered, 0), coalesce(k.read, 0)"
+async def _lock(tx: Tx, convs: Iterable[int]) -> dict[int, _Counter]:
+    """The counters, locked always in the same order."""
+    rows = await tx.fetchmany(
+        "SELECT conv, rrev FROM conv_rc WHERE conv = $1" + FOR_UPDATE[tx.engine], [(conv,) for conv in convs]
+    )
+    return {conv: _Counter(rrev, rrev) for conv, rrev in rows}
+
+
+async def _readers(tx: Tx, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], _Reader]:
+    rows = await tx.fetchmany(
+        "SELECT m.conv, m.user_id, m.until, c.head, coalesce(k.delivered, 0), coalesce(k.read, 0)"
         " FROM member m JOIN conv c ON c.conv = m.conv"
         " LEFT JOIN mark k ON k.conv = m.conv AND k.user_id = m.user_id WHERE m.conv = $1 AND m.user_id = $2",
-        conv, user,
-    )  # fmt: skip
-    if row is None:
-        return Refusal.NO_CONVERSATION
-    until, head, had_delivered, had_read = row
-    if until is not None:
-        return Refusal.FORBIDDEN
-    if delivered and await _too_large(tx, conv, delivered_members):
-        delivered = 0
-    now_read = max(had_read, min(read, head))
-    now_delivered = max(had_delivered, min(delivered, head), now_read)
-    return now_delivered, now_read, (now_delivered, now_read) != (had_delivered, had_read)
-
-
-async def _too_large(tx: Tx, conv: int, delivered_members: int) -> bool:
-    rows = await tx.fetch(
-        "SELECT 1 FROM member WHERE conv = $1 AND until IS NULL LIMIT $2", conv, delivered_members + 1
+        pairs,
     )
-    return len(rows) > delivered_members
+    return {(conv, user): _Reader(until, head, delivered, read) for conv, user, until, head, delivered, read in rows}
+
+
+async def _large(tx: Tx, convs: Iterable[int], delivered_members: int) -> set[int]:
+    rows = await tx.fetchmany(
+        "SELECT conv FROM member WHERE conv = $1 AND until IS NULL GROUP BY conv HAVING count(*) > $2",
+        [(conv, delivered_members) for conv in convs],
+    )
+    return {conv for (conv,) in rows}
+
+
+def _raise(counter: _Counter, user: int, reader: _Reader, delivered: int, read: int) -> None:
+    now_read = max(reader.read, min(read, reader.head))
+    now_delivered = max(reader.delivered, min(delivered, reader.head), now_read)
+    if (now_delivered, now_read) != (reader.delivered, reader.read):
+        reader.delivered, reader.read = now_delivered, now_read
+        counter.rrev += 1
+        counter.marks.pop(user, None)
+        counter.marks[user] = (now_delivered, now_read, counter.rrev)
+
+
+async def _store(tx: Tx, changed: dict[int, _Counter]) -> None:
+    if not changed:
+        return
+    stamp = await sync.next_stamp(tx)
+    await tx.executemany(
+        "INSERT INTO mark (conv, user_id, delivered, read, rrev) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (conv, user_id) DO UPDATE"
+        " SET delivered = excluded.delivered, read = excluded.read, rrev = excluded.rrev",
+        [(conv, user, *mark) for conv, counter in changed.items() for user, mark in counter.marks.items()],
+    )
+    await tx.executemany(
+        "UPDATE conv_rc SET rrev = $1, rstamp = $2 WHERE conv = $3",
+        [(counter.rrev, stamp, conv) for conv, counter in changed.items()],
+    )
 
 
 async def marks(tx: Tx, user: int, conv: int, since: int, limit: int) -> tuple[int, list[Mark], bool] | Refusal:
@@ -114,23 +144,13 @@ async def who_read(tx: Tx, user: int, conv: int, seq: int) -> list[Mark] | Refus
     if standing[1] is not None:
         return Refusal.FORBIDDEN
     entry = await tx.fetchrow("SELECT sender FROM entry WHERE conv = $1 AND seq = $2", conv, seq)
-    if entry is None or not await _was_member(tx, conv, user, seq):
-        return Refusal.NOT_FOUND
     rows = await tx.fetch(
         "SELECT m.user_id, coalesce(k.delivered, 0), coalesce(k.read, 0)"
         " FROM member m LEFT JOIN mark k ON k.conv = m.conv AND k.user_id = m.user_id"
-        " WHERE m.conv = $1 AND m.until IS NULL AND m.user_id <> $2 AND (m.since <= $3 OR EXISTS ("
-        "SELECT 1 FROM past_period p WHERE p.conv = m.conv AND p.user_id = m.user_id"
-        " AND p.since <= $3 AND p.until >= $3)) ORDER BY m.user_id",
-        conv, entry[0], seq,
+        " WHERE m.conv = $1 AND m.until IS NULL AND (m.since <= $2 OR EXISTS (SELECT 1 FROM past_period p"
+        " WHERE p.conv = m.conv AND p.user_id = m.user_id AND p.since <= $2 AND p.until >= $2)) ORDER BY m.user_id",
+        conv, seq,
     )  # fmt: skip
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
-async def _was_member(tx: Tx, conv: int, user: int, seq: int) -> bool:
-    return await tx.fetchrow(
-        "SELECT 1 FROM member m WHERE m.conv = $1 AND m.user_id = $2 AND (m.since <= $3 OR EXISTS ("
-        "SELECT 1 FROM past_period p WHERE p.conv = m.conv AND p.user_id = m.user_id"
-        " AND p.since <= $3 AND p.until >= $3))",
-        conv, user, seq,
-    ) is not None  # fmt: skip
+    if entry is None or all(row[0] != user for row in rows):
+        return Refusal.NOT_FOUND
+    return [(row[0], row[1], row[2]) for row in rows if row[0] != entry[0]]

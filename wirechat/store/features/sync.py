@@ -1,4 +1,8 @@
-"""The horizon and the digest: what changed, for one user or for the whole node."""
+"""The horizon and the digest: what changed, for one user or for the whole node.
+
+A stamp is the number of the transaction that changed something. Everything stamped before the horizon of a snapshot is
+visible in it; a row whose last change is not visible will carry a stamp at or above it.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,14 @@ from wirechat.store.tx import Tx
 
 _HORIZON = {
     "sqlite": "SELECT value + 1 FROM stamp",
-    "postgres": "SELECT (SELECT value FROM base) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+    "postgres": "SELECT value + pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM stamp",
 }
+"""PostgreSQL commits out of order, so it is the oldest transaction that still runs."""
 _STAMP = {
     "sqlite": "UPDATE stamp SET value = value + 1 RETURNING value",
-    "postgres": "SELECT (SELECT value FROM base) + pg_current_xact_id()::text::bigint",
+    "postgres": "SELECT value + pg_current_xact_id()::text::bigint FROM stamp",
 }
+"""On PostgreSQL the table holds what is added to its own transaction counter."""
 
 _ROW = """
     SELECT m.conv, m.user_id, coalesce(m.until, c.head), CASE WHEN m.until IS NULL THEN r.rrev ELSE 0 END,
@@ -51,7 +57,7 @@ async def digest(tx: Tx, user: int, since: int, after: int, limit: int) -> list[
 async def changed(tx: Tx, since: int) -> tuple[int, list[tuple[int, int, int]]]:
     """(horizon of this snapshot, (conv, head, rrev) of what was stamped at `since` or later)."""
     upto = await horizon(tx)
-    if upto == since:
+    if tx.engine == "sqlite" and upto == since:
         return upto, []
     rows = await tx.fetch(
         "SELECT c.conv, c.head, r.rrev FROM conv c JOIN conv_rc r ON r.conv = c.conv WHERE c.conv IN ("
@@ -65,9 +71,8 @@ async def changed(tx: Tx, since: int) -> tuple[int, list[tuple[int, int, int]]]:
 async def rows(tx: Tx, convs: Sequence[int], since: int) -> dict[int, dict[int, DigestRow]]:
     """conv -> user -> row, of the members and of those removed at `since` or later."""
     found: dict[int, dict[int, DigestRow]] = {}
-    for wanted in convs:
-        for conv, user, head, rrev, dlv, read, former in await tx.fetch(
-            _ROW + "WHERE m.conv = $1 AND (m.until IS NULL OR m.stamp >= $2)", wanted, since
-        ):
-            found.setdefault(conv, {})[user] = DigestRow(conv, head, rrev, dlv, read, bool(former))
+    for conv, user, head, rrev, dlv, read, former in await tx.fetchmany(
+        _ROW + "WHERE m.conv = $1 AND (m.until IS NULL OR m.stamp >= $2)", [(conv, since) for conv in convs]
+    ):
+        found.setdefault(conv, {})[user] = DigestRow(conv, head, rrev, dlv, read, bool(former))
     return found

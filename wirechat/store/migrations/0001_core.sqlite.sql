@@ -6,10 +6,11 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE stamp (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL);
 INSERT INTO stamp VALUES (1, 0);
 
+-- Handles and names are UTF-8 in bytes: the text type of PostgreSQL cannot hold every character.
 CREATE TABLE account (
     user_id INTEGER PRIMARY KEY,
-    handle TEXT NOT NULL UNIQUE,
-    name TEXT,
+    handle BLOB NOT NULL UNIQUE,
+    name BLOB,
     password TEXT,
     made INTEGER NOT NULL
 );
@@ -18,16 +19,19 @@ CREATE TABLE device (
     device INTEGER PRIMARY KEY,
     user_id INTEGER NOT NULL,
     key BLOB,
-    name TEXT NOT NULL,
+    name BLOB NOT NULL,
     made INTEGER NOT NULL,
-    revoked BOOLEAN NOT NULL DEFAULT FALSE,
-    token BLOB,
-    next_token BLOB,
-    token_until INTEGER NOT NULL DEFAULT 0
+    revoked BOOLEAN NOT NULL DEFAULT FALSE
 );
-CREATE INDEX device_user ON device (user_id);
-CREATE UNIQUE INDEX device_token ON device (token);
-CREATE UNIQUE INDEX device_next_token ON device (next_token);
+
+-- Hashes of the resume tokens of a device, in the order of their issue.
+CREATE TABLE resume (
+    token BLOB PRIMARY KEY,
+    device INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX resume_device ON resume (device, number);
 
 CREATE TABLE conv (
     conv INTEGER PRIMARY KEY,
@@ -85,6 +89,7 @@ CREATE TABLE entry (
     edited INTEGER,
     PRIMARY KEY (conv, seq)
 ) WITHOUT ROWID;
+CREATE INDEX entry_edit ON entry (conv, ref) WHERE kind = 2;
 CREATE UNIQUE INDEX entry_cid ON entry (conv, sender, cid);
 
 CREATE TABLE reaction (

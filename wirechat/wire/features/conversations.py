@@ -300,7 +300,7 @@ class Members(Request):
     rid     request id, chosen by the client, unique among its unanswered requests
     conv    conversation
     after   only members with a larger user id
-    limit   members wanted
+    limit   members wanted; the server may give fewer
     """
 
     CODE: ClassVar[int] = 70

@@ -204,7 +204,7 @@ class Marks(Request):
     rid     request id, chosen by the client, unique among its unanswered requests
     conv    conversation
     since   your receipt position
-    limit   watermarks wanted
+    limit   watermarks wanted; the server may give fewer
     """
 
     CODE: ClassVar[int] = 62

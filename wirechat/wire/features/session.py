@@ -16,12 +16,12 @@ class Limits(Struct):
     """The limits of this server. Every field is also listed, with its reason, in limits.json.
 
     frame_bytes         largest frame body the server accepts after login [bytes]
-    text_bytes          largest text of one message, in UTF-8 [bytes]
+    text_bytes          largest text of one message, in UTF-8; at most 16384 [bytes]
     inflight            requests a client may have unanswered on one connection [requests]
     heartbeat_ms        send something at least this often; silence of twice this time ends the connection [ms]
     window              largest window a client may ask for [pushes]
     members             largest group [users]
-    page                largest page of HISTORY, CHANGES, MARKS and MEMBERS [records]
+    page                largest page of HISTORY and CHANGES; asking for more gives this many [records]
     delivered_members   groups above this size keep no delivered watermark, only read [users]
     """
 
@@ -449,7 +449,7 @@ class Auth(Request):
 
     rid       request id, chosen by the client, unique among its unanswered requests
     method    how
-    handle    whose account; method 1
+    handle    whose account; required for method 1, ignored with the others
     proof     method 1: the password in UTF-8; 3: the 64-byte Ed25519 signature; 4: the resume token
     device    which device; required for 3; with 1 nil makes a new device
     key       Ed25519 public key to store for this device; method 1 only

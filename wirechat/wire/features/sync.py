@@ -131,8 +131,8 @@ class Ack(Message):
 
 @attrs.define(slots=True)
 class Rows(Message):
-    """Digest rows outside of SYNC: after the session fell behind, or when the server no longer knows what was already
-    sent.
+    """Digest rows outside of SYNC: after the session fell behind, when you were added where receipts exist, or when
+    the server is not sure what was already sent.
 
     rows    conversations that may have changed
     token   new horizon, on the last ROWS of a round

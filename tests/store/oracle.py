@@ -1,0 +1,109 @@
+"""The fold and the visibility of docs/protocol.md, section 9, written again in the plainest way, to judge the store by.
+
+It keeps the whole log in memory and computes every answer from the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from wirechat.store.records import OWNER, Append, Appended, Kind, StoredRecord
+
+CHANGES = (Kind.EDIT, Kind.DELETE, Kind.REACT)
+
+
+@attrs.define
+class Logged:
+    """An entry that was accepted."""
+
+    item: Append
+    seq: int
+    ts: int
+    users: tuple[int, ...]
+
+
+class Oracle:
+    """What one conversation looks like to each of its members."""
+
+    def __init__(self, item: Append, done: Appended) -> None:
+        self.conv = done.conv
+        self.log: list[Logged] = []
+        self.take(item, done)
+
+    def take(self, item: Append, done: Appended) -> None:
+        """An entry was accepted, with this answer."""
+        self.log.append(Logged(item, done.seq, done.ts, done.users))
+
+    @property
+    def head(self) -> int:
+        return len(self.log)
+
+    def periods(self, user: int) -> list[tuple[int, int | None]]:
+        """First and last seq of each period; the last of a present member is None."""
+        found: list[tuple[int, int | None]] = []
+        for entry in self.log:
+            if user in entry.users and entry.item.kind in (Kind.CREATE, Kind.ADD):
+                found.append((entry.seq, None))
+            if user in entry.users and entry.item.kind == Kind.REMOVE:
+                found[-1] = (found[-1][0], entry.seq)
+        return found
+
+    def is_member(self, user: int) -> bool:
+        periods = self.periods(user)
+        return bool(periods) and periods[-1][1] is None
+
+    def members(self) -> set[int]:
+        return {user for entry in self.log for user in entry.users if self.is_member(user)}
+
+    def roles(self) -> dict[int, int]:
+        owner = self.log[0].item.sender
+        return {user: OWNER if user == owner else 1 for user in self.members()}
+
+    def visible_head(self, user: int) -> int:
+        until = self.periods(user)[-1][1]
+        return self.head if until is None else until
+
+    def fold(self) -> dict[int, StoredRecord]:
+        """Every record in its latest state."""
+        records: dict[int, StoredRecord] = {}
+        for entry in self.log:
+            item = entry.item
+            if item.kind not in CHANGES:
+                records[entry.seq] = StoredRecord(
+                    entry.seq, entry.seq, entry.ts, item.sender, item.kind, item.content, item.ref, entry.users, None,
+                    (), item.cid,
+                )  # fmt: skip
+                continue
+            assert item.ref is not None
+            record = records[item.ref]
+            record.rev = entry.seq
+            reactions = dict(record.reactions)
+            if item.kind == Kind.DELETE:
+                record.content = record.edited = None
+                reactions = {}
+            elif item.kind == Kind.EDIT:
+                record.content, record.edited = item.content, entry.ts
+            elif item.content is None:
+                reactions.pop(item.sender, None)
+            else:
+                reactions[item.sender] = item.content
+            record.reactions = tuple(sorted(reactions.items()))
+        return records
+
+    def sees(self, user: int, seq: int) -> bool:
+        return any(first <= seq and (last is None or seq <= last) for first, last in self.periods(user))
+
+    def visible(self, user: int) -> list[StoredRecord]:
+        """The records a user may see, by seq."""
+        top = self.visible_head(user)
+        return [record for seq, record in sorted(self.fold().items()) if self.sees(user, seq) and record.rev <= top]
+
+    def changes(self, user: int, since: int) -> list[StoredRecord]:
+        """Those changed after `since`, by rev."""
+        return sorted((record for record in self.visible(user) if record.rev > since), key=lambda record: record.rev)
+
+    def messages(self) -> Iterator[int]:
+        """Seqs of the messages, deleted or not."""
+        return (entry.seq for entry in self.log if entry.item.kind == Kind.MSG)
