@@ -91,7 +91,11 @@ async def test_12_5_a_round_keeps_to_the_window_and_loses_nothing(tmp_path: Path
         assert {row.conv for row in rows} >= set(convs[1:])
         await bob.send(wire.Ack(number + 1))
         await alice.say(convs[5], "live again")
-        assert (await bob.expect(wire.Event)).conv == convs[5]
+        for later in itertools.count(number + 2):  # receipts take a place in the window too
+            push = await bob.expect(wire.Message, lambda frame: frame.RANGE == "counted")
+            if isinstance(push, wire.Event) or wire.Row(convs[5], 2, 0, 0, 0) in getattr(push, "rows", ()):
+                break
+            await bob.send(wire.Ack(later))
         back = await rig.again(bob)
         changed = {row.conv for each in await back.sync(page.token) for row in each.rows}
         assert changed >= {convs[5]}

@@ -113,8 +113,6 @@ class Server:
         with trio.move_on_after(wire.limits.DRAIN_MS / 1000 - 1):
             for connection in list(self.connections):
                 connection.draining = True
-                if not connection.greeted:
-                    continue
                 connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
             self.hub.flush()
             # Polled: this happens once in a server's life, and an event would cost every request.

@@ -214,11 +214,6 @@ class Connection:
         self.wire.sent(message)
         self.outbox.put(message.encode())
 
-    @property
-    def greeted(self) -> bool:
-        """HELLO was answered, so frames may be sent."""
-        return bool(self.nonce)
-
     def require_session(self) -> Session:
         """The login; the wire lets no request through that needs one without it."""
         if self.session is None:

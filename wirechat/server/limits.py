@@ -21,6 +21,9 @@ MEMBER_LISTS_MAX = 20_000
 POSITIONS_MAX = 200_000
 """Conversations whose offered position the hub remembers; forgetting one costs a digest row."""
 
+DIGEST_ROWS = 500
+"""Digest rows in one SYNC_OK, whatever is asked for: about 10 KiB."""
+
 ROUND_ROWS = 100
 """Digest rows in one ROWS push: about 2 KiB."""
 

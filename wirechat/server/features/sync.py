@@ -59,7 +59,7 @@ class Sync:
             session.round_from, session.round_horizon = await self._begin(request.token)
         elif session.mode is not Mode.ATTACHING or request.cursor != _cursor(session.round_after):
             raise RequestError(wire.errors.BAD_REQUEST, "this is not the cursor of the last page")
-        page = min(request.page or 200, 500)
+        page = min(request.page or 200, limits.DIGEST_ROWS)
         rows, more = await self._rows(session, session.round_from, session.round_after, page)
         mode = SyncMode.DIGEST if session.round_from else SyncMode.RESET
         if more:
