@@ -360,3 +360,27 @@ async def test_12_27_a_list_of_256_is_taken_and_a_longer_one_breaks_the_frame(tm
         assert await delivered(alice, conv, alice) == 1
         await alice.send(wire.Ack(0, (*others, wire.Held(conv, 1), wire.Held(conv, 1))))
         assert await alice.closed() == 1002
+
+
+async def test_12_27_who_lists_positions_without_end_is_ended(tmp_path: Path) -> None:
+    """P10: each is looked up where messages are written; a client with thousands of conversations is far below."""
+    async with serving(tmp_path) as rig:
+        alice, eve = await rig.person("alice"), await rig.person("eve")
+        conv = await rig.group(alice)
+        honest = [wire.Ack(0, tuple(wire.Held(number, 1) for number in range(n, n + 250))) for n in range(0, 5000, 250)]
+        await eve.send(*honest)
+        await pong(eve)
+        endless = wire.Ack(0, tuple(wire.Held(random.randrange(2**53), 1) for _ in range(256)))
+
+        async def go_on() -> None:
+            try:
+                for _ in range(1000):
+                    await eve.send(endless)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(go_on)
+            assert await eve.closed() == 1008
+            nursery.cancel_scope.cancel()
+        assert (await alice.say(conv, "hello")).seq == 2

@@ -189,19 +189,21 @@ class Connection:
         self.hub.flush()
 
     def _admit(self) -> None:
-        """One more request is in flight; raises RequestError when it may not be, ProtocolViolation for who never
-        stops.
-        """
+        """One more request is in flight; raises RequestError when it may not be."""
         self.inflight += 1
-        self.tokens -= 1
+        self.charge(1)
         if self.inflight > wire.limits.INFLIGHT:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
-        if self.tokens < -wire.limits.REQUESTS_BURST:
-            raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
         if self.tokens < 0:
             raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
         if self.draining:
             raise RequestError(wire.errors.DRAINING, "the server is stopping")
+
+    def charge(self, tokens: int) -> None:
+        """Take from what this connection may do; raises ProtocolViolation for who never stops."""
+        self.tokens -= tokens
+        if self.tokens < -wire.limits.REQUESTS_BURST:
+            raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
 
     def answered(self) -> None:
         """One request less is in flight."""

@@ -98,7 +98,7 @@ class Conversations:
     async def members(self, connection: Connection, request: wire.Members) -> wire.Message:
         """A page of members."""
         user = connection.require_session().user
-        limit = min(request.limit or 200, wire.limits.PAGE)
+        limit = min(request.limit or 200, 500)
         rows = await self._store.read(conversations.members, user, request.conv, request.after or 0, limit + 1)
         if isinstance(rows, Refusal):
             raise of_refusal(rows)

@@ -130,8 +130,10 @@ class Sync:
         if ack.n > session.sent:
             raise wire.ProtocolViolation(wire.errors.ACK_TOO_HIGH, "that push was never sent")
         reached = session.acknowledge(ack.n)
-        for held in ack.held or ():
-            reached[held.conv] = held.pos
+        held = ack.held or ()
+        connection.charge(len(held) // limits.POSITIONS_PER_TOKEN)
+        for each in held:
+            reached[each.conv] = each.pos
         for conv, seq in reached.items():
             if seq:
                 self._reached(session.user, conv, seq)
