@@ -274,6 +274,33 @@ def test_changes_without_progress_are_not_asked_for_ever() -> None:
     assert len(device.asked(wire.Changes)) == 1
 
 
+@pytest.mark.parametrize("kind", [wire.Changes, wire.Marks])
+def test_a_denied_conversation_is_forgotten(kind: type[wire.Request]) -> None:
+    """4002: it does not exist for us, so nothing of it stays; what the outbox holds for it gets its own answer."""
+    device = Device()
+    device.cache.add_entry(Entry(CONV, b"12345678", 1, text("unsent")))
+    device.connect(row(CONV, 0), row(6, 0))
+    device.sync.event(entry(CONV, 1))
+    device.sync.row(row(CONV, 5, rrev=5))
+    [question] = device.asked(kind)
+    device.sync.denied(question)
+    device.commit()
+    assert (list(device.sync.logs), device.texts()) == ([6], {})
+    assert device.cache._all("SELECT conv FROM log") == [(6,)]
+    assert device.cache._all("SELECT cid FROM outbox") == [(b"12345678",)]
+    assert device.ack() == wire.Ack(1, (wire.Held(CONV, 0),))
+    assert [q for q in device.sync.questions() if CONV in (log.conv for log in q.logs)] == []
+
+
+def test_a_denial_asked_before_a_jump_is_void() -> None:
+    device = Device(jump_entries=6)
+    device.connect(row(CONV, 3))
+    [question] = device.asked(wire.Changes)
+    device.sync.row(row(CONV, 20))
+    device.sync.denied(question)
+    assert device.log.pos == 20
+
+
 def test_fills_are_bounded() -> None:
     """At most 16 questions are under way, however many conversations changed."""
     device = Device()

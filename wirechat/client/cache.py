@@ -47,7 +47,8 @@ CREATE TABLE outbox (
 );
 """
 LOG_FIELDS = ("conv", "pos", "want", "catch", "low", "rpos", "rwant", "delivered", "read", "former", "described")
-WIPE = ("log", "record", "mark", "conversation", "user")
+PER_CONVERSATION = ("log", "record", "mark", "conversation")
+WIPE = (*PER_CONVERSATION, "user")
 PUT_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 PUT_LOG = f"INSERT OR REPLACE INTO log ({', '.join(LOG_FIELDS)}) VALUES ({', '.join('?' * len(LOG_FIELDS))})"
 PUT_RECORD = "INSERT OR REPLACE INTO record VALUES (?, ?, ?)"
@@ -92,6 +93,7 @@ class _Changes:
     """What is not written yet."""
 
     wiped: bool = False
+    forgotten: set[int] = attrs.field(factory=set)
     dropped: set[int] = attrs.field(factory=set)
     logs: dict[int, Log] = attrs.field(factory=dict)
     records: dict[tuple[int, int], wire.Record] = attrs.field(factory=dict)
@@ -105,8 +107,10 @@ class _Changes:
     def statements(self) -> list[Statement]:
         """The rows as they are now, so that later changes of the same objects stay out of this transaction."""
         wipe: list[Statement] = [(f"DELETE FROM {table}", [()]) for table in WIPE] if self.wiped else []
+        forgotten = [(conv,) for conv in self.forgotten]
         return [
             *wipe,
+            *((f"DELETE FROM {table} WHERE conv = ?", forgotten) for table in PER_CONVERSATION),
             ("DELETE FROM record WHERE conv = ?", [(conv,) for conv in self.dropped]),
             (PUT_LOG, [tuple(getattr(log, name) for name in LOG_FIELDS) for log in self.logs.values()]),
             (PUT_RECORD, [(conv, seq, record.pack()) for (conv, seq), record in self.records.items()]),
@@ -202,6 +206,16 @@ class Cache:
         changes.dropped.add(conv)
         for key in [key for key in changes.records if key[0] == conv]:
             del changes.records[key]
+
+    def forget(self, conv: int) -> None:
+        """Forgets a conversation; what waits for it in the outbox stays."""
+        self.drop_records(conv)
+        changes = self.changed()
+        changes.forgotten.add(conv)
+        changes.marks = [mark for mark in changes.marks if mark[0] != conv]
+        changes.infos.pop(conv, None)
+        changes.logs.pop(conv, None)
+        self.logs.pop(conv, None)
 
     def wipe(self) -> None:
         """Forgets everything but who we are and the outbox."""

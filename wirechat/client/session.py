@@ -21,6 +21,7 @@ from wirechat.client.events import Event, Events, SendFailed
 from wirechat.client.link import Link
 from wirechat.client.outbox import Entry, Outbox, Sent
 from wirechat.client.sync import Question, Sync
+from wirechat.wire import errors
 
 __all__ = ["Progress", "Session", "State"]
 
@@ -181,6 +182,8 @@ class Session:
     def _answered(self, question: Question, result: wire.Reply | ClientError) -> None:
         if isinstance(result, wire.Reply):
             self._sync.answer(question, result)
+        elif _denied(question, result):
+            self._sync.denied(question)
         elif isinstance(result, Refused):
             self._sync.unanswered(question, again=False)
         else:
@@ -236,3 +239,7 @@ class Session:
             await self.settle()
         except ClientError as error:
             self._link.end(error)
+
+
+def _denied(question: Question, result: ClientError) -> bool:
+    return result.code == errors.NO_CONVERSATION and isinstance(question.request, wire.Changes | wire.Marks)

@@ -185,7 +185,7 @@ class Sync:
     # --- asking
 
     def questions(self) -> list[Question]:
-        """What to ask now; every question must come back by answer() or unanswered()."""
+        """What to ask now; every question must come back by answer(), unanswered() or denied()."""
         if not self._started:
             return []
         found: list[Question] = []
@@ -261,6 +261,14 @@ class Sync:
             log.failures += 1
             if not again:
                 log.stalled.add(kind)
+
+    def denied(self, question: Question) -> None:
+        """4002: the conversation does not exist for us, so neither does what we hold of it."""
+        self._close(question)
+        if self._valid(question):
+            for log in question.logs:
+                self._cache.forget(log.conv)
+                self.news.append(ConversationChanged(log.conv))
 
     def _close(self, question: Question) -> None:
         self._under_way -= 1
