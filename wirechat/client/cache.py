@@ -21,7 +21,7 @@ from wirechat.client.outbox import Entry
 
 __all__ = ["Cache", "Identity", "LogView"]
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x57434C31  # "WCL1"
 OWNER_BYTES = 16
 
@@ -30,7 +30,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE log (
     conv INTEGER PRIMARY KEY, pos INTEGER NOT NULL, want INTEGER NOT NULL, catch INTEGER NOT NULL,
     low INTEGER NOT NULL, rpos INTEGER NOT NULL, rwant INTEGER NOT NULL, delivered INTEGER NOT NULL,
-    read INTEGER NOT NULL, former INTEGER NOT NULL, described INTEGER NOT NULL
+    read INTEGER NOT NULL, former INTEGER NOT NULL, former_at INTEGER NOT NULL, described INTEGER NOT NULL
 );
 CREATE TABLE record (
     conv INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (conv, seq)
@@ -46,7 +46,10 @@ CREATE TABLE outbox (
     content BLOB, ref INTEGER, UNIQUE (conv, cid)
 );
 """
-LOG_FIELDS = ("conv", "pos", "want", "catch", "low", "rpos", "rwant", "delivered", "read", "former", "described")
+LOG_FIELDS = (
+    *("conv", "pos", "want", "catch", "low", "rpos", "rwant"),
+    *("delivered", "read", "former", "former_at", "described"),
+)
 PER_CONVERSATION = ("log", "record", "mark", "conversation")
 WIPE = (*PER_CONVERSATION, "user")
 PUT_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

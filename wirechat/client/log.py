@@ -34,6 +34,8 @@ class Log:
     """My own read watermark."""
     former: bool = False
     """I am not a member any more: the log ended for me."""
+    former_at: int = 0
+    """The seq of the newest evidence for `former`."""
     described: bool = False
     """The cached description (title, members, role) is current."""
 

@@ -120,10 +120,7 @@ class Sync:
     def row(self, row: wire.Row) -> None:
         """R10: evidence of a head and a receipt counter."""
         log = self._log(row.conv)
-        former = row.state != 0
-        if former != log.former:
-            log.former = former
-            self._describe_again(log)
+        self._membership(log, row.head, row.state != 0)
         if row.head - log.pos > self._jump_entries:
             log = self._jump(log, row.head)
         self._entries_to(log, row.head)
@@ -395,8 +392,20 @@ class Sync:
                 self.news.append(RecordChanged(log.conv, record))
             elif news:
                 self.news.append(MessageAdded(log.conv, record))
-            if record.kind in MEMBERSHIP and record.seq not in known and news:
-                self._describe_again(log)
+            if record.kind in MEMBERSHIP and record.seq not in known:
+                if self.me in (record.users or ()):
+                    self._membership(log, record.seq, record.kind == EntryKind.REMOVE)
+                if news:
+                    self._describe_again(log)
+
+    def _membership(self, log: Log, seq: int, former: bool) -> None:
+        """The newest evidence decides, in whatever order it comes: who was removed may have been added again."""
+        if seq < log.former_at:
+            return
+        log.former_at = seq
+        if former != log.former:
+            log.former = former
+            self._describe_again(log)
 
     def _describe_again(self, log: Log) -> None:
         """The membership changed; an answer under way may be older than that."""
