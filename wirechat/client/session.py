@@ -81,11 +81,11 @@ class Session:
         try:
             async with trio.open_nursery() as self._timers:
                 self._link.ask(self._sync.begin(user, limits, window), self._synced)
-                self.pump()
                 self._state.progress.happened()
                 error = await self._link.run(self, self._acknowledge_in_time)
                 self._timers.cancel_scope.cancel()
         finally:
+            self._sync.started = False
             self._outbox.disconnected()
         await self._state.committer.commit()
         return error
@@ -175,9 +175,13 @@ class Session:
         if isinstance(result, ClientError):
             self._link.end(result)
         elif isinstance(result, wire.SyncOk):
+            resets = self._sync.resets
             following = self._sync.sync_ok(result)
             if following is not None:
                 self._link.ask(following, self._synced)
+            if self._sync.resets != resets:
+                self._void_entries()
+            self.pump()
 
     def _answered(self, question: Question, result: wire.Reply | ClientError) -> None:
         if isinstance(result, wire.Reply):
@@ -193,8 +197,8 @@ class Session:
     # --- the outbox
 
     def pump(self) -> None:
-        """Sends what the outbox lets out now."""
-        if self.over:
+        """Sends what the outbox lets out now; before SYNC_OK nobody knows whether its seqs still mean the same."""
+        if self.over or not self._sync.started:
             return
         for entry in self._outbox.take(trio.current_time(), self._sending_max - self._sending):
             self._sending += 1
@@ -211,6 +215,12 @@ class Session:
         elif isinstance(result, ClientError):
             delay = self._later(result, entry.failures, self.pump)
             self._outbox.failed(entry, trio.current_time() + delay)
+
+    def _void_entries(self) -> None:
+        for entry in self._outbox.void():
+            self._state.cache.remove_entry(entry)
+            refused = Refused("the server's log is another one; what this refers to is not known any more")
+            self._state.committer.when_durable(partial(self._tell, entry, refused))
 
     def _entry_done(self, entry: Entry, outcome: Sent | Refused) -> None:
         self._outbox.answered(entry)

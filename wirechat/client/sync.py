@@ -47,6 +47,10 @@ class Sync:
         self.me = 0
         self.complete = False
         """The digest of this connection has been received in full."""
+        self.started = False
+        """Its first page has come, so what a seq means is known."""
+        self.resets = 0
+        """How often seqs have lost their meaning."""
         self.acks = Acks(0)
         self.news: list[Event] = []
         self._cache = cache
@@ -55,7 +59,6 @@ class Sync:
         self._page = 0
         self._fills_max = 0
         self._under_way = 0
-        self._started = False
         self._lacking: dict[int, None] = {}
 
     @property
@@ -68,7 +71,7 @@ class Sync:
     def begin(self, me: int, limits: wire.Limits, window: int) -> wire.Sync:
         """A connection is logged in. Returns its first request."""
         self.me = me
-        self.complete = self._started = False
+        self.complete = self.started = False
         self.acks = Acks(min(window, limits.window))
         self._delivered_members = limits.delivered_members
         self._page = limits.page
@@ -81,9 +84,9 @@ class Sync:
 
     def sync_ok(self, reply: wire.SyncOk) -> wire.Sync | None:
         """A page of the digest. Returns the request for the next one."""
-        if not self._started and reply.mode != SyncMode.DIGEST:
+        if not self.started and reply.mode != SyncMode.DIGEST:
             self._reset()
-        self._started = True
+        self.started = True
         for row in reply.rows:
             self.row(row)
         if reply.cursor is not None:
@@ -97,6 +100,7 @@ class Sync:
     def _reset(self) -> None:
         """The server's log is another one: a position at or below its head proves nothing."""
         if self.logs or self._cache.token is not None:
+            self.resets += 1
             self.news.append(Resynced())
         self._cache.wipe()
         self._lacking.clear()
@@ -183,7 +187,7 @@ class Sync:
 
     def questions(self) -> list[Question]:
         """What to ask now; every question must come back by answer(), unanswered() or denied()."""
-        if not self._started:
+        if not self.started:
             return []
         found: list[Question] = []
         for conv in list(self._lacking):
