@@ -10,9 +10,9 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.conftest import Opened
-from tests.client.stage import DEVICE, Peer, Stage, first, meet, nothing_unsent, row
+from tests.client.stage import DEVICE, Peer, Stage, entry, first, meet, nothing_unsent, row
 from wirechat import wire
-from wirechat.client import Disconnected, Refused, SendFailed, Sent
+from wirechat.client import Disconnected, MessageAdded, Refused, Resynced, SendFailed, Sent
 from wirechat.client.outbox import Entry, Outbox
 
 A, B = 5, 6
@@ -314,3 +314,39 @@ async def test_a_new_device_may_refer_to_what_it_knows_from_elsewhere(
         nursery.start_soon(server)
         async with opened() as client:
             assert (await client.messages.react(A, 3, "+")).seq == 4
+
+
+async def test_p5_a_server_that_lost_entries_is_noticed(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """12-30: its data was put back by a plain copy, so the token looks valid. Nothing goes out before the RESET."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        feed = client.events()
+        peer.say(entry(A, 1), entry(A, 2))
+        await first(feed, MessageAdded)
+        peer.abort()
+        peer = await stage.connection()
+        handle = await client.messages.send_soon(A, "a reply", reply_to=2)
+        await peer.synced(row(A, 1), token=b"H2")
+        lost = [await first(feed, Disconnected), await first(feed, Disconnected)][1]
+        assert "lost" in lost.error.message
+        assert peer.heard(wire.Send) == []
+        peer = await stage.connection()
+        sync = await peer.synced(row(A, 1), mode=2, token=b"H3")
+        assert sync.token is None
+        await first(feed, Resynced)
+        with pytest.raises(Refused):
+            await handle.wait()
+
+
+async def test_p5_a_row_older_than_what_came_on_this_connection_proves_nothing(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """ROWS are read before they are sent; an entry may pass them."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        feed = client.events()
+        peer.say(entry(A, 1), wire.Rows((row(A, 0),), b"H2"))
+        await first(feed, MessageAdded)
+        await client.synced()
+        assert client.connected
+        assert client.log(A).pos == 1

@@ -177,6 +177,11 @@ class Cache:
         self.token = token
         self.changed().meta["token"] = token
 
+    def drop_token(self) -> None:
+        """The horizon is void: the next digest brings everything."""
+        self.token = None
+        self.changed().meta["token"] = None
+
     def set_identity(self, identity: Identity) -> None:
         """Who this device is, from now on."""
         self.identity = identity

@@ -44,6 +44,9 @@ class Log:
     stalled: set[type[wire.Request]] = attrs.field(factory=set, init=False)
     """Kinds of questions that brought nothing: not asked again before there is new evidence; not durable."""
 
+    start: int = attrs.field(default=0, init=False)
+    """`pos` when this connection's first SYNC was sent; not durable."""
+
     outdated: bool = attrs.field(default=False, init=False)
     """The description that is being asked for is outdated already; not durable."""
 

@@ -16,7 +16,7 @@ from wirechat.client.acks import SECONDS_MAX
 from wirechat.client.backoff import Uniform, jitter
 from wirechat.client.cache import Cache
 from wirechat.client.commit import Committer
-from wirechat.client.errors import CacheError, ClientError, Refused, Unavailable
+from wirechat.client.errors import CacheError, ClientError, ConnectionFailed, Refused, Unavailable
 from wirechat.client.events import Event, Events, SendFailed
 from wirechat.client.link import Link
 from wirechat.client.outbox import Entry, Outbox, Sent
@@ -110,6 +110,8 @@ class Session:
         self._collect_news()
         while not self._state.committer.clean:
             await self._state.committer.commit()
+        if self._sync.lost_entries:
+            raise ConnectionFailed("the server has lost entries that it had acknowledged; everything is read anew")
         for question in self._sync.questions():
             self._link.ask(question.request, partial(self._answered, question))
         if self._sync.acks.urgent:

@@ -51,6 +51,8 @@ class Sync:
         """Its first page has come, so what a seq means is known."""
         self.resets = 0
         """How often seqs have lost their meaning."""
+        self.lost_entries = False
+        """The server lost entries that this device holds: only a new connection, without token, helps."""
         self.acks = Acks(0)
         self.news: list[Event] = []
         self._cache = cache
@@ -71,7 +73,7 @@ class Sync:
     def begin(self, me: int, limits: wire.Limits, window: int) -> wire.Sync:
         """A connection is logged in. Returns its first request."""
         self.me = me
-        self.complete = self.started = False
+        self.complete = self.started = self.lost_entries = False
         self.acks = Acks(min(window, limits.window))
         self._delivered_members = limits.delivered_members
         self._page = limits.page
@@ -79,7 +81,7 @@ class Sync:
         self._under_way = 0
         self._lacking = dict.fromkeys(self.logs)
         for log in self.logs.values():
-            log.asking, log.stalled, log.failures = set(), set(), 0
+            log.asking, log.stalled, log.failures, log.start = set(), set(), 0, log.pos
         return wire.Sync(0, self._cache.token)
 
     def sync_ok(self, reply: wire.SyncOk) -> wire.Sync | None:
@@ -91,8 +93,7 @@ class Sync:
             self.row(row)
         if reply.cursor is not None:
             return wire.Sync(0, cursor=reply.cursor)
-        if reply.token is not None:
-            self._cache.set_token(reply.token)
+        self._token(reply.token)
         self.complete = True
         self._report_unflushed()
         return None
@@ -124,6 +125,9 @@ class Sync:
     def row(self, row: wire.Row) -> None:
         """R10: evidence of a head and a receipt counter."""
         log = self._log(row.conv)
+        if row.state == 0 and row.head < log.start:  # compared with then: a row may be older than what came since
+            self.lost_entries, self.started = True, False
+            self._cache.drop_token()
         self._membership(log, row.head, row.state != 0)
         if row.head - log.pos > self._jump_entries:
             log = self._jump(log, row.head)
@@ -137,8 +141,7 @@ class Sync:
         self.acks.pushed()
         for row in push.rows:
             self.row(row)
-        if push.token is not None:
-            self._cache.set_token(push.token)
+        self._token(push.token)
 
     def event(self, push: wire.Event) -> None:
         """Counted push: one entry."""
@@ -161,8 +164,12 @@ class Sync:
 
     def pong(self, message: wire.Pong) -> None:
         """The session's horizon; before the digest is complete it would vouch for rows that have not come."""
-        if message.token is not None and self.complete:
-            self._cache.set_token(message.token)
+        if self.complete:
+            self._token(message.token)
+
+    def _token(self, token: bytes | None) -> None:
+        if token is not None and not self.lost_entries:
+            self._cache.set_token(token)
 
     # --- what the server says about our own entries
 
