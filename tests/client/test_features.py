@@ -315,3 +315,19 @@ async def test_the_last_ack_is_sent_on_leaving(autojump_clock: MockClock, stage:
         peer.say(entry(CONV, 1))
         await first(feed, MessageAdded)
     assert [ack.n for ack in peers[0].heard(wire.Ack)] == [1]
+
+
+async def test_p12_what_fills_the_cache_is_asked_again_until_it_is_denied(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """5xxx: again after retry_ms while something is lacking. 4002: the conversation is forgotten."""
+    async with meet(stage, opened(), row(CONV, 3), row(CONV + 1, 0)) as (client, peer):
+        asked = await peer.next_of(wire.Changes)
+        start = trio.current_time()
+        peer.say(wire.Error(asked.rid, code=5000, retry_ms=3000))
+        again = await peer.next_of(wire.Changes)
+        assert (again.conv, again.since) == (CONV, 0)
+        assert trio.current_time() - start >= 3
+        peer.say(wire.Error(again.rid, code=4002))
+        await client.synced()
+        assert [known.conv for known in client.conversations.list()] == [CONV + 1]

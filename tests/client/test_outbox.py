@@ -10,9 +10,9 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.conftest import Opened
-from tests.client.stage import Peer, Stage, first, meet, nothing_unsent, row
+from tests.client.stage import DEVICE, Peer, Stage, entry, first, meet, nothing_unsent, row
 from wirechat import wire
-from wirechat.client import Disconnected, Refused, SendFailed, Sent
+from wirechat.client import Disconnected, MessageAdded, Refused, Resynced, SendFailed, Sent
 from wirechat.client.outbox import Entry, Outbox
 
 A, B = 5, 6
@@ -236,3 +236,139 @@ async def test_an_entry_survives_its_program(
         peer.say(wire.SendOk(send.rid, 1, 1))
         await nothing_unsent(client)
         assert [record.cid for record in client.log(A).records.values()] == [handle.cid]
+
+
+# --- RESET
+
+
+async def test_after_a_reset_what_refers_to_old_seqs_is_dropped_and_reported(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, tmp_path: Path
+) -> None:
+    """11-15: an EDIT of seq 1 would change another message now. What refers to nothing is sent, with its cid."""
+    path = tmp_path / "cache"
+    async with meet(stage, opened(cache=path), row(A, 0)) as (client, peer):
+        feed = client.events()
+        stage.refuse = 1000
+        peer.abort()
+        await first(feed, Disconnected)
+        reply = await client.messages.send_soon(A, "a reply", reply_to=1)
+        message = await client.messages.send_soon(A, "a message")
+        stage.refuse = 0
+        async with trio.open_nursery() as nursery:
+
+            async def edit() -> None:
+                with pytest.raises(Refused) as refusal:
+                    await client.messages.edit(B, 1, "changed")
+                assert refusal.value.code is None
+
+            nursery.start_soon(edit)
+            peer = await stage.connection()
+            await peer.login()
+            sync = await peer.expect(wire.Sync)
+            await quiet(peer)
+            peer.say(wire.SyncOk(sync.rid, 2, (row(A, 0),), None, b"H2"))
+            send = await peer.next_of(wire.Send)
+            assert (send.cid, send.ref) == (message.cid, None)
+        failed = await first(feed, SendFailed)
+        assert (failed.cid, failed.content, failed.error.code) == (reply.cid, wire.Content(1, "a reply"), None)
+        assert [entry.cid for entry in client.messages.unsent()] == [message.cid]
+    async with meet(stage, opened(cache=path, password=None), row(A, 0)) as (client, peer):
+        assert client.device == DEVICE
+        [auth] = peer.heard(wire.Auth)
+        assert (auth.method, auth.proof) == (4, b"resume-1")
+        send = await peer.next_of(wire.Send)
+        assert send.cid == message.cid
+
+
+async def test_after_a_reset_a_pending_mark_is_dropped(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """Its seq may name an entry that nobody has read."""
+    async with meet(stage, opened(), row(A, 3)) as (client, peer), trio.open_nursery() as nursery:
+
+        async def mark() -> None:
+            with pytest.raises(Refused):
+                await client.receipts.mark_read(A, 3)
+
+        nursery.start_soon(mark)
+        await peer.next_of(wire.Mark)
+        peer.abort()
+        peer = await stage.connection()
+        await peer.synced(row(A, 3), mode=2)
+        await peer.next_of(wire.Changes)
+        await quiet(peer)
+        assert peer.heard(wire.Mark) == []
+
+
+async def test_without_a_reset_edits_and_marks_are_repeated(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    async with meet(stage, opened(), row(A, 3)) as (client, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(client.receipts.mark_read, A, 3)
+        nursery.start_soon(client.messages.react, A, 3, "+")
+        await peer.next_of(wire.Mark)
+        peer.abort()
+        peer = await stage.connection()
+        await peer.synced()
+        wanted = {wire.Mark, wire.Send}
+        while wanted:
+            message = await peer.next()
+            wanted.discard(type(message))
+            if isinstance(message, wire.Mark):
+                peer.say(wire.MarkOk(message.rid, 3))
+            elif isinstance(message, wire.Send):
+                peer.say(wire.SendOk(message.rid, 4, 1))
+
+
+async def test_a_new_device_may_refer_to_what_it_knows_from_elsewhere(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """Its first digest is a RESET, too, but there is nothing that lost its meaning."""
+    async with trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            peer = await stage.connection()
+            await peer.login()
+            sync = await peer.expect(wire.Sync)
+            await trio.sleep(1)
+            peer.say(wire.SyncOk(sync.rid, 2, (row(A, 3),), None, b"H1"))
+            send = await peer.next_of(wire.Send)
+            peer.say(wire.SendOk(send.rid, 4, 1))
+
+        nursery.start_soon(server)
+        async with opened() as client:
+            assert (await client.messages.react(A, 3, "+")).seq == 4
+
+
+async def test_p5_a_server_that_lost_entries_is_noticed(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """12-30: its data was put back by a plain copy, so the token looks valid. Nothing goes out before the RESET."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        feed = client.events()
+        peer.say(entry(A, 1), entry(A, 2))
+        await first(feed, MessageAdded)
+        peer.abort()
+        peer = await stage.connection()
+        handle = await client.messages.send_soon(A, "a reply", reply_to=2)
+        await peer.synced(row(A, 1), token=b"H2")
+        lost = [await first(feed, Disconnected), await first(feed, Disconnected)][1]
+        assert "lost" in lost.error.message
+        assert peer.heard(wire.Send) == []
+        peer = await stage.connection()
+        sync = await peer.synced(row(A, 1), mode=2, token=b"H3")
+        assert sync.token is None
+        await first(feed, Resynced)
+        with pytest.raises(Refused):
+            await handle.wait()
+
+
+async def test_p5_a_row_older_than_what_came_on_this_connection_proves_nothing(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """ROWS are read before they are sent; an entry may pass them."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        feed = client.events()
+        peer.say(entry(A, 1), wire.Rows((row(A, 0),), b"H2"))
+        await first(feed, MessageAdded)
+        await client.synced()
+        assert client.connected
+        assert client.log(A).pos == 1

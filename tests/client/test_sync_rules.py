@@ -274,6 +274,33 @@ def test_changes_without_progress_are_not_asked_for_ever() -> None:
     assert len(device.asked(wire.Changes)) == 1
 
 
+@pytest.mark.parametrize("kind", [wire.Changes, wire.Marks])
+def test_a_denied_conversation_is_forgotten(kind: type[wire.Request]) -> None:
+    """4002: it does not exist for us, so nothing of it stays; what the outbox holds for it gets its own answer."""
+    device = Device()
+    device.cache.add_entry(Entry(CONV, b"12345678", 1, text("unsent")))
+    device.connect(row(CONV, 0), row(6, 0))
+    device.sync.event(entry(CONV, 1))
+    device.sync.row(row(CONV, 5, rrev=5))
+    [question] = device.asked(kind)
+    device.sync.denied(question)
+    device.commit()
+    assert (list(device.sync.logs), device.texts()) == ([6], {})
+    assert device.cache._all("SELECT conv FROM log") == [(6,)]
+    assert device.cache._all("SELECT cid FROM outbox") == [(b"12345678",)]
+    assert device.ack() == wire.Ack(1, (wire.Held(CONV, 0),))
+    assert [q for q in device.sync.questions() if CONV in (log.conv for log in q.logs)] == []
+
+
+def test_a_denial_asked_before_a_jump_is_void() -> None:
+    device = Device(jump_entries=6)
+    device.connect(row(CONV, 3))
+    [question] = device.asked(wire.Changes)
+    device.sync.row(row(CONV, 20))
+    device.sync.denied(question)
+    assert device.log.pos == 20
+
+
 def test_fills_are_bounded() -> None:
     """At most 16 questions are under way, however many conversations changed."""
     device = Device()
@@ -376,6 +403,65 @@ def test_rows_outside_of_sync_bring_evidence_and_the_token() -> None:
     assert device.cache.token == b"H1"
     device.sync.rows(wire.Rows((row(6, 1),), b"H2"))
     assert (device.log.want, device.cache.token, device.sync.acks.received) == (4, b"H2", 2)
+
+
+# --- membership
+
+
+def membership(seq: int, kind: int, user: int = ME) -> wire.Event:
+    return entry(CONV, seq, kind=kind, users=(user,), content=None)
+
+
+def test_who_is_removed_and_added_again_is_a_member_again() -> None:
+    """The entries say it themselves; the row comes only with the next digest."""
+    device = Device()
+    device.connect(row(CONV, 0))
+    states = []
+    for event in [
+        membership(1, 6), membership(2, 8, OTHER), membership(3, 8), membership(4, 7, OTHER), membership(5, 7)
+    ]:  # fmt: skip
+        device.sync.event(event)
+        states.append(device.log.former)
+    assert states == [False, False, True, True, False]
+
+
+def test_a_row_that_says_member_is_not_undone_by_entries_before_it() -> None:
+    """The page still holds the old REMOVE; the newest evidence decides (10-11)."""
+    device, server = Device(), Server()
+    for event in [membership(1, 6), membership(2, 8), membership(3, 7), entry(CONV, 4)]:
+        server.append(event)
+    device.connect(row(CONV, 4))
+    [question] = device.asked(wire.Changes)
+    device.sync.answer(question, server.changes(question, limit=2))
+    assert (device.log.pos, device.log.former) == (2, False)
+
+
+def test_a_row_older_than_an_entry_does_not_decide() -> None:
+    device = Device()
+    device.connect(row(CONV, 0))
+    device.sync.event(membership(1, 6))
+    device.sync.event(membership(2, 8))
+    device.sync.row(row(CONV, 1, state=0))
+    assert device.log.former
+    device.sync.event(membership(3, 7))
+    device.sync.row(row(CONV, 2, state=1))
+    assert not device.log.former
+
+
+def test_history_does_not_end_a_membership_that_began_again() -> None:
+    device, server = Device(jump_entries=2), Server()
+    for event in [membership(1, 6), membership(2, 8), membership(3, 7), entry(CONV, 4)]:
+        server.append(event)
+    device.connect(row(CONV, 4))
+    device.sync.answer(device.sync.ask_history(CONV, None, 10), server.history(1, 4))
+    assert (device.log.low, device.log.former) == (1, False)
+
+
+def test_the_newest_evidence_of_membership_is_durable() -> None:
+    device = Device()
+    device.connect(row(CONV, 3, state=1))
+    device.commit()
+    assert device.cache._all("SELECT former, former_at FROM log") == [(1, 3)]
 
 
 # --- RESET

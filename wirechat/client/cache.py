@@ -21,7 +21,7 @@ from wirechat.client.outbox import Entry
 
 __all__ = ["Cache", "Identity", "LogView"]
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x57434C31  # "WCL1"
 OWNER_BYTES = 16
 
@@ -30,7 +30,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE log (
     conv INTEGER PRIMARY KEY, pos INTEGER NOT NULL, want INTEGER NOT NULL, catch INTEGER NOT NULL,
     low INTEGER NOT NULL, rpos INTEGER NOT NULL, rwant INTEGER NOT NULL, delivered INTEGER NOT NULL,
-    read INTEGER NOT NULL, former INTEGER NOT NULL, described INTEGER NOT NULL
+    read INTEGER NOT NULL, former INTEGER NOT NULL, former_at INTEGER NOT NULL, described INTEGER NOT NULL
 );
 CREATE TABLE record (
     conv INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (conv, seq)
@@ -46,8 +46,12 @@ CREATE TABLE outbox (
     content BLOB, ref INTEGER, UNIQUE (conv, cid)
 );
 """
-LOG_FIELDS = ("conv", "pos", "want", "catch", "low", "rpos", "rwant", "delivered", "read", "former", "described")
-WIPE = ("log", "record", "mark", "conversation", "user")
+LOG_FIELDS = (
+    *("conv", "pos", "want", "catch", "low", "rpos", "rwant"),
+    *("delivered", "read", "former", "former_at", "described"),
+)
+PER_CONVERSATION = ("log", "record", "mark", "conversation")
+WIPE = (*PER_CONVERSATION, "user")
 PUT_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 PUT_LOG = f"INSERT OR REPLACE INTO log ({', '.join(LOG_FIELDS)}) VALUES ({', '.join('?' * len(LOG_FIELDS))})"
 PUT_RECORD = "INSERT OR REPLACE INTO record VALUES (?, ?, ?)"
@@ -92,6 +96,7 @@ class _Changes:
     """What is not written yet."""
 
     wiped: bool = False
+    forgotten: set[int] = attrs.field(factory=set)
     dropped: set[int] = attrs.field(factory=set)
     logs: dict[int, Log] = attrs.field(factory=dict)
     records: dict[tuple[int, int], wire.Record] = attrs.field(factory=dict)
@@ -105,8 +110,10 @@ class _Changes:
     def statements(self) -> list[Statement]:
         """The rows as they are now, so that later changes of the same objects stay out of this transaction."""
         wipe: list[Statement] = [(f"DELETE FROM {table}", [()]) for table in WIPE] if self.wiped else []
+        forgotten = [(conv,) for conv in self.forgotten]
         return [
             *wipe,
+            *((f"DELETE FROM {table} WHERE conv = ?", forgotten) for table in PER_CONVERSATION),
             ("DELETE FROM record WHERE conv = ?", [(conv,) for conv in self.dropped]),
             (PUT_LOG, [tuple(getattr(log, name) for name in LOG_FIELDS) for log in self.logs.values()]),
             (PUT_RECORD, [(conv, seq, record.pack()) for (conv, seq), record in self.records.items()]),
@@ -170,6 +177,11 @@ class Cache:
         self.token = token
         self.changed().meta["token"] = token
 
+    def drop_token(self) -> None:
+        """The horizon is void: the next digest brings everything."""
+        self.token = None
+        self.changed().meta["token"] = None
+
     def set_identity(self, identity: Identity) -> None:
         """Who this device is, from now on."""
         self.identity = identity
@@ -202,6 +214,16 @@ class Cache:
         changes.dropped.add(conv)
         for key in [key for key in changes.records if key[0] == conv]:
             del changes.records[key]
+
+    def forget(self, conv: int) -> None:
+        """Forgets a conversation; what waits for it in the outbox stays."""
+        self.drop_records(conv)
+        changes = self.changed()
+        changes.forgotten.add(conv)
+        changes.marks = [mark for mark in changes.marks if mark[0] != conv]
+        changes.infos.pop(conv, None)
+        changes.logs.pop(conv, None)
+        self.logs.pop(conv, None)
 
     def wipe(self) -> None:
         """Forgets everything but who we are and the outbox."""

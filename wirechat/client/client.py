@@ -18,7 +18,7 @@ from wirechat.client.cache import OWNER_BYTES, Cache, LogView
 from wirechat.client.calls import check, nothing
 from wirechat.client.commit import Committer
 from wirechat.client.connector import Connector, Options
-from wirechat.client.errors import CacheError, ClientError, Unavailable, UnknownOutcome
+from wirechat.client.errors import CacheError, ClientError, Refused, Unavailable, UnknownOutcome
 from wirechat.client.events import Events, Feed
 from wirechat.client.features.accounts import Accounts, register
 from wirechat.client.features.conversations import Conversations
@@ -111,9 +111,12 @@ class Client:
 
     async def _call(self, request: wire.Request, reply: type[R], apply: Callable[[R], Any] = nothing) -> R:
         check(request)
-        backoff = Backoff(self._uniform)
+        sync = self._state.sync
+        backoff, resets = Backoff(self._uniform), sync.resets
         while True:
             session = await self._up()
+            if isinstance(request, wire.Mark) and sync.resets != resets:
+                raise Refused("the server's log is another one; this entry is not known any more")
             outcome: _Outcome[R] = _Outcome()
             session.ask(request, reply, apply, outcome.set)
             try:
@@ -123,7 +126,8 @@ class Client:
                     await trio.sleep(backoff.delay(at_least=(error.retry_ms or 0) / 1000))
 
     async def _up(self) -> Session:
-        await self._connector.until(lambda: self.connected)
+        """The session, once it is known what seqs mean on it."""
+        await self._connector.until(lambda: self.connected and self._state.sync.started)
         session = self._connector.session
         assert session is not None
         return session

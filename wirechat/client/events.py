@@ -56,7 +56,7 @@ class ReceiptChanged:
 
 @attrs.frozen
 class ConversationChanged:
-    """A conversation is new, its description changed, or the device jumped to its newest entries."""
+    """A conversation is new, its description changed, the device jumped to its newest entries, or it does not exist."""
 
     conv: int
 

@@ -34,6 +34,8 @@ class Log:
     """My own read watermark."""
     former: bool = False
     """I am not a member any more: the log ended for me."""
+    former_at: int = 0
+    """The seq of the newest evidence for `former`."""
     described: bool = False
     """The cached description (title, members, role) is current."""
 
@@ -41,6 +43,9 @@ class Log:
     """Kinds of questions under way on this connection; not durable."""
     stalled: set[type[wire.Request]] = attrs.field(factory=set, init=False)
     """Kinds of questions that brought nothing: not asked again before there is new evidence; not durable."""
+
+    start: int = attrs.field(default=0, init=False)
+    """`pos` when this connection's first SYNC was sent; not durable."""
 
     outdated: bool = attrs.field(default=False, init=False)
     """The description that is being asked for is outdated already; not durable."""

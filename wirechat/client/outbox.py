@@ -119,6 +119,16 @@ class Outbox:
         if not queue.entries:
             del self._queues[entry.conv]
 
+    def void(self) -> list[Entry]:
+        """Seqs mean something else now: takes out what refers to one, and returns it."""
+        voided = [entry for entry in self if entry.ref is not None]
+        for entry in voided:
+            queue = self._queues[entry.conv]
+            queue.entries.remove(entry)
+            if not queue.entries:
+                del self._queues[entry.conv]
+        return voided
+
     def failed(self, entry: Entry, not_before: float) -> None:
         """No final answer: it must be sent again, before any later one of its conversation."""
         queue = self._queues[entry.conv]

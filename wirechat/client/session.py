@@ -17,11 +17,12 @@ from wirechat.client.acks import SECONDS_MAX
 from wirechat.client.backoff import Uniform, jitter
 from wirechat.client.cache import Cache
 from wirechat.client.commit import Committer
-from wirechat.client.errors import CacheError, ClientError, Refused, Unavailable
+from wirechat.client.errors import CacheError, ClientError, ConnectionFailed, Refused, Unavailable
 from wirechat.client.events import Event, Events, SendFailed
 from wirechat.client.link import Link
 from wirechat.client.outbox import Entry, Outbox, Sent
 from wirechat.client.sync import Question, Sync
+from wirechat.wire import errors
 
 __all__ = ["Progress", "Session", "State"]
 
@@ -85,11 +86,11 @@ class Session:
         try:
             async with trio.open_nursery() as self._timers:
                 self._link.ask(self._sync.begin(user, limits, window), self._synced)
-                self.pump()
                 self._state.progress.happened()
                 error = await self._link.run(self, self._acknowledge_in_time)
                 self._timers.cancel_scope.cancel()
         finally:
+            self._sync.started = False
             self._outbox.disconnected()
         await self._state.committer.commit()
         return error
@@ -114,6 +115,8 @@ class Session:
         self._collect_news()
         while not self._state.committer.clean:
             await self._state.committer.commit()
+        if self._sync.lost_entries:
+            raise ConnectionFailed("the server has lost entries that it had acknowledged; everything is read anew")
         for question in self._sync.questions():
             self._link.ask(question.request, partial(self._answered, question))
         if self._sync.acks.urgent:
@@ -179,9 +182,13 @@ class Session:
         if isinstance(result, ClientError):
             self._link.end(result)
         elif isinstance(result, wire.SyncOk):
+            resets = self._sync.resets
             following = self._sync.sync_ok(result)
             if following is not None:
                 self._link.ask(following, self._synced)
+            if self._sync.resets != resets:
+                self._void_entries()
+            self.pump()
 
     def _answered(self, question: Question, result: wire.Reply | ClientError) -> None:
         if isinstance(result, wire.Reply):
@@ -190,6 +197,8 @@ class Session:
                 self._repeat(question, STALLED_SECONDS, partial(self._sync.ask_again, question))
             else:
                 self._failures.pop(question.logs[0].conv, None)
+        elif _denied(question, result):
+            self._sync.denied(question)
         elif isinstance(result, Refused):
             self._sync.unanswered(question, again=False)
         elif result.code is not None:  # otherwise the connection is over, and the next one asks anew
@@ -205,8 +214,10 @@ class Session:
     # --- the outbox
 
     def pump(self) -> None:
-        """Sends what the outbox lets out now, and comes back when it lets out more."""
-        if self.over:
+        """Sends what the outbox lets out now, and comes back when it lets out more. Before SYNC_OK nobody knows whether
+        its seqs still mean the same.
+        """
+        if self.over or not self._sync.started:
             return
         now = trio.current_time()
         for entry in self._outbox.take(now, self._sending_max - self._sending):
@@ -234,6 +245,12 @@ class Session:
             self._outbox.failed(entry, trio.current_time() + delay)
             self.pump()
 
+    def _void_entries(self) -> None:
+        for entry in self._outbox.void():
+            self._state.cache.remove_entry(entry)
+            refused = Refused("the server's log is another one; what this refers to is not known any more")
+            self._state.committer.when_durable(partial(self._tell, entry, refused))
+
     def _entry_done(self, entry: Entry, outcome: Sent | Refused) -> None:
         self._outbox.answered(entry)
         self._state.committer.when_durable(partial(self._tell, entry, outcome))
@@ -254,3 +271,7 @@ class Session:
             await self.settle()
         except ClientError as error:
             self._link.end(error)
+
+
+def _denied(question: Question, result: ClientError) -> bool:
+    return result.code == errors.NO_CONVERSATION and isinstance(question.request, wire.Changes | wire.Marks)

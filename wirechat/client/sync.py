@@ -52,6 +52,12 @@ class Sync:
         self.me = 0
         self.complete = False
         """The digest of this connection has been received in full."""
+        self.started = False
+        """Its first page has come, so what a seq means is known."""
+        self.resets = 0
+        """How often seqs have lost their meaning."""
+        self.lost_entries = False
+        """The server lost entries that this device holds: only a new connection, without token, helps."""
         self.acks = Acks(0)
         self.news: list[Event] = []
         self._cache = cache
@@ -60,7 +66,6 @@ class Sync:
         self._page = 0
         self._fills_max = 0
         self._under_way = 0
-        self._started = False
         self._lacking: dict[int, None] = {}
 
     @property
@@ -73,7 +78,7 @@ class Sync:
     def begin(self, me: int, limits: wire.Limits, window: int) -> wire.Sync:
         """A connection is logged in. Returns its first request."""
         self.me = me
-        self.complete = self._started = False
+        self.complete = self.started = self.lost_entries = False
         self.acks = Acks(min(window, limits.window))
         self._delivered_members = limits.delivered_members
         self._page = limits.page
@@ -81,20 +86,19 @@ class Sync:
         self._under_way = 0
         self._lacking = dict.fromkeys(self.logs)
         for log in self.logs.values():
-            log.asking, log.stalled = set(), set()
+            log.asking, log.stalled, log.start = set(), set(), log.pos
         return wire.Sync(0, self._cache.token)
 
     def sync_ok(self, reply: wire.SyncOk) -> wire.Sync | None:
         """A page of the digest. Returns the request for the next one."""
-        if not self._started and reply.mode != SyncMode.DIGEST:
+        if not self.started and reply.mode != SyncMode.DIGEST:
             self._reset()
-        self._started = True
+        self.started = True
         for row in reply.rows:
             self.row(row)
         if reply.cursor is not None:
             return wire.Sync(0, cursor=reply.cursor)
-        if reply.token is not None:
-            self._cache.set_token(reply.token)
+        self._token(reply.token)
         self.complete = True
         self._report_unflushed()
         return None
@@ -102,6 +106,7 @@ class Sync:
     def _reset(self) -> None:
         """The server's log is another one: a position at or below its head proves nothing."""
         if self.logs or self._cache.token is not None:
+            self.resets += 1
             self.news.append(Resynced())
         self._cache.wipe()
         self._lacking.clear()
@@ -125,10 +130,10 @@ class Sync:
     def row(self, row: wire.Row) -> None:
         """R10: evidence of a head and a receipt counter."""
         log = self._log(row.conv)
-        former = row.state != 0
-        if former != log.former:
-            log.former = former
-            self._describe_again(log)
+        if row.state == 0 and row.head < log.start:  # compared with then: a row may be older than what came since
+            self.lost_entries, self.started = True, False
+            self._cache.drop_token()
+        self._membership(log, row.head, row.state != 0)
         if row.head - log.pos > self._jump_entries:
             log = self._jump(log, row.head)
         self._entries_to(log, row.head)
@@ -141,8 +146,7 @@ class Sync:
         self.acks.pushed()
         for row in push.rows:
             self.row(row)
-        if push.token is not None:
-            self._cache.set_token(push.token)
+        self._token(push.token)
 
     def event(self, push: wire.Event) -> None:
         """Counted push: one entry."""
@@ -165,8 +169,12 @@ class Sync:
 
     def pong(self, message: wire.Pong) -> None:
         """The session's horizon; before the digest is complete it would vouch for rows that have not come."""
-        if message.token is not None and self.complete:
-            self._cache.set_token(message.token)
+        if self.complete:
+            self._token(message.token)
+
+    def _token(self, token: bytes | None) -> None:
+        if token is not None and not self.lost_entries:
+            self._cache.set_token(token)
 
     # --- what the server says about our own entries
 
@@ -190,8 +198,8 @@ class Sync:
     # --- asking
 
     def questions(self) -> list[Question]:
-        """What to ask now; every question must come back by answer() or unanswered()."""
-        if not self._started:
+        """What to ask now; every question must come back by answer(), unanswered() or denied()."""
+        if not self.started:
             return []
         found: list[Question] = []
         for conv in list(self._lacking):
@@ -268,6 +276,14 @@ class Sync:
         if not again:
             for log in question.logs:
                 log.stalled.add(type(question.request))
+
+    def denied(self, question: Question) -> None:
+        """4002: the conversation does not exist for us, so neither does what we hold of it."""
+        self._close(question)
+        if self._valid(question):
+            for log in question.logs:
+                self._cache.forget(log.conv)
+                self.news.append(ConversationChanged(log.conv))
 
     def _close(self, question: Question) -> None:
         self._under_way -= 1
@@ -394,8 +410,20 @@ class Sync:
                 self.news.append(RecordChanged(log.conv, record))
             elif news:
                 self.news.append(MessageAdded(log.conv, record))
-            if record.kind in MEMBERSHIP and record.seq not in known and news:
-                self._describe_again(log)
+            if record.kind in MEMBERSHIP and record.seq not in known:
+                if self.me in (record.users or ()):
+                    self._membership(log, record.seq, record.kind == EntryKind.REMOVE)
+                if news:
+                    self._describe_again(log)
+
+    def _membership(self, log: Log, seq: int, former: bool) -> None:
+        """The newest evidence decides, in whatever order it comes: who was removed may have been added again."""
+        if seq < log.former_at:
+            return
+        log.former_at = seq
+        if former != log.former:
+            log.former = former
+            self._describe_again(log)
 
     def _describe_again(self, log: Log) -> None:
         """The membership changed; an answer under way may be older than that."""

@@ -113,7 +113,8 @@ class Server:
         with trio.move_on_after(wire.limits.DRAIN_MS / 1000 - 1):
             for connection in list(self.connections):
                 connection.draining = True
-                connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
+                if connection.nonce:  # HELLO was answered
+                    connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
             self.hub.flush()
             # Polled: this happens once in a server's life, and an event would cost every request.
             while any(connection.inflight for connection in self.connections) or not self.journal.idle:  # noqa: ASYNC110

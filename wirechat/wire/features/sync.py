@@ -167,8 +167,8 @@ class SyncOk(Reply):
     """One page of the digest, ordered by conversation id.
 
     rid      request id, chosen by the client, unique among its unanswered requests
-    mode     1 digest of what changed; 2 the token is void: drop every cached conversation and position, keep only the
-             outbox, and take these rows as all there is
+    mode     1 digest of what changed; 2 the token is void: drop every cached conversation and position, keep of the
+             outbox only what refers to no seq, and take these rows as all there is
     rows     conversations
     cursor   present when more pages follow
     token    the new horizon; present on the last page only
