@@ -248,7 +248,7 @@ async def test_a_damaged_file(data: Path) -> None:
     result = await run("--data", str(data))
     assert result.exit_code == 1, result.output
     assert "damaged: " in result.output.splitlines()[0]
-    assert result.output.splitlines()[-1].endswith("problem" if result.output.count("damaged") == 1 else "problems")
+    assert "problem" in result.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize("args", [[], ["--data", "x", "--store", "y"], ["--data", "/nowhere"], ["--store", "nonsense"]])
