@@ -1,179 +1,278 @@
-"""`wirechat verify` finds what is broken, and nothing where nothing is. Each kind of damage is done by hand."""
+"""`verify` finds each kind of damage, names it in one line, and finds none where there is none."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from random import Random
+from typing import Any
 
+import apsw
 import pytest
 import trio
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from tests.store.talk import Talk, add, delete, edit, react, remove
-from wirechat.cli.verify import verify as command
-from wirechat.store.database import Store, open_sqlite
-from wirechat.store.records import Kind
-from wirechat.store.tx import Tx
-from wirechat.store.verify import Report, verify
+from tests.store.cluster import Cluster
+from tests.store.oracle import Oracle
+from tests.store.talk import Talk, add, delete, direct, edit, group, msg, react, remove
+from tests.store.test_complete import write
+from wirechat.cli.main import wirechat as main
+from wirechat.store.database import open_sqlite
+from wirechat.store.features import devices
+from wirechat.store.postgres import open_postgres
+from wirechat.store.sqlite import FILE
+from wirechat.store.verify import Summary, verify
 
 
-async def lively(talk: Talk) -> int:
-    """A conversation in which everything has happened."""
-    conv = await talk.group(1, 2, 3)
-    for text in (b"one", b"two", b"three", b"four"):
-        await talk.say(conv, 1, text)
-    await talk.append(
-        edit(conv, 1, 2), edit(conv, 1, 3), react(conv, 2, 2), react(conv, 3, 2), react(conv, 2, 2, None),
-        delete(conv, 1, 3), add(conv, 2, 4), remove(conv, 1, 4), add(conv, 1, 4), remove(conv, 3, 3),
-    )  # fmt: skip
-    await talk.mark(conv, 2, delivered=5, read=3)
-    await talk.mark(conv, 4, delivered=9)
+async def problems(talk: Talk) -> list[str]:
+    """The lines."""
+    found: list[str] = []
+    summary = await talk.store.read(verify, found.append)
+    assert summary.problems == len(found)
+    assert all(line and "\n" not in line for line in found)
+    return found
+
+
+@pytest.fixture
+async def conv(talk: Talk) -> int:
+    """A group of 1, 2, 3 and 4 with one of everything in its log; 3 left, 4 came back."""
+    conv = (await talk.done(group(1, 2, 3, 4, title=b"title"))).conv
+    await talk.results(
+        msg(conv, 1, b"edited"),
+        msg(conv, 2, b"deleted"),
+        edit(conv, 1, 2, b"once"),
+        edit(conv, 1, 2, b"twice"),
+        edit(conv, 2, 3, b"secret"),
+        react(conv, 2, 2),
+        react(conv, 1, 2),
+        react(conv, 1, 2, None),
+        delete(conv, 2, 3),
+        msg(conv, 1, b"reply", 3),
+        remove(conv, 1, 3),
+        remove(conv, 4, 4),
+        add(conv, 2, 4),
+        msg(conv, 4, b"last"),
+    )
+    assert await talk.head(1, conv) == 15
+    await talk.done(direct(1, 2))
+    await talk.mark(conv, 2, read=5)
+    await talk.mark(conv, 1, delivered=4)
+    await talk.mark(conv, 2, read=6)
+    await talk.store.write(devices.create, 70, 1, None, "phone", 5)
+    await talk.store.write(devices.issue_resume, 70, b"token", 5)
     return conv
 
 
-async def report_of(store: Store) -> Report:
-    return await store.read(verify)
+async def test_a_sound_store_has_no_problems(talk: Talk, conv: int) -> None:
+    """And everything was looked at."""
+    found: list[str] = []
+    assert await talk.store.read(verify, found.append) == Summary(2, 16, 0)
+    assert found == []
 
 
-async def test_a_store_that_lived_is_consistent(talk: Talk) -> None:
-    """Every kind of entry, receipts, members who came back, a direct conversation."""
-    await lively(talk)
-    direct = await talk.group(5, 6)
-    await talk.say(direct, 6)
-    report = await report_of(talk.store)
-    assert (report.problems, report.conversations, report.entries) == ([], 2, 17)
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_was_written_is_consistent(talk: Talk, seed: int) -> None:
+    """Random logs, as the journal wrote them."""
+    chance = Random(seed)
+    for _ in range(2):
+        first = group(1, 2, 3, title=b"title")
+        oracle = Oracle(first, await talk.done(first))
+        for _ in range(6):
+            await write(talk, chance, oracle, 20)
+            await talk.mark(oracle.conv, chance.randint(1, 6), chance.randint(0, 40), chance.randint(0, 40))
+    assert await problems(talk) == []
 
 
-DAMAGES: dict[str, tuple[str, str]] = {
-    "a hole": ("DELETE FROM entry WHERE conv = $1 AND seq = 4", "entry 4 is missing"),
-    "a lost end": ("DELETE FROM entry WHERE conv = $1 AND seq = 15", "is listed with head 15"),
-    "time runs back": ("UPDATE entry SET ts = 1 WHERE conv = $1 AND seq = 4", "entry 4 is older"),
-    "a wrong head": ("UPDATE conv SET head = head + 1 WHERE conv = $1", "is listed with head 16"),
-    "a lost edit": ("UPDATE entry SET latest = NULL WHERE conv = $1 AND seq = 2", "message 2 does not show"),
-    "a wrong rev": ("UPDATE entry SET rev = 6 WHERE conv = $1 AND seq = 2", "message 2 is of rev 6"),
-    "a lost text": ("UPDATE entry SET content = NULL WHERE conv = $1 AND seq = 4", "message 4 has lost its text"),
-    "a text that should be gone": (
-        "UPDATE entry SET content = cid WHERE conv = $1 AND seq = 3",
-        "message 3 was deleted and its text is still there",
-    ),
-    "a lost reaction": ("DELETE FROM reaction WHERE conv = $1", "message 2 lacks the reaction of 3"),
-    "a strange reaction": ("UPDATE reaction SET seq = 4 WHERE conv = $1", "message 4 has a reaction of 3"),
-    "a lost member": ("DELETE FROM member WHERE conv = $1 AND user_id = 2", "member 2 is listed for None"),
-    "a member who stays": ("UPDATE member SET until = NULL WHERE conv = $1 AND user_id = 3", "member 3 is listed for"),
-    "a wrong owner": ("UPDATE member SET role = 4 WHERE conv = $1 AND user_id = 2", "member 2 has role 4"),
-    "a lost period": ("DELETE FROM past_period WHERE conv = $1", "member 4 is listed for"),
-    "read beyond delivered": ("UPDATE mark SET read = 7 WHERE conv = $1 AND user_id = 2", "member 2 has read 7 of 5"),
-    "delivered beyond the head": (
-        "UPDATE mark SET delivered = 99 WHERE conv = $1 AND user_id = 4",
-        "member 4 has read 0 of 99 delivered",
-    ),
-    "receipts beyond their counter": ("UPDATE conv_rc SET rrev = 1 WHERE conv = $1", "counted twice or beyond 1"),
-    "a stamp from the future": ("UPDATE conv SET stamp = 4611686018427387904 WHERE conv = $1", "in the future"),
-    "an unlisted conversation": ("DELETE FROM conv WHERE conv = $1", "is not listed"),
-    "a member without account": (
-        "DELETE FROM account WHERE user_id IN (SELECT user_id FROM member WHERE conv = $1 AND user_id = 2)",
-        "member 2 of conversation",
-    ),
-}
+async def test_several_pages(talk: Talk, monkeypatch: pytest.MonkeyPatch, conv: int) -> None:
+    """Of conversations and of entries."""
+    monkeypatch.setattr("wirechat.store.verify.PAGE", 2)
+    for _ in range(5):
+        await talk.group(1, 2)
+    found: list[str] = []
+    assert await talk.store.read(verify, found.append) == Summary(7, 21, 0)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-async def test_damage_is_told(talk: Talk, damage: str) -> None:
-    """A line that says where."""
-    sql, told = DAMAGES[damage]
-    conv = await lively(talk)
-    assert (await report_of(talk.store)).problems == []
+DAMAGE = {
+    "DELETE FROM entry WHERE conv = {conv} AND seq = 11": ["entry 11 is missing"],
+    "DELETE FROM entry WHERE conv = {conv} AND seq IN (7, 8)": [
+        "entries 7 to 8 are missing", "reactions to message 2 are not as in the log"],
+    "DELETE FROM entry WHERE conv = {conv} AND seq = 15": ["head is 15, should be 14"],
+    "UPDATE conv SET head = 16 WHERE conv = {conv}": ["head is 16, should be 15"],
+    "UPDATE conv SET last_ts = 1 WHERE conv = {conv}": ["time of the last entry is 1, should be "],
+    "UPDATE conv SET version = 1 WHERE conv = {conv}": ["version of the member list is 1, should be 14"],
+    "UPDATE conv SET title = NULL WHERE conv = {conv}": ["its title is not that of its first entry"],
+    "UPDATE conv SET stamp = 1000000000000 WHERE conv = {conv}": [": stamp is 1000000000000, which was never given"],
+    "UPDATE conv_rc SET rstamp = 1000000000000 WHERE conv = {conv}": [
+        "stamp of its receipts is 1000000000000, which was never given"],
+    "UPDATE member SET stamp = 1000000000000 WHERE conv = {conv} AND user_id = 2": [
+        "stamp of user 2 is 1000000000000, which was never given"],
+    "UPDATE entry SET ts = 1 WHERE conv = {conv} AND seq = 11": ["entry 11 is older than the one before it"],
+    "UPDATE entry SET kind = 77 WHERE conv = {conv} AND seq = 11": ["entry 11 has the unknown kind 77"],
+    "UPDATE entry SET target = 1 WHERE conv = {conv} AND seq = 11": ["target of entry 11 is 1, should be 11"],
+    "UPDATE entry SET ref = 12 WHERE conv = {conv} AND seq = 11": ["refers to entry 12, which is no earlier message"],
+    "UPDATE entry SET ref = 1 WHERE conv = {conv} AND seq = 5": [
+        "target of entry 5 is 2, should be 1", "entry 5 changes entry 1, which is no earlier message",
+        "latest text of message 2 not as in the log"],
+    "UPDATE entry SET sender = 9 WHERE conv = {conv} AND seq = 11": ["entry 11 is from user 9, who was no member"],
+    "UPDATE entry SET sender = 4 WHERE conv = {conv} AND seq = 5": ["entry 5 changes message 2 of somebody else"],
+    "UPDATE entry SET rev = 2, latest = NULL, edited = NULL WHERE conv = {conv} AND seq = 2": [
+        *[f"entry {seq} changes message 2, which does not know it" for seq in (4, 5, 7, 8, 9)],
+        "reactions to message 2 are not as in the log"],
+    "UPDATE entry SET rev = 4 WHERE conv = {conv} AND seq = 2": ["rev of message 2 not as in the log"],
+    "UPDATE entry SET latest = content WHERE conv = {conv} AND seq = 2": [
+        "latest text of message 2 not as in the log"],
+    "UPDATE entry SET edited = 1 WHERE conv = {conv} AND seq = 2": [
+        "time of the last edit of message 2 not as in the log"],
+    "UPDATE entry SET content = cid WHERE conv = {conv} AND seq = 3": ["deletion of message 3 not as in the log"],
+    "UPDATE entry SET content = cid WHERE conv = {conv} AND seq = 6": [
+        "message 3 was deleted, but the text of an edit is still there"],
+    "UPDATE entry SET content = NULL WHERE conv = {conv} AND seq = 15": ["deletion of message 15 not as in the log"],
+    "UPDATE entry SET content = NULL WHERE conv = {conv} AND seq = 4": [
+        "message 2 was not deleted, but the text of an edit is gone"],
+    "UPDATE entry SET users = 'x' WHERE conv = {conv} AND seq = 12": [
+        "users of entry 12 cannot be read", "membership of user 3 is 1 to 12, should be 1 to now"],
+    "UPDATE entry SET users = '[2]' WHERE conv = {conv} AND seq = 14": [
+        "entry 14 concerns user 2, who is a member", "entry 15 is from user 4, who was no member",
+        "membership of user 4 is 1 to 13, 14 to now, should be 1 to 13"],
+    "DELETE FROM reaction WHERE conv = {conv}": ["reactions to message 2 are not as in the log"],
+    "INSERT INTO reaction SELECT conv, 15, 1, cid FROM entry WHERE conv = {conv} AND seq = 2": [
+        "reactions to message 15 are not as in the log"],
+    "UPDATE member SET role = 4 WHERE conv = {conv} AND user_id = 2": ["role of user 2 is 4, should be 1"],
+    "UPDATE member SET role = 1 WHERE conv = {conv} AND user_id = 1": ["role of user 1 is 1, should be 4"],
+    "UPDATE member SET until = NULL WHERE conv = {conv} AND user_id = 3": [
+        "membership of user 3 is 1 to now, should be 1 to 12"],
+    "DELETE FROM member WHERE conv = {conv} AND user_id = 3": ["membership of user 3 is none, should be 1 to 12"],
+    "DELETE FROM past_period WHERE conv = {conv}": [
+        "membership of user 4 is 14 to now, should be 1 to 13, 14 to now"],
+    "INSERT INTO member VALUES ({conv}, 9, 1, 5, NULL, 1)": ["membership of user 9 is 5 to now, should be none"],
+    "DELETE FROM creation WHERE conv = {conv}": [
+        "its creation by user 1 is not noted; repeating it would make another"],
+    "INSERT INTO direct VALUES (3, 4, {conv})": ["noted as the direct conversation of users 3 and 4, and is not"],
+    "UPDATE direct SET high = 7": [
+        "it is not noted as the direct conversation of its two members",
+        "noted as the direct conversation of users 1 and 7, and is not"],
+    "DELETE FROM direct": ["it is not noted as the direct conversation of its two members"],
+    "DELETE FROM conv_rc WHERE conv = {conv}": ["it has no receipt counter"],
+    "UPDATE conv_rc SET rrev = 4 WHERE conv = {conv}": ["receipt counter is 4, should be 3"],
+    "UPDATE mark SET rrev = 3 WHERE conv = {conv}": ["two watermarks have the receipt counter 3"],
+    "UPDATE mark SET read = 9 WHERE conv = {conv} AND user_id = 2": [
+        "watermarks of user 2 are read 9, delivered 6 with a head of 15"],
+    "UPDATE mark SET delivered = 16 WHERE conv = {conv} AND user_id = 2": [
+        "watermarks of user 2 are read 6, delivered 16 with a head of 15"],
+    "UPDATE mark SET user_id = 9 WHERE conv = {conv} AND user_id = 1": [
+        "user 9 has watermarks and was never a member"],
+    "DELETE FROM conv WHERE conv = {conv}": [
+        f"does not exist, but there are rows of it in {table}"
+        for table in ("conv_rc", "entry", "member", "past_period", "reaction", "mark", "creation")],
+    "DELETE FROM account WHERE user_id = 4": ["user 4 has no account, but there are rows of him in member"],
+    "DELETE FROM account WHERE user_id = 1": [
+        f"user 1 has no account, but there are rows of him in {table}" for table in ("member", "device")],
+    "DELETE FROM device": ["device 70 does not exist, but there are tokens of it"],
+}  # fmt: skip
 
-    async def harm(tx: Tx) -> None:
-        await tx.execute(sql, conv)
 
-    await talk.store.write(harm)
-    problems = (await report_of(talk.store)).problems
-    assert any(told in problem for problem in problems), problems
+@pytest.mark.parametrize("sql", DAMAGE)
+async def test_damage_is_found_and_named(talk: Talk, conv: int, sql: str) -> None:
+    """Each planted in the rows, each with its lines and no others."""
 
+    async def plant(tx: Any) -> None:
+        await tx.execute(sql.format(conv=conv))
 
-async def test_a_broken_log_does_not_fill_the_screen(talk: Talk) -> None:
-    """Some lines and "and more"."""
-    conv = await talk.group(1)
-    for _ in range(30):
-        await talk.say(conv, 1)
-
-    async def harm(tx: Tx) -> None:
-        await tx.execute("UPDATE entry SET content = NULL WHERE conv = $1 AND kind = $2", conv, Kind.MSG)
-
-    await talk.store.write(harm)
-    problems = (await report_of(talk.store)).problems
-    assert len(problems) == 21
-    assert problems[-1].endswith("and more")
+    await talk.store.write(plant)
+    found = await problems(talk)
+    expected = DAMAGE[sql]
+    for line in expected:
+        assert any(line in each for each in found), found
+    assert len(found) == len(expected), found
 
 
-def a_store(folder: Path, then: Callable[[Talk, int], object] | None = None) -> None:
-    """A small store on disk."""
-
-    async def make() -> None:
-        async with open_sqlite(folder) as store:
-            talk = await Talk(store).people(4)
-            conv = await lively(talk)
-            if then is not None:
-                await then(talk, conv)  # type: ignore[misc]
-
-    trio.run(make)
+# the command
 
 
-def test_the_command_says_that_all_is_well(tmp_path: Path) -> None:
-    """Exit status 0, a closing line, JSON for machines."""
-    a_store(tmp_path)
-    plain = CliRunner().invoke(command, ["--data", str(tmp_path)])
-    assert (plain.exit_code, plain.output) == (0, "1 conversations, 15 entries: everything is consistent\n")
-    machine = CliRunner().invoke(command, ["--data", str(tmp_path), "--json"])
-    assert json.loads(machine.output) == {"conversations": 1, "entries": 15, "problems": []}
+@pytest.fixture
+async def data(tmp_path: Path) -> Path:
+    """A directory with two conversations."""
+    async with open_sqlite(tmp_path / "data") as store:
+        talk = await Talk(store).people(3)
+        await talk.group(1, 2)
+        await talk.say(await talk.group(1, 2), 1)
+    return tmp_path / "data"
 
 
-def test_the_command_works_beside_a_running_server(tmp_path: Path) -> None:
-    """It takes no lock and changes nothing."""
-
-    async def beside(talk: Talk, conv: int) -> None:
-        result = await trio.to_thread.run_sync(CliRunner().invoke, command, ["--data", str(tmp_path)])
-        assert result.exit_code == 0, result.output
-
-    a_store(tmp_path, beside)
+async def run(*args: str) -> Result:
+    """The command, in a thread of its own because it has a loop of its own."""
+    return await trio.to_thread.run_sync(CliRunner().invoke, main, ["verify", *args])
 
 
-def test_the_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
-    """Exit status 1 and the list."""
+async def test_the_command_says_what_it_looked_at(data: Path) -> None:
+    """Exit status 0."""
+    result = await run("--data", str(data))
+    assert (result.exit_code, result.output) == (0, "2 conversations, 3 entries: everything is consistent\n")
 
-    async def harm(tx: Tx) -> None:
-        await tx.execute("DELETE FROM entry WHERE seq = 4")
 
-    async def spoil(talk: Talk, conv: int) -> None:
-        await talk.store.write(harm)
+async def test_beside_a_running_server(data: Path) -> None:
+    """The lock of the directory is not needed."""
+    async with open_sqlite(data) as store:
+        await Talk(store).group(1, 2)
+        result = await run("--data", str(data))
+    assert (result.exit_code, result.output) == (0, "3 conversations, 4 entries: everything is consistent\n")
 
-    a_store(tmp_path, spoil)
-    result = CliRunner().invoke(command, ["--data", str(tmp_path)])
+
+async def test_problems_are_listed(data: Path) -> None:
+    """One a line, exit status 1; the same as JSON."""
+    db = apsw.Connection(str(data / FILE))
+    db.execute("UPDATE conv SET head = 9")
+    db.close()
+    result = await run("--data", str(data))
+    lines = result.output.splitlines()
+    assert (result.exit_code, len(lines)) == (1, 3)
+    assert all("head is 9, should be" in line for line in lines[:2])
+    assert lines[2] == "2 conversations, 3 entries: 2 problems"
+    result = await run("--data", str(data), "--json")
+    told = json.loads(result.output)
     assert result.exit_code == 1
-    assert "entry 4 is missing" in result.output
-    assert "problems" in result.output.splitlines()[-1]
+    assert (told["consistent"], told["conversations"], told["entries"]) == (False, 2, 3)
+    assert told["problems"] == lines[:2]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--data", "missing"], ["--data", "x", "--store", "postgresql://x"]])
-def test_the_command_refuses_nonsense_in_one_line(arguments: list[str]) -> None:
-    """Exit status 2."""
-    result = CliRunner().invoke(command, arguments)
+async def test_a_damaged_file(data: Path) -> None:
+    """SQLite's own check comes first."""
+    async with open_sqlite(data) as store:
+        talk = Talk(store)
+        conv = await talk.group(1, 2)
+        await talk.results(*(msg(conv, 1, b"x" * 500) for _ in range(200)))
+        store._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    content = bytearray((data / FILE).read_bytes())
+    content[-8192:-4096] = b"\xff" * 4096
+    (data / FILE).write_bytes(content)
+    result = await run("--data", str(data))
+    assert result.exit_code == 1, result.output
+    assert "damaged: " in result.output.splitlines()[0]
+    assert "problem" in result.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("args", [[], ["--data", "x", "--store", "y"], ["--data", "/nowhere"], ["--store", "nonsense"]])
+async def test_bad_input_is_one_line(args: list[str]) -> None:
+    """Exit status 2, no traceback."""
+    result = await run(*args)
     assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert result.output.strip()
 
 
 @pytest.mark.postgres
-def test_the_command_reads_postgres(cluster: object) -> None:
-    """The same checks, by URL."""
-    url = cluster.place()  # type: ignore[attr-defined]
+async def test_the_command_on_postgres(cluster: Cluster) -> None:
+    """The same, by its address, beside a running node."""
+    url = cluster.place()
+    async with open_postgres(url) as store:
+        talk = await Talk(store).people(2)
+        await talk.say(await talk.group(1, 2), 1)
+        result = await run("--store", url)
+        assert (result.exit_code, result.output) == (0, "1 conversation, 2 entries: everything is consistent\n")
 
-    async def make() -> None:
-        from wirechat.store.postgres import open_postgres
+        async def plant(tx: Any) -> None:
+            await tx.execute("UPDATE conv SET head = 9")
 
-        async with open_postgres(url) as store:
-            await lively(await Talk(store).people(4))
-
-    trio.run(make)
-    result = CliRunner().invoke(command, ["--store", url])
-    assert (result.exit_code, result.output) == (0, "1 conversations, 15 entries: everything is consistent\n")
+        await store.write(plant)
+        result = await run("--store", url, "--json")
+    assert (result.exit_code, json.loads(result.output)["consistent"]) == (1, False)

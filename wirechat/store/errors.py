@@ -23,3 +23,7 @@ class OutcomeUnknown(StoreError):
 
 class DataError(StoreError):
     """The data cannot be used: locked, foreign, too new, changed. One line for the operator."""
+
+
+class Damaged(DataError):
+    """The file is damaged: restore a backup."""

@@ -17,7 +17,7 @@ import apsw
 import outcome
 
 from wirechat.store import appending, directory
-from wirechat.store.errors import DataError, OutcomeUnknown, StorageFull, StoreError, Unavailable, Violated
+from wirechat.store.errors import Damaged, DataError, OutcomeUnknown, StorageFull, StoreError, Unavailable, Violated
 from wirechat.store.features import journal, meta
 from wirechat.store.lanes import Lane, ThreadLane, finished
 from wirechat.store.migrations import pending
@@ -294,6 +294,8 @@ def _refusing(path: str) -> Iterator[None]:
     except apsw.NotADBError:
         raise DataError(f"{path} is not a database of wirechat") from None
     except (apsw.Error, Unavailable, OutcomeUnknown) as error:
+        if isinstance(error.__cause__ or error, apsw.CorruptError):
+            raise Damaged(f"{path} is damaged: {error}") from None
         raise DataError(f"cannot use {path}: {error}") from None
 
 

@@ -1,288 +1,370 @@
-"""Is what is stored consistent? Logs without gaps, projections equal to the fold of their logs, watermarks sane.
+"""Is everything stored consistent? Every number and projection is computed again from the logs, in one snapshot.
 
-Runs on one snapshot, also beside a running server. Memory is that of one conversation's records, not of the store.
-Deleted content is gone, so of a deleted message only its absence can be checked.
+Works on both engines, on a copy or beside a running server. One conversation is in memory at a time, and of its log
+only what was changed, its contents as hashes.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import attrs
 
-from wirechat.store.features import sync
 from wirechat.store.features.journal import unpack_users
-from wirechat.store.records import DIRECT, GROUP, OWNER, Kind
-from wirechat.store.tx import Tx
+from wirechat.store.records import DIRECT, GROUP, MEMBER, OWNER, Kind
+from wirechat.store.tx import Row, Tx
 
 PAGE = 1000
-"""Entries read at a time."""
+"""Rows fetched at a time."""
 
-PROBLEMS_MAX = 20
-"""Told of one conversation; a broken log would fill the screen."""
+Tell = Callable[[str], None]
+"""Is given one line for each problem."""
 
-RECORDS = (Kind.MSG, Kind.CREATE, Kind.ADD, Kind.REMOVE)
+_NEWEST_STAMP = {
+    "sqlite": "SELECT value FROM stamp",
+    "postgres": "SELECT value + pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1 FROM stamp",
+}
 
 
 @attrs.define
-class Report:
-    """What was found."""
+class Summary:
+    """What was looked at."""
 
     conversations: int = 0
     entries: int = 0
-    problems: list[str] = attrs.Factory(list)
+    problems: int = 0
+
+
+async def verify(tx: Tx, tell: Tell) -> Summary:
+    """Check everything. `tell` is called while the snapshot is open, from whatever thread it runs in."""
+    summary = Summary()
+
+    def problem(text: str) -> None:
+        summary.problems += 1
+        tell(text)
+
+    if not await _file_is_sound(tx, problem):
+        return summary
+    newest = await tx.fetchrow(_NEWEST_STAMP[tx.engine])
+    assert newest is not None
+    async for row in _pages(tx, _CONVERSATIONS):
+        log = _Log(tx, problem, newest[0], *row)
+        await log.check()
+        summary.conversations += 1
+        summary.entries += log.count
+    await _check_orphans(tx, problem)
+    return summary
+
+
+async def _file_is_sound(tx: Tx, problem: Tell) -> bool:
+    """What SQLite itself thinks of its file; in a damaged one there is nothing more to be found."""
+    if tx.engine != "sqlite":
+        return True
+    found = [text for (text,) in await tx.fetch("PRAGMA quick_check(20)") if text != "ok"]
+    for text in found:
+        problem(f"the file is damaged: {' '.join(text.split())}")
+    return not found
+
+
+_CONVERSATIONS = (
+    "SELECT c.conv, c.kind, c.title, c.head, c.last_ts, c.version, c.stamp, r.rrev, r.rstamp"
+    " FROM conv c LEFT JOIN conv_rc r ON r.conv = c.conv WHERE c.conv > $1 ORDER BY c.conv LIMIT $2"
+)
+_ENTRIES = (
+    "SELECT seq, ts, sender, kind, content, ref, users, cid, digest, target, rev, latest, edited"
+    " FROM entry WHERE conv = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+)
+
+
+async def _pages(tx: Tx, sql: str, *args: int) -> AsyncIterator[Row]:
+    """All rows of a statement whose last parameters are a key to begin after and a limit; the key comes first."""
+    after = -1
+    while rows := await tx.fetch(sql, *args, after, PAGE):
+        for row in rows:
+            yield row
+        after = rows[-1][0]
+
+
+def _hash(content: bytes | None) -> bytes | None:
+    return None if content is None else hashlib.blake2b(content, digest_size=16).digest()
+
+
+# one conversation
 
 
 @attrs.define
-class _Record:
-    """A record as the fold of the entries says."""
+class _Message:
+    """A message that was changed, as its row says and as the log says."""
 
-    seq: int
-    kind: int
     sender: int
+    row: tuple[int, bytes | None, int | None, bool]
+    """(rev, hash of the latest text, time of the last edit, deleted)."""
     rev: int
+    latest: bytes | None = None
     edited: int | None = None
-    edit: bytes | None = None
     deleted: bool = False
-    reactions: dict[int, bytes] = attrs.Factory(dict)
+    wiped: int = 0
+    """Edits without content."""
+    edits: int = 0
+    reactions: dict[int, bytes | None] = attrs.Factory(dict)
+
+    @property
+    def log(self) -> tuple[int, bytes | None, int | None, bool]:
+        """The same as the log says."""
+        return self.rev, self.latest, self.edited, self.deleted
 
 
 @attrs.define
-class _Folded:
-    """A conversation as its entries say."""
+class _Log:
+    """A conversation: its row, and its log as it is read."""
 
-    head: int = 0
-    last_ts: int = 0
-    version: int = 0
-    records: dict[int, _Record] = attrs.Factory(dict)
+    tx: Tx
+    problem: Tell
+    newest: int
+    conv: int
+    kind: int
+    title: bytes | None
+    head: int
+    last_ts: int
+    version: int
+    stamp: int
+    rrev: int | None
+    rstamp: int | None
+    count: int = 0
+    seq: int = 0
+    ts: int = 0
+    membership: int = 0
+    """seq of the last entry that changed it."""
+    first: Row = ()
+    """(sender, kind, content, cid, digest) of entry 1."""
     periods: dict[int, list[tuple[int, int | None]]] = attrs.Factory(dict)
-    creator: int = 0
+    kinds: bytearray = attrs.Factory(lambda: bytearray(1))
+    """By seq."""
+    messages: dict[int, _Message] = attrs.Factory(dict)
 
+    def say(self, text: str) -> None:
+        self.problem(f"conversation {self.conv}: {text}")
 
-class _Conversation:
-    """Checks one conversation."""
+    def expect(self, what: str, found: object, expected: object) -> None:
+        if found != expected:
+            self.say(f"{what} is {found}, should be {expected}")
 
-    def __init__(self, tx: Tx, conv: int, report: Report) -> None:
-        self._tx = tx
-        self._conv = conv
-        self._report = report
-        self._told = 0
-        self._folded = _Folded()
-
-    def _tell(self, text: str) -> None:
-        self._told += 1
-        if self._told <= PROBLEMS_MAX:
-            self._report.problems.append(f"conversation {self._conv}: {text}")
-        elif self._told == PROBLEMS_MAX + 1:
-            self._report.problems.append(f"conversation {self._conv}: and more")
-
-    async def check(self, horizon: int) -> None:
-        """Everything there is to check."""
-        async for row in self._entries():
-            self._fold(*row)
-        await self._check_head(horizon)
-        await self._check_records()
+    async def check(self) -> None:
+        """Read the log, then compare everything else with it."""
+        async for row in _pages(self.tx, _ENTRIES, self.conv):
+            self._take(*row)
+        self.expect("head", self.head, self.seq)
+        self.expect("time of the last entry", self.last_ts, self.ts)
+        self.expect("version of the member list", self.version, self.membership)
+        self._check_messages()
+        await self._check_reactions()
         await self._check_members()
-        await self._check_receipts(horizon)
+        await self._check_creation()
+        await self._check_marks()
+        self._check_stamp("stamp", self.stamp)
+        self._check_stamp("stamp of its receipts", self.rstamp)
 
-    async def _entries(self) -> AsyncIterator[tuple[int, int, int, int, bytes | None, int | None, str | None, int]]:
-        after = 0
-        while True:
-            rows = await self._tx.fetch(
-                "SELECT seq, ts, sender, kind, content, ref, users, target FROM entry"
-                " WHERE conv = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-                self._conv, after, PAGE,
-            )  # fmt: skip
-            for row in rows:
-                yield row
-            if len(rows) < PAGE:
-                return
-            after = rows[-1][0]
+    def _check_stamp(self, name: str, stamp: int | None) -> None:
+        if stamp is not None and stamp > self.newest:
+            self.say(f"{name} is {stamp}, which was never given; the newest is {self.newest}")
 
-    def _fold(
-        self,
-        seq: int,
-        ts: int,
-        sender: int,
-        kind: int,
-        content: bytes | None,
-        ref: int | None,
-        users: str | None,
-        target: int,
-    ) -> None:
-        folded = self._folded
-        self._report.entries += 1
-        if seq != folded.head + 1:
-            self._tell(f"entry {folded.head + 1} is missing")
-        if ts < folded.last_ts:
-            self._tell(f"entry {seq} is older than the one before it")
-        folded.head, folded.last_ts = seq, max(ts, folded.last_ts)
-        if target != (seq if kind in RECORDS else ref):
-            self._tell(f"entry {seq} points at {target}")
-        if kind in RECORDS:
-            folded.records[seq] = _Record(seq, kind, sender, seq)
-            self._fold_members(seq, sender, kind, unpack_users(users))
-        elif ref not in folded.records:
-            self._tell(f"entry {seq} is about {ref}, which is no message before it")
+    # the log
+
+    def _take(
+        self, seq: int, ts: int, sender: int, kind: int, content: bytes | None, ref: int | None, users: str | None,
+        cid: bytes, digest: bytes, target: int, rev: int, latest: bytes | None, edited: int | None,
+    ) -> None:  # fmt: skip
+        if seq != self.seq + 1:
+            missing = f"entry {seq - 1} is" if seq == self.seq + 2 else f"entries {self.seq + 1} to {seq - 1} are"
+            self.say(f"{missing} missing")
+        if ts < self.ts:
+            self.say(f"entry {seq} is older than the one before it")
+        if seq == 1:
+            self.first = (sender, kind, content, cid, digest)
+        self.kinds.extend(bytes(seq - len(self.kinds)))
+        self.kinds.append(kind if 0 <= kind < 256 else 0)
+        self.count, self.seq, self.ts = self.count + 1, seq, ts
+        if kind in (Kind.CREATE, Kind.ADD, Kind.REMOVE):
+            self._take_membership(seq, sender, kind, users)
+        elif not self._is_member(sender):
+            self.say(f"entry {seq} is from user {sender}, who was no member")
+        if kind in (Kind.EDIT, Kind.DELETE, Kind.REACT):
+            self._take_change(seq, ts, sender, kind, content, ref, target)
         else:
-            _change(folded.records[ref], seq, ts, sender, kind, content)
+            self._take_record(seq, sender, kind, content, ref, target, rev, latest, edited)
 
-    def _fold_members(self, seq: int, sender: int, kind: int, users: tuple[int, ...]) -> None:
-        folded = self._folded
-        if kind == Kind.MSG:
-            periods = folded.periods.get(sender, [])
-            if not periods or periods[-1][1] is not None:
-                self._tell(f"entry {seq} is by {sender}, who was no member")
-            return
-        folded.version = seq
-        if kind == Kind.CREATE:
-            folded.creator = sender
-        for user in users:
-            periods = folded.periods.setdefault(user, [])
-            if kind == Kind.REMOVE:
-                if periods and periods[-1][1] is None:
-                    periods[-1] = (periods[-1][0], seq)
-                else:
-                    self._tell(f"entry {seq} removes {user}, who was no member")
-            elif periods and periods[-1][1] is None:
-                self._tell(f"entry {seq} adds {user}, who was a member")
-            else:
-                periods.append((seq, None))
+    def _take_record(
+        self, seq: int, sender: int, kind: int, content: bytes | None, ref: int | None, target: int, rev: int,
+        latest: bytes | None, edited: int | None,
+    ) -> None:  # fmt: skip
+        if kind not in (Kind.MSG, Kind.CREATE, Kind.ADD, Kind.REMOVE):
+            self.say(f"entry {seq} has the unknown kind {kind}")
+        self.expect(f"target of entry {seq}", target, seq)
+        if ref is not None and not self._is_message(ref):
+            self.say(f"entry {seq} refers to entry {ref}, which is no earlier message")
+        row = (rev, _hash(latest), edited, kind == Kind.MSG and content is None)
+        if row != (seq, None, None, False):
+            self.messages[seq] = _Message(sender, row, seq)
 
-    async def _check_head(self, horizon: int) -> None:
-        row = await self._tx.fetchrow("SELECT head, last_ts, version, stamp FROM conv WHERE conv = $1", self._conv)
-        if row is None:
-            self._tell("has entries but is not listed")
-            return
-        head, last_ts, version, stamp = row
-        folded = self._folded
-        if (head, last_ts, version) != (folded.head, folded.last_ts, folded.version):
-            self._tell(
-                f"is listed with head {head}, time {last_ts}, members of {version};"
-                f" its log says {folded.head}, {folded.last_ts}, {folded.version}"
-            )
-        if stamp >= horizon:
-            self._tell("is stamped in the future")
+    def _is_message(self, seq: int) -> bool:
+        return 0 < seq < len(self.kinds) - 1 and self.kinds[seq] == Kind.MSG
 
-    async def _check_records(self) -> None:
-        """Latest content, rev, edit time and reactions against the fold."""
-        for seq, user, content in await self._tx.fetch(
-            "SELECT seq, user_id, content FROM reaction WHERE conv = $1", self._conv
-        ):
-            record = self._folded.records.get(seq)
-            if record is None or record.reactions.pop(user, None) != content:
-                self._tell(f"message {seq} has a reaction of {user} that its log does not have")
-        for record in self._folded.records.values():
-            for user in record.reactions:
-                self._tell(f"message {record.seq} lacks the reaction of {user}")
-        after = 0
-        while rows := await self._tx.fetch(
-            "SELECT seq, rev, edited, content, latest FROM entry"
-            " WHERE conv = $1 AND seq > $2 AND target = seq ORDER BY seq LIMIT $3",
-            self._conv, after, PAGE,
-        ):  # fmt: skip
-            for seq, rev, edited, content, latest in rows:
-                self._check_record(seq, rev, edited, content, latest)
-            after = rows[-1][0]
-
-    def _check_record(
-        self, seq: int, rev: int, edited: int | None, content: bytes | None, latest: bytes | None
+    def _take_change(
+        self, seq: int, ts: int, sender: int, kind: int, content: bytes | None, ref: int | None, target: int
     ) -> None:
-        record = self._folded.records.get(seq)
-        if record is None:
+        self.expect(f"target of entry {seq}", target, ref)
+        if ref is None or not self._is_message(ref):
+            self.say(f"entry {seq} changes entry {ref}, which is no earlier message")
             return
-        if (rev, edited) != (record.rev, record.edited):
-            self._tell(f"message {seq} is of rev {rev}, edited {edited}; its log says {record.rev}, {record.edited}")
-        if record.deleted and (content is not None or latest is not None):
-            self._tell(f"message {seq} was deleted and its text is still there")
-        if record.kind == Kind.MSG and not record.deleted and content is None:
-            self._tell(f"message {seq} has lost its text")
-        if not record.deleted and latest != record.edit:
-            self._tell(f"message {seq} does not show its newest edit")
+        message = self.messages.get(ref)
+        if message is None:
+            self.say(f"entry {seq} changes message {ref}, which does not know it")
+            return
+        if message.deleted:
+            self.say(f"entry {seq} changes message {ref}, which was deleted before")
+        if kind != Kind.REACT and sender != message.sender:
+            self.say(f"entry {seq} changes message {ref} of somebody else")
+        message.rev = seq
+        if kind == Kind.DELETE:
+            message.deleted, message.latest, message.edited, message.reactions = True, None, None, {}
+        elif kind == Kind.EDIT:
+            message.latest, message.edited = _hash(content), ts
+            message.edits += 1
+            message.wiped += content is None
+        elif content is None:
+            message.reactions.pop(sender, None)
+        else:
+            message.reactions[sender] = _hash(content)
+
+    def _check_messages(self) -> None:
+        for seq, message in self.messages.items():
+            names = ("rev", "latest text", "time of the last edit", "deletion")
+            wrong = [name for name, row, log in zip(names, message.row, message.log, strict=True) if row != log]
+            if wrong:
+                self.say(f"{' and '.join(wrong)} of message {seq} not as in the log")
+            if message.deleted and message.wiped != message.edits:
+                self.say(f"message {seq} was deleted, but the text of an edit is still there")
+            if not message.deleted and message.wiped:
+                self.say(f"message {seq} was not deleted, but the text of an edit is gone")
+
+    async def _check_reactions(self) -> None:
+        found: dict[int, dict[int, bytes | None]] = {}
+        for seq, user, content in await self.tx.fetch(
+            "SELECT seq, user_id, content FROM reaction WHERE conv = $1 ORDER BY seq, user_id", self.conv
+        ):
+            found.setdefault(seq, {})[user] = _hash(content)
+        expected = {seq: message.reactions for seq, message in self.messages.items() if message.reactions}
+        for seq in sorted(found.keys() | expected.keys()):
+            if found.get(seq) != expected.get(seq):
+                self.say(f"reactions to message {seq} are not as in the log")
+
+    # members
+
+    def _is_member(self, user: int) -> bool:
+        return user in self.periods and self.periods[user][-1][1] is None
+
+    def _take_membership(self, seq: int, sender: int, kind: int, packed: str | None) -> None:
+        self.membership = seq
+        if (kind == Kind.CREATE) != (seq == 1):
+            self.say(f"entry {seq} is of kind {kind}; the first and only the first makes the conversation")
+        if kind != Kind.CREATE and not self._is_member(sender):
+            self.say(f"entry {seq} is from user {sender}, who was no member")
+        try:
+            users = unpack_users(packed)
+        except ValueError:
+            self.say(f"users of entry {seq} cannot be read")
+            return
+        for user in users:
+            if self._is_member(user) != (kind == Kind.REMOVE):
+                self.say(f"entry {seq} concerns user {user}, who {'was no' if kind == Kind.REMOVE else 'is a'} member")
+            elif kind == Kind.REMOVE:
+                self.periods[user][-1] = (self.periods[user][-1][0], seq)
+            else:
+                self.periods.setdefault(user, []).append((seq, None))
 
     async def _check_members(self) -> None:
-        conv, periods = self._conv, self._folded.periods
-        stored: dict[int, list[tuple[int, int | None]]] = {}
-        for user, since, until in await self._tx.fetch(
-            "SELECT user_id, since, until FROM past_period WHERE conv = $1 ORDER BY user_id, since", conv
+        owner = self.first[0] if self.first and self.kind == GROUP else None
+        found: dict[int, list[tuple[int, int | None]]] = {}
+        for user, since, until in await self.tx.fetch(
+            "SELECT user_id, since, until FROM past_period WHERE conv = $1 ORDER BY user_id, since", self.conv
         ):
-            stored.setdefault(user, []).append((since, until))
-        row = await self._tx.fetchrow("SELECT kind FROM conv WHERE conv = $1", conv)
-        kind = row[0] if row else None
-        for user, role, since, until in await self._tx.fetch(
-            "SELECT user_id, role, since, until FROM member WHERE conv = $1", conv
+            found.setdefault(user, []).append((since, until))
+        for user, role, since, until, stamp in await self.tx.fetch(
+            "SELECT user_id, role, since, until, stamp FROM member WHERE conv = $1 ORDER BY user_id", self.conv
         ):
-            stored.setdefault(user, []).append((since, until))
-            if (role == OWNER) != (kind == GROUP and user == self._folded.creator):
-                self._tell(f"member {user} has role {role}")
-        for user in sorted(stored.keys() | periods.keys()):
-            if stored.get(user) != periods.get(user):
-                self._tell(f"member {user} is listed for {stored.get(user)}; the log says {periods.get(user)}")
-        if kind == DIRECT:
-            pair = await self._tx.fetchrow("SELECT low, high FROM direct WHERE conv = $1", conv)
-            if pair is None or list(pair) != sorted(periods):
-                self._tell("is direct, and its pair is not listed")
+            found.setdefault(user, []).append((since, until))
+            self.expect(f"role of user {user}", role, OWNER if user == owner else MEMBER)
+            self._check_stamp(f"stamp of user {user}", stamp)
+        for user in sorted(found.keys() | self.periods.keys()):
+            if found.get(user) != self.periods.get(user):
+                self.say(
+                    f"membership of user {user} is {_said(found.get(user))}, should be {_said(self.periods.get(user))}"
+                )
 
-    async def _check_receipts(self, horizon: int) -> None:
-        counter = await self._tx.fetchrow("SELECT rrev, rstamp FROM conv_rc WHERE conv = $1", self._conv)
-        if counter is None:
-            self._tell("has no receipt counter")
+    async def _check_creation(self) -> None:
+        if not self.first or not self.periods:
+            self.say("it has no first entry, or nobody in it")
             return
-        if counter[1] >= horizon:
-            self._tell("has receipts stamped in the future")
-        seen: set[int] = set()
-        for user, delivered, read, rrev in await self._tx.fetch(
-            "SELECT user_id, delivered, read, rrev FROM mark WHERE conv = $1", self._conv
+        creator, _, content, cid, digest = self.first
+        if self.title != content:
+            self.say("its title is not that of its first entry")
+        made = await self.tx.fetchrow("SELECT conv, digest FROM creation WHERE creator = $1 AND cid = $2", creator, cid)
+        if made != (self.conv, digest):
+            self.say(f"its creation by user {creator} is not noted; repeating it would make another")
+        if self.kind == DIRECT:
+            pair = sorted(self.periods)
+            noted = await self.tx.fetch("SELECT conv FROM direct WHERE low = $1 AND high = $2", pair[0], pair[-1])
+            if len(pair) != 2 or noted != [(self.conv,)]:
+                self.say("it is not noted as the direct conversation of its two members")
+
+    # receipts
+
+    async def _check_marks(self) -> None:
+        if self.rrev is None:
+            self.say("it has no receipt counter")
+            return
+        last = 0
+        for rrev, user, delivered, read in await self.tx.fetch(
+            "SELECT rrev, user_id, delivered, read FROM mark WHERE conv = $1 ORDER BY rrev", self.conv
         ):
-            if not 0 <= read <= delivered <= self._folded.head:
-                self._tell(f"member {user} has read {read} of {delivered} delivered of {self._folded.head}")
-            if user not in self._folded.periods:
-                self._tell(f"{user} has receipts and was never a member")
-            if rrev > counter[0] or rrev in seen:
-                self._tell(f"receipt {rrev} of {user} is counted twice or beyond {counter[0]}")
-            seen.add(rrev)
+            if not 0 <= read <= delivered <= self.seq:
+                self.say(f"watermarks of user {user} are read {read}, delivered {delivered} with a head of {self.seq}")
+            if user not in self.periods:
+                self.say(f"user {user} has watermarks and was never a member")
+            if rrev == last:
+                self.say(f"two watermarks have the receipt counter {rrev}")
+            last = rrev
+        self.expect("receipt counter", self.rrev, last)
 
 
-def _change(record: _Record, seq: int, ts: int, sender: int, kind: int, content: bytes | None) -> None:
-    """One entry about a message."""
-    record.rev = seq
-    if kind == Kind.EDIT:
-        record.edit, record.edited = content, ts
-    elif kind == Kind.DELETE:
-        record.deleted, record.edit, record.edited = True, None, None
-        record.reactions.clear()
-    elif kind == Kind.REACT and content is not None:
-        record.reactions[sender] = content
-    elif kind == Kind.REACT:
-        record.reactions.pop(sender, None)
+def _said(periods: Iterable[tuple[int, int | None]] | None) -> str:
+    return ", ".join(f"{since} to {until or 'now'}" for since, until in periods or ()) or "none"
 
 
-async def verify(tx: Tx) -> Report:
-    """Check the whole store."""
-    report = Report()
-    horizon = await sync.horizon(tx)
-    after = -1
-    while rows := await tx.fetch(
-        "SELECT conv FROM (SELECT conv FROM conv UNION SELECT conv FROM entry) AS every"
-        " WHERE conv > $1 ORDER BY conv LIMIT $2",
-        after, PAGE,
-    ):  # fmt: skip
-        for (conv,) in rows:
-            report.conversations += 1
-            await _Conversation(tx, conv, report).check(horizon)
-        after = rows[-1][0]
-    await _check_accounts(tx, report)
-    return report
+# what belongs to nothing
+
+_LOST = (
+    "SELECT DISTINCT t.{key} FROM {table} t LEFT JOIN {parent} p ON p.{id} = t.{key} WHERE p.{id} IS NULL ORDER BY 1"
+)
 
 
-async def _check_accounts(tx: Tx, report: Report) -> None:
-    for what, sql in (
-        ("member {} of conversation {} has no account",
-         "SELECT m.user_id, m.conv FROM member m LEFT JOIN account a ON a.user_id = m.user_id WHERE a.user_id IS NULL"),
-        ("device {} belongs to {}, who has no account",
-         "SELECT d.device, d.user_id FROM device d LEFT JOIN account a ON a.user_id = d.user_id"
-         " WHERE a.user_id IS NULL"),
-        ("user {} made conversation {}, which does not exist",
-         "SELECT n.creator, n.conv FROM creation n LEFT JOIN conv c ON c.conv = n.conv WHERE c.conv IS NULL"),
-    ):  # fmt: skip
-        report.problems += [what.format(*row) for row in (await tx.fetch(sql + " LIMIT 20"))]
+_STRANGE_PAIRS = """
+    SELECT d.conv, d.low, d.high FROM direct d JOIN conv c ON c.conv = d.conv
+    LEFT JOIN member l ON l.conv = d.conv AND l.user_id = d.low
+    LEFT JOIN member h ON h.conv = d.conv AND h.user_id = d.high
+    WHERE c.kind <> 1 OR l.conv IS NULL OR h.conv IS NULL ORDER BY 1
+"""
+
+
+async def _check_orphans(tx: Tx, problem: Tell) -> None:
+    for conv, low, high in await tx.fetch(_STRANGE_PAIRS):
+        problem(f"conversation {conv}: it is noted as the direct conversation of users {low} and {high}, and is not")
+    for table in ("conv_rc", "entry", "member", "past_period", "reaction", "mark", "creation", "direct"):
+        for (conv,) in await tx.fetch(_LOST.format(table=table, key="conv", parent="conv", id="conv")):
+            problem(f"conversation {conv} does not exist, but there are rows of it in {table}")
+    for table in ("member", "device"):
+        for (user,) in await tx.fetch(_LOST.format(table=table, key="user_id", parent="account", id="user_id")):
+            problem(f"user {user} has no account, but there are rows of him in {table}")
+    for (device,) in await tx.fetch(_LOST.format(table="resume", key="device", parent="device", id="device")):
+        problem(f"device {device} does not exist, but there are tokens of it")

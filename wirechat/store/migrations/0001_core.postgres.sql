@@ -89,6 +89,7 @@ CREATE TABLE entry (
     edited BIGINT,
     PRIMARY KEY (conv, seq)
 );
+CREATE INDEX entry_edit ON entry (conv, ref) WHERE kind = 2;
 CREATE UNIQUE INDEX entry_cid ON entry (conv, sender, cid);
 
 CREATE TABLE reaction (

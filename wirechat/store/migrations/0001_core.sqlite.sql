@@ -1,9 +1,9 @@
 -- Everything durable of the core: accounts, devices, conversations, their logs, receipts.
 
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
 
 -- The commit counter that stamps what changed.
-CREATE TABLE stamp (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL);
+CREATE TABLE stamp (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL) STRICT;
 INSERT INTO stamp VALUES (1, 0);
 
 -- Handles and names are UTF-8 in bytes: the text type of PostgreSQL cannot hold every character.
@@ -13,7 +13,7 @@ CREATE TABLE account (
     name BLOB,
     password TEXT,
     made INTEGER NOT NULL
-);
+) STRICT;
 
 CREATE TABLE device (
     device INTEGER PRIMARY KEY,
@@ -21,8 +21,8 @@ CREATE TABLE device (
     key BLOB,
     name BLOB NOT NULL,
     made INTEGER NOT NULL,
-    revoked BOOLEAN NOT NULL DEFAULT FALSE
-);
+    revoked INTEGER NOT NULL DEFAULT FALSE
+) STRICT;
 
 -- Hashes of the resume tokens of a device, in the order of their issue.
 CREATE TABLE resume (
@@ -30,7 +30,7 @@ CREATE TABLE resume (
     device INTEGER NOT NULL,
     number INTEGER NOT NULL,
     until INTEGER NOT NULL
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE UNIQUE INDEX resume_device ON resume (device, number);
 
 CREATE TABLE conv (
@@ -41,11 +41,11 @@ CREATE TABLE conv (
     last_ts INTEGER NOT NULL,
     version INTEGER NOT NULL,
     stamp INTEGER NOT NULL
-);
+) STRICT;
 CREATE INDEX conv_stamp ON conv (stamp);
 
 -- Receipts apart, so that they never contend with the head.
-CREATE TABLE conv_rc (conv INTEGER PRIMARY KEY, rrev INTEGER NOT NULL, rstamp INTEGER NOT NULL);
+CREATE TABLE conv_rc (conv INTEGER PRIMARY KEY, rrev INTEGER NOT NULL, rstamp INTEGER NOT NULL) STRICT;
 CREATE INDEX conv_rc_stamp ON conv_rc (rstamp);
 
 -- One row for each user who is or was in a conversation: his last period [since, until].
@@ -57,7 +57,7 @@ CREATE TABLE member (
     until INTEGER,
     stamp INTEGER NOT NULL,
     PRIMARY KEY (conv, user_id)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX member_user ON member (user_id, conv);
 CREATE INDEX member_stamp ON member (stamp);
 
@@ -68,7 +68,7 @@ CREATE TABLE past_period (
     since INTEGER NOT NULL,
     until INTEGER NOT NULL,
     PRIMARY KEY (conv, user_id, since)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 -- The logs. target = the record an entry is about: itself, or the message it changes.
 -- content is what was said at seq; latest is the newest edit of a message; both are wiped by a delete.
@@ -88,7 +88,7 @@ CREATE TABLE entry (
     latest BLOB,
     edited INTEGER,
     PRIMARY KEY (conv, seq)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX entry_edit ON entry (conv, ref) WHERE kind = 2;
 CREATE UNIQUE INDEX entry_cid ON entry (conv, sender, cid);
 
@@ -98,7 +98,7 @@ CREATE TABLE reaction (
     user_id INTEGER NOT NULL,
     content BLOB NOT NULL,
     PRIMARY KEY (conv, seq, user_id)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 CREATE TABLE mark (
     conv INTEGER NOT NULL,
@@ -107,7 +107,7 @@ CREATE TABLE mark (
     read INTEGER NOT NULL,
     rrev INTEGER NOT NULL,
     PRIMARY KEY (conv, user_id)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX mark_rrev ON mark (conv, rrev);
 
 CREATE TABLE creation (
@@ -116,6 +116,6 @@ CREATE TABLE creation (
     conv INTEGER NOT NULL,
     digest BLOB NOT NULL,
     PRIMARY KEY (creator, cid)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
-CREATE TABLE direct (low INTEGER NOT NULL, high INTEGER NOT NULL, conv INTEGER NOT NULL, PRIMARY KEY (low, high)) WITHOUT ROWID;
+CREATE TABLE direct (low INTEGER NOT NULL, high INTEGER NOT NULL, conv INTEGER NOT NULL, PRIMARY KEY (low, high)) WITHOUT ROWID, STRICT;
