@@ -117,6 +117,10 @@ class History:
         """The operation was invoked before: this attempt is a retry."""
         return name in self._asked
 
+    def began(self, name: Hashable) -> int:
+        """The number of the operation's first attempt among all attempts."""
+        return self._asked[name].first
+
     def again(self, name: Hashable) -> None:
         """Another attempt of the same operation."""
         self._attempts += 1

@@ -119,18 +119,20 @@ class Witness:
         return self._device.user, request.conv, request.cid
 
     def _send(self, request: wire.Send) -> None:
-        self._take_turn(request)
         self._invoke(
             request,
             Op(request.conv, self._device.user, request.kind, said(request.content), request.ref, self._device.name),
         )
+        self._take_turn(request)
 
     def _take_turn(self, request: wire.Send) -> None:
         """P4: after a failure a client repeats an entry before it sends a later one."""
-        before = self._device.unsettled.setdefault(request.conv, set())
-        if self._device.in_turn and before - {self._name(request)}:
-            self._blame("P4", "out of turn", f"{request} was sent while {sorted(before)} had no final answer")
-        before.add(self._name(request))
+        unsettled = self._device.unsettled.setdefault(request.conv, set())
+        name = self._name(request)
+        unsettled.add(name)
+        earlier = [other for other in sorted(unsettled) if self._history.began(other) < self._history.began(name)]
+        if self._device.in_turn and earlier:
+            self._blame("P4", "out of turn", f"{request} was sent while {earlier} had no final answer")
 
     def _add(self, request: wire.MemberAdd) -> None:
         self._invoke(request, Op(request.conv, self._device.user, EntryKind.ADD))
@@ -181,6 +183,8 @@ class Witness:
 
     def _error(self, error: wire.Error) -> None:
         self._trace.count(f"error {error.code}")
+        if error.code in OUR_FAULT:
+            self._blame("P12", "the server calls our own client broken", f"{error}")
         request = None if error.rid is None else self._asked.pop(error.rid, None)
         if isinstance(request, wire.Send | wire.MemberAdd | wire.MemberDel) and error.code // 1000 in (3, 4):
             self._settle(request)
@@ -297,6 +301,9 @@ class Witness:
     def _blame(self, promise: str, rule: str, detail: str) -> None:
         self._history.violations.append(Violation(promise, rule, f"{self._label}: {detail}"))
 
+
+OUR_FAULT = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1008, 1009, 3000, 3001, 3002, 3003, 3004, 3005})
+"""Errors that say that one of the two programs is wrong; here both are ours."""
 
 Handlers = dict[type[wire.Message], Callable[..., None]]
 
