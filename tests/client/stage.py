@@ -42,6 +42,7 @@ class Peer:
     def __init__(self, digest: bytes | None) -> None:
         self.certificate_digest = digest
         self.said: list[wire.Message] = []
+        self.refused: list[str] = []
         self.members = 2
         self.describe = True
         self._over = False
@@ -101,6 +102,7 @@ class Peer:
             except wire.ProtocolViolation as violation:
                 if violation.rid is None:
                     raise
+                self.refused.append(violation.message)
                 self.say(wire.Error(violation.rid, code=violation.code))
 
     async def next(self) -> wire.Message:

@@ -75,6 +75,16 @@ async def test_goaway_decides_when_to_come_back(autojump_clock: MockClock, stage
         assert (await first(feed, Disconnected)).retry_seconds == 12
 
 
+async def test_after_goaway_the_last_ack_is_said(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """What is stored is acknowledged before the client leaves by itself."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        await client.synced()
+        feed = client.events()
+        peer.say(entry(CONV, 1), wire.Goaway(1, 0, 1000))
+        await first(feed, Disconnected)
+        assert [ack.n for ack in peer.heard(wire.Ack)] == [1]
+
+
 async def test_after_goaway_nothing_new_is_asked_and_what_was_asked_is_awaited(
     autojump_clock: MockClock, stage: Stage, opened: Opened
 ) -> None:
@@ -83,6 +93,7 @@ async def test_after_goaway_nothing_new_is_asked_and_what_was_asked_is_awaited(
         handle = await client.messages.send_soon(CONV, "before")
         send = await peer.expect(wire.Send)
         peer.say(wire.Goaway(1, 0, 1000))
+        await trio.sleep(1)
         with trio.move_on_after(1):
             await client.messages.send(6, "after")
         assert client.connected
@@ -90,6 +101,7 @@ async def test_after_goaway_nothing_new_is_asked_and_what_was_asked_is_awaited(
         assert (await handle.wait()).seq == 1
         await first(feed, Disconnected)
         assert [message.conv for message in peer.heard(wire.Send)] == [CONV]
+        assert not [refusal for refusal in peer.refused if refusal.startswith("SEND")]
 
 
 @pytest.mark.parametrize("code", [2001, 2003])
@@ -204,6 +216,27 @@ async def test_an_expired_token_falls_back_on_the_same_connection(
         nursery.start_soon(server)
         async with opened(cache=path):
             pass
+
+
+async def test_an_unknown_key_falls_back_to_the_password(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """2001 for a key may mean that the server has lost it; the password registers it again."""
+
+    async def server() -> None:
+        peer = await stage.connection()
+        await peer.greet()
+        for method in (3, 1):
+            auth = await peer.expect(wire.Auth)
+            assert (auth.method, auth.device) == (method, DEVICE)
+            peer.say(wire.Error(auth.rid, code=2001))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server)
+        with pytest.raises(LoginFailed):
+            async with opened(device_key=SEED, device=DEVICE):
+                raise AssertionError
+    assert len(stage.attempts) == 1
 
 
 async def test_an_expired_token_with_nothing_else_is_final(

@@ -20,6 +20,8 @@ from tests.client.stage import DEVICE, ME, Peer, Stage, entry, first, make_world
 from wirechat import wire
 from wirechat.client import CacheError, Disconnected, MessageAdded
 from wirechat.client.cache import Cache
+from wirechat.client.commit import Committer
+from wirechat.client.log import Log
 from wirechat.world import World
 
 A, B = 5, 6
@@ -43,7 +45,8 @@ class Disk:
         if self._gate is not None or self.writes == self.hold_at:
             gate = self._gate = trio.Event() if self._gate is None else self._gate
             self.held.set()
-            await gate.wait()
+            with trio.fail_after(600):
+                await gate.wait()
         return fn(*args)
 
     def hold(self) -> None:
@@ -133,12 +136,22 @@ async def test_a_cancelled_send_still_goes_out(
         with trio.move_on_after(0):
             await client.messages.send(A, "cancelled before it began")
         assert client.messages.unsent() == ()
-        with trio.move_on_after(1):
-            await client.messages.send(A, "hello")
+        disk.hold()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.messages.send, A, "cancelled while it was being stored")
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+            nursery.start_soon(release, disk)
         send = await peer.expect(wire.Send)
         peer.say(wire.SendOk(send.rid, 1, 1))
         await nothing_unsent(client)
         assert client.log(A).pos == 1
+
+
+async def release(disk: Disk) -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep(5)
+        disk.go_on()
 
 
 async def test_r9_one_chunk_is_one_transaction(
@@ -326,7 +339,43 @@ async def test_who_we_are_is_stored_before_anything_is_asked(
 ) -> None:
     """A device that forgot its id would be a new one at the next login."""
     disk, path = Disk(), tmp_path / "cache"
-    async with meet(stage, opened(cache=path, world=disk.world), row(A, 0), resume=b"token"):
+
+    async def server() -> None:
+        peer = await stage.connection()
+        disk.hold()
+        await peer.login(b"token")
+        await trio.sleep(20)
+        assert peer.heard(wire.Sync) == []
+        disk.go_on()
+        await peer.expect(wire.Sync)
         cache = opened_copy(path)
         assert (cache.identity.user, cache.identity.device, cache.identity.resume) == (ME, DEVICE, b"token")
         cache.close()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server)
+        await run_until_cancelled(opened(cache=path, world=disk.world))
+    assert nursery.cancel_scope.cancelled_caught
+
+
+async def test_after_a_failed_write_nothing_is_written(tmp_path: Path) -> None:
+    """What follows would stand behind a hole: here a token behind evidence that is not there (I4)."""
+    disk = Disk()
+    cache = Cache(str(tmp_path / "cache"), b"a" * 16)
+    committer = Committer(cache, disk.world)
+    told: list[CacheError | None] = []
+    cache.put_log(Log(A, want=5))
+    committer.when_durable(told.append)
+    disk.fail = CacheError("disk full")
+    with pytest.raises(CacheError):
+        await committer.commit()
+    disk.fail = None
+    cache.set_token(b"H2")
+    with pytest.raises(CacheError):
+        await committer.commit()
+    assert [str(error) for error in told] == ["disk full"]
+    cache.close()
+    reopened = Cache(str(tmp_path / "cache"), b"b" * 16)
+    assert (reopened.token, reopened.logs) == (None, {})
+    reopened.close()

@@ -1,5 +1,6 @@
 """What a program can do, over a scripted server."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,23 @@ async def test_a_fill_that_is_put_off_is_asked_again(autojump_clock: MockClock, 
         peer.say(wire.ChangesOk(asked.rid, 1, (record(1),), False))
         await client.synced()
         assert client.log(CONV).pos == 1
+
+
+async def test_a_server_that_knows_less_than_it_said_is_asked_again_later(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """Another node may lag behind: not at once, and not never."""
+    async with meet(stage, opened(), row(CONV, 2)) as (client, peer):
+        asked = await peer.expect(wire.Changes)
+        times = [trio.current_time()]
+        for _ in range(4):
+            peer.say(wire.ChangesOk(asked.rid, 0, (), False))
+            asked = await peer.next_of(wire.Changes)
+            times.append(trio.current_time())
+        assert all(1 <= after - before <= 6 for before, after in pairwise(times))
+        peer.say(wire.ChangesOk(asked.rid, 2, (record(1), record(2)), False))
+        await client.synced()
+        assert client.log(CONV).pos == 2
 
 
 async def test_a_slow_reader_of_events_is_told_to_look_again(

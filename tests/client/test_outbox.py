@@ -122,6 +122,24 @@ async def test_p2_the_same_cid_is_sent_until_there_is_an_answer(
             assert [record.seq for record in client.log(A).records.values()] == [1]
 
 
+async def test_p12_the_time_the_server_asked_for_outlives_the_connection(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """5001: not earlier by coming back on another connection, and not never."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        handle = await client.messages.send_soon(A, "hello")
+        send = await peer.expect(wire.Send)
+        start = trio.current_time()
+        peer.say(wire.Error(send.rid, code=5001, retry_ms=20000))
+        await trio.sleep(0.1)
+        peer.abort()
+        again = await online(stage)
+        send = await again.expect(wire.Send)
+        assert trio.current_time() - start >= 20
+        again.say(wire.SendOk(send.rid, 1, 1))
+        assert (await handle.wait()).seq == 1
+
+
 @pytest.mark.parametrize("code", [5000, 5001, 6000])
 async def test_p4_later_entries_wait_for_one_that_has_to_be_repeated(
     autojump_clock: MockClock, stage: Stage, opened: Opened, code: int
@@ -171,9 +189,11 @@ async def test_p12_a_refusal_is_raised_to_the_sender_and_leaves_the_outbox(
 
 
 async def test_p12_a_refusal_nobody_waits_for_is_an_event(
-    autojump_clock: MockClock, stage: Stage, opened: Opened
+    autojump_clock: MockClock, stage: Stage, opened: Opened, tmp_path: Path
 ) -> None:
-    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+    """Refused for ever, it is not sent again by the next run either."""
+    path = tmp_path / "cache"
+    async with meet(stage, opened(cache=path), row(A, 0)) as (client, peer):
         feed = client.events()
         handle = await client.messages.send_soon(A, "hello")
         send = await peer.expect(wire.Send)
@@ -182,6 +202,8 @@ async def test_p12_a_refusal_nobody_waits_for_is_an_event(
         assert (failed.cid, failed.error.code) == (handle.cid, 4002)
         with pytest.raises(Refused):
             await handle.wait()
+    async with meet(stage, opened(cache=path), row(A, 0)) as (client, _):
+        assert client.messages.unsent() == ()
 
 
 async def test_p12_what_no_server_takes_is_refused_before_it_is_queued(

@@ -131,11 +131,13 @@ async def test_frames_travel_both_ways(authority: trustme.CA, ca: Path, scheme: 
                 assert (await handle.wait()).seq == 41
 
 
-async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, ca: Path) -> None:
+@pytest.mark.parametrize(("name", "host"), [("elsewhere.example.org", "localhost"), ("localhost", "127.0.0.1")])
+async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, ca: Path, name: str, host: str) -> None:
     stage = Stage()
-    tls, _ = context(authority, "elsewhere.example.org")
+    tls, _ = context(authority, name)
     with trio.fail_after(SECONDS):
         async with serving(stage, "wirechats", tls) as url:
+            url = url.replace("localhost", host)
             with pytest.raises(ConnectionFailed, match="certificate"):
                 async with open_client(url, handle="ada", password="correct horse", ca=ca, reconnect=False):
                     raise AssertionError

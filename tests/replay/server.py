@@ -14,6 +14,7 @@ class ServerProcess:
 
     data: Path
     places: tuple[tuple[str, str], ...] = (("--tcp", "127.0.0.1:0"), ("--ws", "127.0.0.1:0"))
+    options: tuple[str, ...] = ()
     urls: list[str] = attrs.Factory(list)
     _process: subprocess.Popen[str] | None = None
 
@@ -26,8 +27,9 @@ class ServerProcess:
 
     def start(self) -> None:
         """Starts it and waits until it listens: at the same ports as before, if there was a before."""
-        options = [word for place in self.places for word in place]
-        command = [sys.executable, "-m", "wirechat.cli.main", "serve", "--data", str(self.data), *options]
+        places = [word for place in self.places for word in place]
+        serve = [sys.executable, "-m", "wirechat.cli.main", "serve", "--data", str(self.data)]
+        command = [*serve, *places, *self.options]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self._process.stderr is not None
         self.urls = []
@@ -43,6 +45,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """kill -9."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.communicate()
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import trio
+import trustme
 from click.testing import CliRunner, Result
-from rich.progress import Progress, TaskID
 
 from tests.replay.server import ServerProcess
 from tools.replay import run
@@ -15,6 +15,7 @@ from tools.replay.command import replay
 from tools.replay.log import read_log
 from tools.replay.plan import plan
 from tools.replay.run import Options
+from wirechat.client import ConnectionFailed
 
 NIGHTWATCH = Path(__file__).parents[2] / "examples" / "logs" / "nightwatch.raw.txt"
 KEYS = ["accounts", "entries", "replies", "lost", "duplicated", "gaps", "reordered", "differences"]
@@ -43,6 +44,15 @@ def test_the_example_is_played_whole(server: ServerProcess) -> None:
     assert figures["receipts"] >= 10
 
 
+def test_several_processes_share_the_logs(server: ServerProcess, tmp_path: Path) -> None:
+    """What they find adds up, and sabotage is done once."""
+    again = tmp_path / "again.raw.txt"
+    again.write_bytes(NIGHTWATCH.read_bytes())
+    result = called(str(again), "--url", server.urls[0], "--jobs", "2", "--sabotage", "gap", "--json")
+    figures = json.loads(result.stdout)
+    assert (result.exit_code, figures["accounts"], figures["entries"], figures["gaps"]) == (1, 26, 313, 1)
+
+
 def test_people_get_a_table(server: ServerProcess) -> None:
     result = called("--url", server.urls[0], "--limit", "20")
     assert result.exit_code == 0
@@ -62,37 +72,77 @@ def test_p1_p2_p5_cut_connections_cost_nothing(server: ServerProcess) -> None:
     assert json.loads(result.stdout)["reconnects"] > 20
 
 
-class Halfway(Progress):
-    """A bar nobody sees, that tells when 40 steps are done."""
+def test_over_tls_the_reader_binds_its_login_to_the_certificate(tmp_path: Path) -> None:
+    authority, certificate = trustme.CA(), tmp_path / "server.pem"
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(trusted)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    places = (("--tls", "127.0.0.1:0"), ("--wss", "127.0.0.1:0"))
+    options = ("--cert", str(certificate), "--key", str(certificate))
+    with ServerProcess(tmp_path / "data", places, options) as server:
+        for url in server.urls:
+            result = called("--url", url, "--limit", "20", "--ca", str(trusted), "--json")
+            assert result.exit_code == 0, result.output
+
+
+class Halfway:
+    """Tells when 40 steps are done."""
 
     def __init__(self) -> None:
-        super().__init__(disable=True)
         self.reached = trio.Event()
+        self._steps = 0
 
-    def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        super().advance(task_id, advance)
-        if self.tasks[task_id].description == "lines" and self.tasks[task_id].completed == 40:
+    def count(self, what: str, expected: int = 0, done: int = 0) -> None:
+        self._steps += done if what == "steps" else 0
+        if self._steps == 40:
             self.reached.set()
 
 
 async def test_p1_p5_a_killed_server_costs_nothing(server: ServerProcess) -> None:
     """kill -9 in the middle of the play; the same data directory goes on."""
-    progress = Halfway()
+    meter = Halfway()
     options = Options([plan(read_log(NIGHTWATCH))], server.urls[:1])
     results: list[run.Result] = []
 
     async def play() -> None:
-        results.append(await run.replay(options, progress))
+        results.append(await run.replay(options, meter))
 
     with trio.fail_after(120):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(play)
-            await progress.reached.wait()
+            await meter.reached.wait()
             server.kill()
             await trio.to_thread.run_sync(server.start)
     assert results[0].verdict.clean, results[0].verdict
     assert results[0].entries == 156
     assert results[0].reconnects > 0
+
+
+async def test_p12_a_server_that_stays_away_is_said(server: ServerProcess) -> None:
+    """The replay is given up, and says what has no answer instead of hanging or passing."""
+    meter = Halfway()
+    options = Options([plan(read_log(NIGHTWATCH))], server.urls[:1], stalled_seconds=1)
+    results: list[run.Result] = []
+
+    async def play() -> None:
+        results.append(await run.replay(options, meter))
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(play)
+            await meter.reached.wait()
+            server.kill()
+    verdict = results[0].verdict
+    assert any("never got an answer" in line for line in verdict.differences)
+    assert "nightwatch: the reader could not connect" in verdict.differences
+    assert len(verdict.lost) >= 40
+
+
+async def test_p12_no_server_at_all_is_said(server: ServerProcess) -> None:
+    server.kill()
+    options = Options([plan(read_log(NIGHTWATCH))], server.urls[:1], stalled_seconds=0.5)
+    with trio.fail_after(60), pytest.raises(ConnectionFailed, match=r"^no account could be made for 0\.5 s$"):
+        await run.replay(options, Halfway())
 
 
 @pytest.mark.parametrize(

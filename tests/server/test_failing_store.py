@@ -79,3 +79,17 @@ async def test_a_commit_of_unknown_outcome_says_so_and_the_same_cid_settles_it(t
         assert (settled.seq, settled.dup) == (2, True)
         rows = await bob.expect(wire.Rows)
         assert rows.rows == (wire.Row(conv, 2, rows.rows[0].rrev, rows.rows[0].delivered, 0),)
+
+
+async def test_who_left_in_a_commit_nobody_heard_of_is_told_all_the_same(tmp_path: Path) -> None:
+    """An entry after a hole does not close it: its REMOVE was offered to nobody, so the pass must tell him (P5)."""
+    async with serving(tmp_path, store=Interrupted) as rig:
+        alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
+        conv = await rig.group(alice, bob, carol)
+        rig.server.store.interrupt = True
+        assert await alice.refused(wire.MemberDel(0, conv, os.urandom(8), bob.user)) == 6000
+        rig.server.store.interrupt = False
+        await alice.say(conv, "bob does not see this")
+        assert (await carol.expect(wire.Event)).seq == 3
+        row = (await bob.expect(wire.Rows)).rows[0]
+        assert (row.conv, row.head, row.state) == (conv, 2, 1)

@@ -3,33 +3,17 @@ versions, the life of a connection. Tests are named by the rule they show.
 """
 
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
-from tests.server.rig import Client, Rig, serving
+from tests.server.rig import Client, serving
 from tests.transcripts.lines import connect_websocket
+from tests.transcripts.people import frame, msg, narrow, pong, stalled
 from wirechat import wire
 from wirechat.server.config import Config
-from wirechat.wire.packing import pack
-
-
-def frame(*items: Any) -> bytes:
-    """A frame of any items, a dict in last place being the extras."""
-    body = pack(list(items))
-    return len(body).to_bytes(4, "big") + body
-
-
-def text(conv: int, said: str, rid: int = 0) -> wire.Send:
-    return wire.Send(rid, conv, os.urandom(8), 1, wire.Content(1, said))
-
-
-async def pong(client: Client, t: int = 1) -> wire.Pong:
-    await client.send(wire.Ping(t))
-    return await client.expect(wire.Pong, lambda answer: answer.t == t)
 
 
 async def test_4_10_and_4_13_later_fields_and_odd_extras_change_nothing(tmp_path: Path) -> None:
@@ -175,7 +159,7 @@ async def test_7_1_before_login_requests_cost_nothing_but_themselves(tmp_path: P
     async with serving(tmp_path) as rig:
         client = await rig.greeted()
         await client.send(wire.State(False, 3), wire.Pong(4))
-        for request in (wire.Sync(0), wire.Sync(0, cursor=b"x"), text(1, "hi"), wire.Marks(0, 1, 0)):
+        for request in (wire.Sync(0), wire.Sync(0, cursor=b"x"), msg(1, "hi"), wire.Marks(0, 1, 0)):
             assert await client.refused(request) == 2000
         await pong(client)
         await client.send(wire.Ack(0))
@@ -253,38 +237,12 @@ async def test_7_5_a_hello_that_makes_no_sense_is_another_protocol(tmp_path: Pat
         assert await client.closed() == 1000
 
 
-async def stalled(rig: Rig, client: Client, talker: Client, conv: int) -> None:
-    """Fill the way to a client that does not read, until the server must wait."""
-    (connection,) = [each for each in rig.server.connections if each.session and each.session.user == client.user]
-    for _ in range(40):
-        await talker.send(*[text(conv, "x" * 16384, rid=100 + number) for number in range(20)])
-        for number in range(20):
-            await talker.expect(wire.SendOk, lambda ok, rid=100 + number: ok.rid == rid)  # type: ignore[misc]
-        if connection.outbox.draining:
-            return
-    raise AssertionError("the way never filled")
-
-
-async def narrow(rig: Rig) -> Client:
-    """A client with a small receive buffer, greeted with the largest window."""
-    raw = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    await raw.connect(("127.0.0.1", rig.listeners["tcp"].port))
-    client = Client(trio.SocketStream(raw))
-    await client.send(wire.Hello("WC", 1, 1, (), "narrow", 1024))
-    client.welcome = await client.expect(wire.Welcome)
-    return client
-
-
 async def test_7_8_nothing_follows_the_last_error(tmp_path: Path) -> None:
     """Not even what was already on its way to a slow reader while others went on talking."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         conv = await rig.group(alice, bob)
-        slow = await narrow(rig)
-        slow.key, slow.user, slow.device = bob.key, bob.user, bob.device
-        await slow.login()
-        await slow.sync()
+        slow = await narrow(rig, bob)
         await stalled(rig, slow, alice, conv)
         await slow.stream.send_all(frame(13))
         await trio.sleep(0.1)
@@ -375,14 +333,7 @@ async def test_7_14_a_reader_that_takes_nothing_is_ended_and_a_slow_one_is_not(
     async with serving(tmp_path) as rig:
         alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
         conv = await rig.group(alice, bob, carol)
-        readers = []
-        for who in (bob, carol):
-            reader = await narrow(rig)
-            reader.key, reader.user, reader.device = who.key, who.user, who.device
-            await reader.login()
-            await reader.sync()
-            readers.append(reader)
-        stuck, slow = readers
+        stuck, slow = await narrow(rig, bob), await narrow(rig, carol)
         await stalled(rig, stuck, alice, conv)
         ended = trio.current_time() + 6
         while trio.current_time() < ended:
@@ -398,7 +349,7 @@ async def test_7_16_what_is_above_the_limit_is_not_executed(tmp_path: Path) -> N
     async with serving(tmp_path) as rig:
         alice = await rig.person("alice")
         conv = await rig.group(alice)
-        sends = [text(conv, str(number), rid=number) for number in range(1000, 1200)]
+        sends = [msg(conv, str(number), rid=number) for number in range(1000, 1200)]
         await alice.send(*sends)
         accepted = []
         for _ in sends:
@@ -424,9 +375,9 @@ async def test_7_20_writes_are_executed_in_the_order_of_their_arrival(tmp_path: 
         flight: list[Any] = []
         for _ in range(5):
             flight += [
-                text(conv, "nobody", 0),
+                msg(conv, "nobody"),
                 wire.MemberAdd(0, conv, os.urandom(8), (bob.user,)),
-                text(conv, "bob"),
+                msg(conv, "bob"),
                 wire.MemberDel(0, conv, os.urandom(8), bob.user),
             ]
         for rid, request in enumerate(flight, 1000):

@@ -46,9 +46,7 @@ class Layout:
     fields: list[Field] = field(default_factory=list)
 
     def read(self, items: list[Any]) -> dict[str, Any]:
-        """Checks the elements of an array. Unknown trailing ones are ignored, a map at the end is the extras."""
-        if items and isinstance(items[-1], dict):
-            items = items[:-1]
+        """Checks the elements of an array. Unknown trailing ones are ignored."""
         return {spec.name: self._read_field(spec, items, index) for index, spec in enumerate(self.fields)}
 
     def _read_field(self, spec: Field, items: list[Any], index: int) -> Any:
@@ -104,6 +102,7 @@ class Schema:
         folder = folder or protocol_folder()
         documents = [json.loads(path.read_text()) for path in folder.iterdir() if path.name.endswith(".json")]
         features = [document for document in documents if "frames" in document]
+        self._ranges: list[dict[str, Any]] = _only(documents, "ranges")
         self.limits: dict[str, int] = _by_name(_only(documents, "limits"))
         self.errors: dict[int, str] = {row["code"]: row["name"] for row in _only(documents, "errors")}
         self.registries: dict[str, dict[str, int]] = {
@@ -120,16 +119,18 @@ class Schema:
         self.by_name = {frame.layout.name: frame for frame in self.by_code.values()}
 
     def decode(self, body: bytes, sender: str = "server") -> Frame:
-        """A frame body without length prefix. Unknown codes are returned without fields. Raises Malformed."""
-        items = unpack(body)
-        if not isinstance(items, list) or not items or not _is_uint(items[0]):
-            raise Malformed("not a frame")
+        """A frame body without length prefix. Codes to be ignored are returned without fields. Raises Malformed."""
+        items, extras = _envelope(self._unpack(body, sender))
         known = self.by_code.get(items[0])
         if known is None:
+            if not self._ignored(items[0], sender):
+                raise Malformed(f"a {sender} sends no frame {items[0]}")
             return Frame(items[0], None, None, {})
         if known.sender not in (sender, "both"):
             raise Malformed(f"{known.layout.name} is not sent by a {sender}")
         rid = _rid(items) if known.has_rid else None
+        if any(key % 2 == 0 for key in extras):
+            raise Malformed("an even extra that this version does not know")
         return Frame(known.code, known.layout.name, rid, known.layout.read(items[2 if known.has_rid else 1 :]))
 
     def encode(self, name: str, fields: Mapping[str, Any], rid: int | None = None) -> bytes:
@@ -137,6 +138,20 @@ class Schema:
         frame = self.by_name[name]
         start = [frame.code, rid] if frame.has_rid else [frame.code]
         return pack(start + frame.layout.write(fields))
+
+    def _unpack(self, body: bytes, sender: str) -> Any:
+        if sender == "server":
+            return unpack(body, self.limits["server_array_items"])
+        return unpack(body, self.limits["array_items"], self.limits["frame_items"])
+
+    def _ignored(self, code: int, sender: str) -> bool:
+        """Whether a frame that the schema does not have is passed over by whoever gets it, as codes.json says."""
+        row = next((row for row in self._ranges if row["lo"] <= code <= row["hi"]), None)
+        if row is not None and row.get("rid") == "by offset":
+            name = "request" if code % 64 < 32 else "counted" if code % 64 < 48 else "ephemeral"
+            row = next(row for row in self._ranges if row["name"] == name)
+        rule = "fatal" if row is None else row["client_unknown" if sender == "server" else "server_unknown"]
+        return "ignore" in rule
 
     def _add_frame(self, body: dict[str, Any]) -> None:
         reply = body.get("reply")
@@ -187,6 +202,22 @@ def _same(value: Any) -> Any:
 
 def _is_uint(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _envelope(body: Any) -> tuple[list[Any], dict[int, Any]]:
+    """The elements and the extras: the one place for a map is the end of the outer array."""
+    if not isinstance(body, list):
+        raise Malformed("not an array")
+    items, extras = (body[:-1], body[-1]) if body and isinstance(body[-1], dict) else (body, {})
+    if any(map(_has_map, items)) or any(map(_has_map, extras.values())):
+        raise Malformed("a map in the wrong place")
+    if not items or not _is_uint(items[0]):
+        raise Malformed("no code")
+    return items, extras
+
+
+def _has_map(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_has_map, value)))
 
 
 def _rid(items: list[Any]) -> int:

@@ -59,9 +59,12 @@ def _head(length: int, small: int, small_max: int, wide8: int | None, wide16: in
     return bytes([wide32]) + struct.pack(">I", length)
 
 
-def unpack(data: bytes) -> Any:
-    """The one value in `data`. Any width is accepted. Raises Malformed."""
-    source = _Source(data)
+def unpack(data: bytes, array_items: int = 2**32, frame_items: int = 2**32) -> Any:
+    """The one value in `data`. Any width is accepted. Raises Malformed.
+
+    `array_items`: longest array; `frame_items`: values through all levels.
+    """
+    source = _Source(data, array_items, frame_items)
     value = source.value(0)
     if source.at != len(data):
         raise Malformed("bytes after the value")
@@ -69,12 +72,15 @@ def unpack(data: bytes) -> Any:
 
 
 WIDTHS = {0xC4: ">B", 0xC5: ">H", 0xC6: ">I", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD9: ">B", 0xDA: ">H"}
+WIDTHS |= {0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
 WIDTHS |= {0xDB: ">I", 0xDC: ">H", 0xDD: ">I", 0xDE: ">H", 0xDF: ">I"}
 
 
 @dataclass
 class _Source:
     data: bytes
+    array_items: int
+    items_left: int
     at: int = 0
 
     def take(self, length: int) -> bytes:
@@ -84,6 +90,9 @@ class _Source:
         return self.data[self.at - length : self.at]
 
     def value(self, depth: int) -> Any:
+        self.items_left -= 1
+        if self.items_left < 0:
+            raise Malformed("too many values")
         code = self.take(1)[0]
         if code < 0x80:
             return code
@@ -98,7 +107,7 @@ class _Source:
         return self.sized(code, number, depth)
 
     def sized(self, code: int, number: int, depth: int) -> Any:
-        if 0xCC <= code <= 0xCF:
+        if 0xCC <= code <= 0xD3:
             return self.uint(number)
         if 0xC4 <= code <= 0xC6:
             return self.take(number)
@@ -107,11 +116,13 @@ class _Source:
         if depth == DEPTH_MAX:
             raise Malformed("too deep")
         if code in (0x90, 0xDC, 0xDD):
+            if number > self.array_items:
+                raise Malformed("too long an array")
             return [self.value(depth + 1) for _ in range(number)]
         return self.map(number, depth)
 
     def uint(self, number: int) -> int:
-        if number > UINT_MAX:
+        if not 0 <= number <= UINT_MAX:
             raise Malformed("integer out of range")
         return number
 

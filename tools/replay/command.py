@@ -3,6 +3,7 @@
 Exit status: 0 all is well, 1 something is not, 2 the arguments are wrong.
 """
 
+import os
 import resource
 import sys
 from collections.abc import Sequence
@@ -10,15 +11,16 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
-import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tools.replay import report, run
+from tools.replay import report
 from tools.replay.log import BadLog, read_log
+from tools.replay.meter import Bars
 from tools.replay.plan import Plan, plan
 from tools.replay.run import Options
 from tools.replay.sabotage import Sabotage
+from tools.replay.shares import replay_shared
 from wirechat.client.errors import ClientError
 from wirechat.client.transport import parse_url
 
@@ -55,6 +57,7 @@ class BadArgument(click.ClickException):
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the breaks.")
 @click.option("--limit", type=click.IntRange(min=1), help="Play only the first lines of each file.")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust, as a PEM file.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes to play in; default: one for each core.")
 def replay(
     files: Sequence[Path],
     urls: Sequence[str],
@@ -65,6 +68,7 @@ def replay(
     seed: int,
     limit: int | None,
     ca: str | None,
+    jobs: int | None,
 ) -> None:
     """Play IRC logs on a server, each nick an account with its own connection, and prove that nothing was lost.
 
@@ -80,7 +84,7 @@ def replay(
     notes = Console(stderr=True)
     with _progress(notes, hidden=as_json) as progress:
         try:
-            result = trio.run(run.replay, options, progress)
+            result = replay_shared(options, Bars(progress), jobs or os.cpu_count() or 1)
         except ClientError as error:
             raise click.ClickException(f"{error}. {error.to_do}") from None
     (report.print_json if as_json else report.print_table)(result, Console())

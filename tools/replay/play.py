@@ -21,7 +21,6 @@ from wirechat.client.transport import Connect
 from wirechat.wire import EntryKind
 
 AHEAD = 128  # steps: enough to hide a second without connection, little enough to stay near the order of the log
-SLICE_SECONDS = 10.0  # of sleep while nothing is due
 LOOK_SECONDS = 0.1  # until the next look at a device that lacks something, doubled each time
 LOOK_SECONDS_MAX = 2.0
 SHOWN_MAX = 5
@@ -107,7 +106,7 @@ class Play:
         while (left := time - trio.current_time()) > 0:
             if not self._under_way:
                 self.pulse.beat()
-            await trio.sleep(min(left, SLICE_SECONDS))
+            await trio.sleep(min(left, self.pulse.stalled_seconds / 2))
 
     async def _act(self, actor: Actor, numbers: list[int]) -> None:
         """All steps of one account, one after the other."""

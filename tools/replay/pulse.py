@@ -14,7 +14,7 @@ STALLED_SECONDS = 60.0
 class Pulse:
     """`beat` at every bit of progress, and while there is nothing to wait for."""
 
-    stalled_seconds: float = STALLED_SECONDS
+    stalled_seconds: float
     _scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
 
     def beat(self) -> None:

@@ -4,20 +4,21 @@ import gc
 import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import attrs
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from rich.progress import Progress
 
 from tools.conformance.decoder import Malformed
 from tools.conformance.reader import Login, Refused, open_reader
 from tools.replay.cutting import Lines
 from tools.replay.evidence import Account, Evidence, fact_of_fields
+from tools.replay.meter import Meter
 from tools.replay.people import Person, Registrar
 from tools.replay.plan import Plan
 from tools.replay.play import Play
-from tools.replay.pulse import Pulse
+from tools.replay.pulse import STALLED_SECONDS, Pulse
 from tools.replay.sabotage import Sabotage, spoil
 from tools.replay.verdict import Verdict, judge
 from wirechat.client.errors import ConnectionFailed
@@ -36,6 +37,7 @@ class Options:
     speed   times the original pace; None = as fast as it goes
     drop    probability that a connection breaks at a frame
     seed    of the breaks
+    stalled_seconds     without any progress; then the replay is given up
     """
 
     plans: Sequence[Plan]
@@ -45,6 +47,7 @@ class Options:
     drop: float = 0.0
     seed: int = 0
     sabotage: Sabotage | None = None
+    stalled_seconds: float = STALLED_SECONDS
 
 
 @attrs.frozen
@@ -61,16 +64,16 @@ class Result:
     verdict: Verdict
 
 
-async def replay(options: Options, progress: Progress) -> Result:
+async def replay(options: Options, meter: Meter) -> Result:
     """Plays everything and compares. Raises ClientError when accounts cannot be made."""
     gc.set_threshold(*GARBAGE)
-    pulse, dice = Pulse(), random.Random(options.seed)
-    people = await _register(options, pulse, progress)
+    pulse, dice = Pulse(options.stalled_seconds), random.Random(options.seed)
+    people = await _register(options, pulse, meter)
     async with trio.open_nursery() as nursery:
         lines = Lines(Network(nursery, options.ca).connect, options.drop, dice)
-        plays = _cast(options, people, lines, nursery, pulse, progress)
+        plays = _cast(options, people, lines, nursery, pulse, meter)
         start = trio.current_time()
-        await _perform(plays, pulse, options.sabotage, progress)
+        await _perform(plays, pulse, options.sabotage)
         seconds = trio.current_time() - start
         for play in plays:
             await play.gather()
@@ -81,19 +84,19 @@ async def replay(options: Options, progress: Progress) -> Result:
     return _result([play.evidence for play in plays], read, len(people), lines.opened, seconds)
 
 
-async def _register(options: Options, pulse: Pulse, progress: Progress) -> list[Person]:
+async def _register(options: Options, pulse: Pulse, meter: Meter) -> list[Person]:
     """For each plan its owner, then its people."""
     names = [name for plan in options.plans for name in (plan.name, *plan.accounts)]
-    bar = progress.add_task("accounts", total=len(names))
+    meter.count("accounts", expected=len(names))
     run = f"r{os.urandom(5).hex()}"
-    registrar = Registrar(options.urls, run, options.ca, pulse, lambda: progress.advance(bar))
+    registrar = Registrar(options.urls, run, options.ca, pulse, partial(meter.count, "accounts", done=1))
     people: list[Person] = []
 
     async def work() -> None:
         people.extend(await registrar.register(names))
 
     if not await pulse.guard(work):
-        raise ConnectionFailed(f"no account could be made for {pulse.stalled_seconds:.0f} s")
+        raise ConnectionFailed(f"no account could be made for {pulse.stalled_seconds:g} s")
     return people
 
 
@@ -103,18 +106,18 @@ def _cast(
     lines: Lines,
     nursery: trio.Nursery,
     pulse: Pulse,
-    progress: Progress,
+    meter: Meter,
 ) -> list[Play]:
-    bar = progress.add_task("lines", total=sum(len(plan.steps) for plan in options.plans))
+    meter.count("steps", expected=sum(len(plan.steps) for plan in options.plans))
     plays, rest = [], list(people)
     for plan in options.plans:
         (owner, *crowd), rest = rest[: 1 + len(plan.accounts)], rest[1 + len(plan.accounts) :]
-        play = Play(plan, owner, crowd, lines.open, nursery, pulse, options.speed, lambda: progress.advance(bar))
-        plays.append(play)
+        moved = partial(meter.count, "steps", done=1)
+        plays.append(Play(plan, owner, crowd, lines.open, nursery, pulse, options.speed, moved))
     return plays
 
 
-async def _perform(plays: Sequence[Play], pulse: Pulse, sabotage: Sabotage | None, progress: Progress) -> None:
+async def _perform(plays: Sequence[Play], pulse: Pulse, sabotage: Sabotage | None) -> None:
     """Plays all plans at once and waits until everybody has everything, or nothing moves any more."""
     if not await pulse.guard(lambda: _together([play.perform for play in plays])):
         for play in plays:
@@ -122,7 +125,6 @@ async def _perform(plays: Sequence[Play], pulse: Pulse, sabotage: Sabotage | Non
         return
     if sabotage is Sabotage.DOUBLE:
         await plays[0].double()
-    progress.add_task("settling", total=None)
     await pulse.guard(lambda: _together([play.settle for play in plays]))
 
 

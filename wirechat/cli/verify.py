@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from wirechat.cli.running import complain
+from wirechat.cli.running import complain, run
 from wirechat.store import sqlite
 from wirechat.store.errors import StoreError
 from wirechat.store.verify import Report
@@ -17,16 +17,17 @@ from wirechat.store.verify import verify as check
 
 @click.command()
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Directory of an embedded store.")
+@click.option("--store", "url", metavar="URL", help="A PostgreSQL store: postgresql://user@host/database.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(data: Path | None, as_json: bool) -> None:
+def verify(data: Path | None, url: str | None, as_json: bool) -> None:
     """Check that logs have no gaps, projections equal their logs, and receipts are sane.
 
     Reads one snapshot; a server may be running on it. Exit status 1 when something is wrong.
     """
-    if data is None:
-        raise click.UsageError("say what to check with --data")
+    if (data is None) == (url is None):
+        raise click.UsageError("say what to check, with either --data or --store")
     try:
-        report = check_directory(data)
+        report = sqlite.look(data, check) if data is not None else _check_postgres(url or "")
     except StoreError as error:
         complain(error)
     if as_json:
@@ -37,10 +38,11 @@ def verify(data: Path | None, as_json: bool) -> None:
     sys.exit(1 if report.problems else 0)
 
 
-def check_directory(data: Path) -> Report:
-    """Check an embedded store, for reading only."""
-    with sqlite.snapshot(data) as db:
-        return sqlite.read(db, check(sqlite.SqliteTx(db)))
+def _check_postgres(url: str) -> Report:
+    from wirechat.store import postgres  # it takes a second to load
+
+    report: Report = run(postgres.look, url, check)
+    return report
 
 
 def _print(report: Report) -> None:

@@ -13,7 +13,9 @@ from wirechat.client.errors import Refused
 from wirechat.client.outbox import Entry
 from wirechat.wire import errors
 
-__all__ = ["Call", "Post", "check", "nothing"]
+__all__ = ["CID_BYTES", "Call", "Post", "check", "nothing"]
+
+CID_BYTES = 8
 
 R = TypeVar("R", bound=wire.Reply)
 

@@ -39,6 +39,9 @@ class Receiver(Protocol):
     async def settle(self) -> None:
         """A chunk has been handed over in full."""
 
+    async def finish(self) -> None:
+        """The connection is about to be closed by this side: the last chance to say something."""
+
 
 @attrs.frozen
 class _Asked:
@@ -207,6 +210,7 @@ class Link:
             if error is not None:
                 raise error
             if self.goaway is not None and not self._pending:
+                await receiver.finish()
                 raise ConnectionFailed("the server is going away")
             await self._feed()
 

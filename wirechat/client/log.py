@@ -50,9 +50,6 @@ class Log:
     outdated: bool = attrs.field(default=False, init=False)
     """The description that is being asked for is outdated already; not durable."""
 
-    failures: int = attrs.field(default=0, init=False)
-    """Questions that failed in a row; not durable."""
-
     def lacks(self, kind: type[wire.Request]) -> bool:
         """True when a question of this kind should be asked now."""
         return kind not in self.asking and kind not in self.stalled and self._missing(kind)
@@ -64,8 +61,11 @@ class Log:
 
     @property
     def held(self) -> int:
-        """What may be reported as delivered: 0 when there is a hole above the delivered watermark."""
-        return self.pos if self.low <= self.delivered + 1 else 0
+        """What may be reported as delivered: 0 when there is a hole above the delivered watermark.
+
+        An unfinished catch-up is one: a record that was changed later has left the pages that came.
+        """
+        return self.pos if self.low <= self.delivered + 1 and not self.catch else 0
 
     def _missing(self, kind: type[wire.Request]) -> bool:
         if kind is wire.Changes:

@@ -1,8 +1,10 @@
 """Who we are and how we prove it.
 
 Rules: the resume token of the last login goes first; where the server does not know it any more (2002) the device key
-or the password follows on the same connection. Wrong credentials are never tried twice.
+follows on the same connection, and where it does not know that (2001) the password. Nothing is tried twice.
 """
+
+from collections.abc import Iterator
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -49,46 +51,43 @@ def public_key(seed: bytes) -> bytes:
 
 async def login(link: Link, welcome: wire.Welcome, identity: Identity, credentials: Credentials) -> wire.AuthOk:
     """Logs in. Raises LoginFailed, or what else the server said."""
-    if identity.resume is not None and AuthMethod.RESUME in welcome.methods:
+    failure = _nothing_to_try(credentials)
+    for proof, next_after in _proofs(link, welcome, identity, credentials):
         try:
-            return await link.exchange(wire.Auth(0, AuthMethod.RESUME, proof=identity.resume), wire.AuthOk)
+            return await link.exchange(proof, wire.AuthOk)
         except LoginFailed as error:
-            if error.code != errors.EXPIRED or not _possible(welcome, identity, credentials):
-                raise
-    return await link.exchange(_proof(link, welcome, identity, credentials), wire.AuthOk)
+            failure = error
+            if error.code != next_after:
+                break
+    raise failure
 
 
-def _possible(welcome: wire.Welcome, identity: Identity, credentials: Credentials) -> bool:
-    return _key_possible(welcome, identity, credentials) or _password_possible(welcome, credentials)
-
-
-def _key_possible(welcome: wire.Welcome, identity: Identity, credentials: Credentials) -> bool:
-    known = credentials.key is not None and (credentials.device or identity.device) is not None
-    return known and AuthMethod.DEVICE_KEY in welcome.methods
-
-
-def _password_possible(welcome: wire.Welcome, credentials: Credentials) -> bool:
-    return credentials.password is not None and AuthMethod.PASSWORD in welcome.methods
-
-
-def _proof(link: Link, welcome: wire.Welcome, identity: Identity, credentials: Credentials) -> wire.Auth:
-    handle, device = credentials.handle or identity.handle, credentials.device or identity.device
-    key = credentials.key
-    if key is not None and device is not None and AuthMethod.DEVICE_KEY in welcome.methods:
-        return _signature(link, welcome, handle, device, key)
-    if credentials.password is not None and AuthMethod.PASSWORD in welcome.methods:
-        public = None if key is None else public_key(key)
-        proof = credentials.password.encode()
-        return wire.Auth(0, AuthMethod.PASSWORD, handle, proof=proof, device=device, key=public, name=credentials.name)
+def _nothing_to_try(credentials: Credentials) -> LoginFailed:
     if credentials.password is not None:
-        raise LoginFailed("the server takes no password on this connection; use TLS", code=errors.INSECURE)
-    raise LoginFailed("no way to log in: give a password, or a device key with its device", code=errors.EXPIRED)
+        return LoginFailed("the server takes no password on this connection; use TLS", code=errors.INSECURE)
+    return LoginFailed("no way to log in: give a password, or a device key with its device", code=errors.EXPIRED)
 
 
-def _signature(link: Link, welcome: wire.Welcome, handle: str | None, device: int, key: bytes) -> wire.Auth:
+def _proofs(
+    link: Link, welcome: wire.Welcome, identity: Identity, credentials: Credentials
+) -> Iterator[tuple[wire.Auth, int | None]]:
+    """What can be tried, best first, each with the code after which the next one is worth a try."""
+    handle, device = credentials.handle or identity.handle, credentials.device or identity.device
+    key, password = credentials.key, credentials.password
+    if identity.resume is not None and AuthMethod.RESUME in welcome.methods:
+        yield wire.Auth(0, AuthMethod.RESUME, proof=identity.resume), errors.EXPIRED
+    if key is not None and device is not None and AuthMethod.DEVICE_KEY in welcome.methods:
+        yield _signed(link, welcome, handle, device, key), errors.BAD_CREDENTIALS
+    if password is not None and AuthMethod.PASSWORD in welcome.methods:
+        public, name = None if key is None else public_key(key), credentials.name
+        proof = password.encode()
+        yield wire.Auth(0, AuthMethod.PASSWORD, handle, proof=proof, device=device, key=public, name=name), None
+
+
+def _signed(link: Link, welcome: wire.Welcome, handle: str | None, device: int, key: bytes) -> wire.Auth:
     digest = link.transport.certificate_digest
-    bound = digest is not None and Binding.TLS_SERVER_END_POINT in welcome.bindings
-    binding = Binding.TLS_SERVER_END_POINT if bound else Binding.NONE
-    signed = wire.auth.signed_bytes(welcome.nonce, device, binding, digest if bound and digest else b"")
+    bound = digest if Binding.TLS_SERVER_END_POINT in welcome.bindings else None
+    binding = Binding.NONE if bound is None else Binding.TLS_SERVER_END_POINT
+    signed = wire.auth.signed_bytes(welcome.nonce, device, binding, bound or b"")
     proof = Ed25519PrivateKey.from_private_bytes(key).sign(signed)
     return wire.Auth(0, AuthMethod.DEVICE_KEY, handle, proof=proof, device=device, binding=binding)

@@ -138,9 +138,8 @@ class Outbox:
         queue.not_before = max(queue.not_before, not_before)
 
     def disconnected(self) -> None:
-        """The connection is gone: whatever was under way has to be sent again, at once and in order."""
+        """The connection is gone: whatever was under way has to be sent again, in order."""
         for queue in self._queues.values():
-            queue.not_before = 0.0
             for entry in queue.entries:
                 queue.failed = queue.failed or entry.sent
                 entry.sent = False

@@ -4,6 +4,7 @@ Rules: every chunk is one transaction, and only then are ACKs sent, questions as
 algorithm decides what to ask (sync.py), the outbox what to send (outbox.py); this file carries their decisions out.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -24,6 +25,8 @@ from wirechat.client.sync import Question, Sync
 from wirechat.wire import errors
 
 __all__ = ["Progress", "Session", "State"]
+
+STALLED_SECONDS = 1.0  # a server that knows less than it said is asked again after this, and some jitter
 
 R = TypeVar("R", bound=wire.Reply)
 
@@ -67,6 +70,8 @@ class Session:
         self._uniform = uniform
         self._sending = 0
         self._sending_max = 1
+        self._pump_at = math.inf
+        self._failures: dict[int, int] = {}
         self._ack_wanted = trio.Event()
         self._timers: trio.Nursery | None = None
 
@@ -188,23 +193,45 @@ class Session:
     def _answered(self, question: Question, result: wire.Reply | ClientError) -> None:
         if isinstance(result, wire.Reply):
             self._sync.answer(question, result)
+            if question.stalled:
+                self._repeat(question, STALLED_SECONDS, partial(self._sync.ask_again, question))
+            else:
+                self._failures.pop(question.logs[0].conv, None)
         elif _denied(question, result):
             self._sync.denied(question)
         elif isinstance(result, Refused):
             self._sync.unanswered(question, again=False)
-        else:
-            failures = max(log.failures for log in question.logs)
-            self._later(result, failures, partial(self._sync.unanswered, question, again=True))
+        elif result.code is not None:  # otherwise the connection is over, and the next one asks anew
+            again = partial(self._sync.unanswered, question, again=True)
+            self._repeat(question, (result.retry_ms or 0) / 1000, again)
+
+    def _repeat(self, question: Question, at_least: float, again: Callable[[], None]) -> None:
+        conv = question.logs[0].conv
+        failures = self._failures[conv] = self._failures.get(conv, -1) + 1
+        if self._timers is not None:
+            self._timers.start_soon(self._after, at_least + jitter(self._uniform, failures), again)
 
     # --- the outbox
 
     def pump(self) -> None:
-        """Sends what the outbox lets out now; before SYNC_OK nobody knows whether its seqs still mean the same."""
+        """Sends what the outbox lets out now, and comes back when it lets out more.
+
+        Nothing goes before SYNC_OK: until then nobody knows whether the seqs in it still mean the same.
+        """
         if self.over or not self._sync.started:
             return
-        for entry in self._outbox.take(trio.current_time(), self._sending_max - self._sending):
+        now = trio.current_time()
+        for entry in self._outbox.take(now, self._sending_max - self._sending):
             self._sending += 1
             self._link.ask(entry.request(), partial(self._entry_answered, entry))
+        later = self._outbox.next_time(now)
+        if later is not None and later < self._pump_at and self._timers is not None:
+            self._pump_at = later
+            self._timers.start_soon(self._after, later - now, self._pump_again)
+
+    def _pump_again(self) -> None:
+        self._pump_at = math.inf
+        self.pump()
 
     def _entry_answered(self, entry: Entry, result: wire.Reply | ClientError) -> None:
         self._sending -= 1
@@ -214,9 +241,10 @@ class Session:
         elif isinstance(result, Refused):
             self._state.cache.remove_entry(entry)
             self._entry_done(entry, result)
-        elif isinstance(result, ClientError):
-            delay = self._later(result, entry.failures, self.pump)
+        elif isinstance(result, ClientError) and result.code is not None:
+            delay = (result.retry_ms or 0) / 1000 + jitter(self._uniform, entry.failures)
             self._outbox.failed(entry, trio.current_time() + delay)
+            self.pump()
 
     def _void_entries(self) -> None:
         for entry in self._outbox.void():
@@ -236,13 +264,6 @@ class Session:
             self._state.events.publish(lost)
 
     # --- time
-
-    def _later(self, error: ClientError, failures: int, action: Callable[[], None]) -> float:
-        """Does it after the time the server asked for and some jitter. Returns the delay in seconds."""
-        delay = (error.retry_ms or 0) / 1000 + jitter(self._uniform, failures)
-        if self._timers is not None:
-            self._timers.start_soon(self._after, delay, action)
-        return delay
 
     async def _after(self, seconds: float, action: Callable[[], None]) -> None:
         await trio.sleep(seconds)

@@ -39,6 +39,11 @@ class Question:
     told: int = 0
     """The evidence that made us ask."""
 
+    @property
+    def stalled(self) -> bool:
+        """The answer brought nothing although there is more."""
+        return any(type(self.request) in log.stalled for log in self.logs)
+
 
 class Sync:
     """The logs of one device. `me` is its user; `news` collects events for publishing after the next commit."""
@@ -81,7 +86,7 @@ class Sync:
         self._under_way = 0
         self._lacking = dict.fromkeys(self.logs)
         for log in self.logs.values():
-            log.asking, log.stalled, log.failures, log.start = set(), set(), 0, log.pos
+            log.asking, log.stalled, log.start = set(), set(), log.pos
         return wire.Sync(0, self._cache.token)
 
     def sync_ok(self, reply: wire.SyncOk) -> wire.Sync | None:
@@ -249,8 +254,6 @@ class Sync:
         if isinstance(request, wire.History) and isinstance(reply, wire.HistoryOk):
             return self._history_ok(request.conv, question.logs, reply)
         self._close(question)
-        for log in question.logs:
-            log.failures = 0
         if isinstance(request, wire.ConvGet) and isinstance(reply, wire.ConvGetOk):
             self._conv_get_ok(question, reply)
         elif not self._valid(question):
@@ -261,14 +264,18 @@ class Sync:
             self._marks_ok(question.logs[0], request.since, question.told, reply)
         return True
 
+    def ask_again(self, question: Question) -> None:
+        """Enough time has passed since a question brought nothing."""
+        for log in question.logs:
+            log.stalled.discard(type(question.request))
+            self._lacking[log.conv] = None
+
     def unanswered(self, question: Question, *, again: bool) -> None:
         """The server gave no answer. `again`: it may next time; otherwise wait for new evidence."""
-        kind = type(question.request)
         self._close(question)
-        for log in question.logs:
-            log.failures += 1
-            if not again:
-                log.stalled.add(kind)
+        if not again:
+            for log in question.logs:
+                log.stalled.add(type(question.request))
 
     def denied(self, question: Question) -> None:
         """4002: the conversation does not exist for us, so neither does what we hold of it."""
@@ -295,7 +302,7 @@ class Sync:
         if not since <= log.pos <= reply.upto:
             return
         if reply.upto == since and log.want == told:
-            log.stalled.add(wire.Changes)  # no way forward: asking again at once would never end
+            log.stalled.add(wire.Changes)  # no way forward yet: asking again at once would never end
         log.pos, log.catch = reply.upto, reply.more
         log.want = max(log.want, log.pos)
         self.acks.report(log.conv)

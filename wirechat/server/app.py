@@ -113,19 +113,22 @@ class Server:
         with trio.move_on_after(wire.limits.DRAIN_MS / 1000 - 1):
             for connection in list(self.connections):
                 connection.draining = True
-                if not connection.greeted:
-                    continue
-                connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
+                if connection.nonce:  # HELLO was answered
+                    connection.send(wire.Goaway(GoawayCode.DRAIN, 0, limits.GOAWAY_JITTER_MS, "the server stops"))
             self.hub.flush()
             # Polled: this happens once in a server's life, and an event would cost every request.
             while any(connection.inflight for connection in self.connections) or not self.journal.idle:  # noqa: ASYNC110
                 await trio.sleep(0.02)
-            with trio.move_on_after(1):  # those who leave by themselves
-                while self.connections:  # noqa: ASYNC110
-                    await trio.sleep(0.02)
-            async with trio.open_nursery() as goodbyes:
-                for connection in self.connections:
-                    goodbyes.start_soon(connection.endpoint.aclose, 0)
+            await self._emptied()  # those who leave by themselves
+        for connection in list(self.connections):
+            connection.part()
+        await self._emptied()
+
+    async def _emptied(self) -> None:
+        """Return once everyone has left, at the latest after a second."""
+        with trio.move_on_after(1):
+            while self.connections:  # noqa: ASYNC110
+                await trio.sleep(0.02)
 
 
 async def _for_ever(work: Callable[..., Awaitable[None]], *args: object) -> None:

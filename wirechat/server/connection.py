@@ -191,15 +191,19 @@ class Connection:
     def _admit(self) -> None:
         """One more request is in flight; raises RequestError when it may not be."""
         self.inflight += 1
-        self.tokens -= 1
+        self.charge(1)
         if self.inflight > wire.limits.INFLIGHT:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
-        if self.tokens < -wire.limits.REQUESTS_BURST:
-            raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
         if self.tokens < 0:
             raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
         if self.draining:
             raise RequestError(wire.errors.DRAINING, "the server is stopping")
+
+    def charge(self, tokens: int) -> None:
+        """Take from what this connection may do; raises ProtocolViolation for who never stops."""
+        self.tokens -= tokens
+        if self.tokens < -wire.limits.REQUESTS_BURST:
+            raise wire.ProtocolViolation(wire.errors.FLOOD, "requests kept coming after they were refused")
 
     def answered(self) -> None:
         """One request less is in flight."""
@@ -209,11 +213,6 @@ class Connection:
         """Send a frame and let the protocol state follow it."""
         self.wire.sent(message)
         self.outbox.put(message.encode())
-
-    @property
-    def greeted(self) -> bool:
-        """HELLO was answered, so frames may be sent."""
-        return bool(self.nonce)
 
     def require_session(self) -> Session:
         """The login; the wire lets no request through that needs one without it."""
@@ -238,6 +237,12 @@ class Connection:
             if self.session is not None:
                 self.hub.leave(self.session)
             self.nursery.start_soon(self.fail, code, text)
+
+    def part(self) -> None:
+        """Close politely: all that there is to say was said. Never waits."""
+        if not self._ending:
+            self._ending = self.outbox.closed = True
+            self.nursery.start_soon(self.endpoint.aclose, 0)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:

@@ -9,11 +9,41 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
+import attrs
+
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.outbox import Outbox, Push
 from wirechat.server.session import Session
 from wirechat.store.records import Members
+
+
+@attrs.define
+class Offered:
+    """What of one conversation was offered here: the entries up to `head`, and `first` to `last` behind a hole.
+
+    What follows a hole does not count: whoever left in the hole must still hear of it, from the pass.
+    """
+
+    head: int = 0
+    receipts: int = 0
+    first: int = 0
+    last: int = 0
+
+    def note(self, seq: int) -> None:
+        """One entry was offered."""
+        if seq == self.head + 1:
+            self.reach(seq)
+        elif seq == self.last + 1:
+            self.last = seq
+        else:
+            self.first = self.last = seq
+
+    def reach(self, head: int) -> None:
+        """Everything up to `head` was offered."""
+        self.head = max(self.head, head)
+        if self.first <= self.head + 1:
+            self.head = max(self.head, self.last)
 
 
 class Hub:
@@ -23,7 +53,7 @@ class Hub:
         self._sessions: dict[int, list[Session]] = {}
         self._devices: dict[int, Session] = {}
         self._members: OrderedDict[int, Members] = OrderedDict()
-        self._offered: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self._offered: OrderedDict[int, Offered] = OrderedDict()
         self.touched: list[Outbox] = []
         """Outboxes with something ready; flushed once per commit, not once per frame."""
         self.horizon = 0
@@ -87,11 +117,11 @@ class Hub:
 
     def deliver(self, push: Push, origin: Session | None, leaving: Iterable[int] = ()) -> None:
         """Offer a committed entry to everyone who may see it; `origin` has it as its reply."""
-        offered, receipts = self._offered.get(push.conv, (0, 0))
         members = self._members.get(push.conv)
-        if push.seq <= offered or members is None:  # without a list nothing counts as offered: the pass will see to it
+        offered = self._position(push.conv)
+        if push.seq <= offered.head or members is None:  # without a list it does not count: the pass will see to it
             return
-        self._note(push.conv, push.seq, receipts)
+        offered.note(push.seq)
         sessions = self._sessions
         for user, since in members.since.items():
             if user in sessions and since <= push.seq:
@@ -116,31 +146,33 @@ class Hub:
         members = self._members.get(conv)
         if members is None:
             return
-        offered, receipts = self._offered.get(conv, (0, 0))
-        self._note(conv, offered, max(receipts, upto))
+        offered = self._position(conv)
+        offered.receipts = max(offered.receipts, upto)
         for user in members.since:
             for session in self.of(user):
                 session.offer(frame)
 
     def lags(self, conv: int, head: int, rrev: int) -> bool:
         """Whether the store has something of this conversation that was not offered here."""
-        offered, receipts = self._offered.get(conv, (0, 0))
-        return head > offered or rrev > receipts
+        offered = self._offered.get(conv)
+        return offered is None or head > offered.head or rrev > offered.receipts
 
     def offered(self, conv: int, head: int, rrev: int) -> None:
         """Everything up to here was offered to the members' sessions."""
-        before, receipts = self._offered.get(conv, (0, 0))
-        self._note(conv, max(head, before), max(rrev, receipts))
+        offered = self._position(conv)
+        offered.reach(head)
+        offered.receipts = max(offered.receipts, rrev)
 
     def doubt(self, conv: int) -> None:
         """Something went wrong while offering: the next pass will send a row."""
         self._offered.pop(conv, None)
 
-    def _note(self, conv: int, head: int, rrev: int) -> None:
-        self._offered[conv] = (head, rrev)
+    def _position(self, conv: int) -> Offered:
+        offered = self._offered.setdefault(conv, Offered())
         self._offered.move_to_end(conv)
         if len(self._offered) > limits.POSITIONS_MAX:
             self._offered.popitem(last=False)
+        return offered
 
     def flush(self) -> None:
         """Hand what is ready to the sockets: one write per connection."""

@@ -21,6 +21,9 @@ MEMBER_LISTS_MAX = 20_000
 POSITIONS_MAX = 200_000
 """Conversations whose offered position the hub remembers; forgetting one costs a digest row."""
 
+DIGEST_ROWS = 500
+"""Digest rows in one SYNC_OK, whatever is asked for: about 10 KiB."""
+
 ROUND_ROWS = 100
 """Digest rows in one ROWS push: about 2 KiB."""
 
@@ -32,6 +35,12 @@ PASS_SECONDS = 1.0
 
 FLUSH_SECONDS = 1.0
 """Delivered watermarks are written behind at most this late."""
+
+DELIVERED_AT_ONCE = 1_000
+"""Of them in one transaction, which a message may have to wait for."""
+
+POSITIONS_PER_TOKEN = 4
+"""Positions listed in ACKs that count as one request: 48,000 at once and 8,000 a second, then 1008."""
 
 LOGINS_AT_ONCE = 1
 """Argon2id computations at a time: each takes a core and 19 MiB."""

@@ -1,8 +1,8 @@
 """How a batch gets into the log whatever is wrong with one of its entries. The same for both engines.
 
-First fast, assuming that no cid was used before; when a constraint objects, once more carefully; when that fails for no
-known reason, in halves, so that one bad entry costs only itself. A full disk or a lost connection is nobody's fault and
-is answered to all.
+When another node did one of them at the same time it is tried again, and answered as done. When it fails for no known
+reason it is tried in halves, so that one bad entry costs only itself. A full disk or a lost connection is nobody's
+fault and is answered to all.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from wirechat.store.errors import StoreError, Unavailable, Violated
 from wirechat.store.records import Append, Commit
 
-Attempt = Callable[[Sequence[Append], bool], Awaitable[Commit]]
-"""One transaction over (batch, carefully?)."""
+Attempt = Callable[[Sequence[Append]], Awaitable[Commit]]
+"""One transaction over a batch."""
 
 
 async def append(attempt: Attempt, batch: Sequence[Append]) -> Commit:
     """Append a batch; what fails is told in the results."""
     try:
-        return await _fast_or_carefully(attempt, batch)
+        return await _twice(attempt, batch)
     except Violated as error:
         return await _in_halves(attempt, batch, error)
     except StoreError as error:
@@ -28,11 +28,11 @@ async def append(attempt: Attempt, batch: Sequence[Append]) -> Commit:
         return await _in_halves(attempt, batch, error)
 
 
-async def _fast_or_carefully(attempt: Attempt, batch: Sequence[Append]) -> Commit:
+async def _twice(attempt: Attempt, batch: Sequence[Append]) -> Commit:
     try:
-        return await attempt(batch, False)
+        return await attempt(batch)
     except Violated:
-        return await attempt(batch, True)
+        return await attempt(batch)
 
 
 async def _in_halves(attempt: Attempt, batch: Sequence[Append], error: Exception) -> Commit:

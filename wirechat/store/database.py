@@ -1,4 +1,7 @@
-"""An open store: the one face of both engines."""
+"""An open store: the one face of both engines, `sqlite.open_sqlite` and `postgres.open_postgres`.
+
+The latter is imported by those who use it: asyncpg takes a fifth of a second.
+"""
 
 from __future__ import annotations
 

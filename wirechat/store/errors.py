@@ -14,7 +14,7 @@ class StorageFull(Unavailable):
 
 
 class Violated(Unavailable):
-    """A constraint of the schema objected; surely not executed. The journal looks closer and tries again."""
+    """A constraint of the schema objected: another transaction was first. Surely not executed."""
 
 
 class OutcomeUnknown(StoreError):

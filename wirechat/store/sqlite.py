@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -210,8 +210,8 @@ class SqliteStore:
         self._write_lane.submit(lambda: self._append(batch, now_ms, known), tell)
 
     def _append(self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
-        async def attempt(some: Sequence[Append], careful: bool) -> Commit:
-            return write(self._writer, journal.append(self._write_tx, some, now_ms, known, careful))
+        async def attempt(some: Sequence[Append]) -> Commit:
+            return write(self._writer, journal.append(self._write_tx, some, now_ms, known))
 
         return drive(appending.append(attempt, batch))
 
@@ -264,18 +264,15 @@ async def open_sqlite(
             writer.close()
 
 
-@contextmanager
-def snapshot(folder: Path | str) -> Iterator[apsw.Connection]:
-    """The database of a directory for reading only, also while a server runs on it. Raises DataError."""
-    path = Path(folder) / FILE
-    with _refusing(str(path)):
-        db = connect(str(path), write=False)
-        try:
-            if pending("sqlite", _applied(db)):
-                raise DataError(f"{path} comes from an older wirechat; start the server once to bring it up to date")
-            yield db
-        finally:
-            db.close()
+def look(folder: Path | str, feature: Feature[[], T]) -> T:
+    """Run a feature in one snapshot of a directory, changing nothing, also while a server runs on it. Raises
+    DataError.
+    """
+    path = str(Path(folder) / FILE)
+    with _refusing(path), closing(connect(path, write=False)) as db:
+        if pending("sqlite", _applied(db)):
+            raise DataError(f"{path} comes from an older wirechat; start the server once to bring it up to date")
+        return read(db, feature(SqliteTx(db)))
 
 
 def _open(path: str, connect: Callable[..., apsw.Connection]) -> tuple[apsw.Connection, apsw.Connection]:

@@ -6,15 +6,13 @@ import attrs
 
 from wirechat import wire
 from wirechat.client.cache import Cache
-from wirechat.client.calls import Call
+from wirechat.client.calls import CID_BYTES, Call
 from wirechat.client.log import Log
 from wirechat.client.sync import Sync
 from wirechat.wire.registries import ConversationKind
 from wirechat.world import World
 
 __all__ = ["Conversation", "Conversations"]
-
-CID_BYTES = 8
 
 
 @attrs.frozen

@@ -9,15 +9,13 @@ from collections.abc import Iterable
 import trio
 
 from wirechat import wire
-from wirechat.client.calls import Post
+from wirechat.client.calls import CID_BYTES, Post
 from wirechat.client.errors import ClientError
 from wirechat.client.outbox import Entry, Outbox, Sent
 from wirechat.wire.registries import ContentType, EntryKind
 from wirechat.world import World
 
 __all__ = ["Handle", "Messages"]
-
-CID_BYTES = 8
 
 
 class Handle:

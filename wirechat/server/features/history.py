@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+import trio
 
 from wirechat import wire
 from wirechat.server.connection import Connection
@@ -10,8 +14,16 @@ from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import of_refusal
 from wirechat.server.outbox import Push
 from wirechat.store.database import Store
+from wirechat.store.errors import StoreError
 from wirechat.store.features import history
 from wirechat.store.records import Entry, Refusal, StoredRecord
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 1.0
+"""After a failed read the entries for a slow reader are read again."""
 
 
 class History:
@@ -28,8 +40,10 @@ class History:
     async def history(self, connection: Connection, request: wire.History) -> wire.Message:
         """Records by seq, backwards."""
         user = connection.require_session().user
-        page = await self._store.read(
-            history.history, user, request.conv, request.hi, _limit(request.limit), wire.limits.PAGE_BYTES
+        limit = _limit(request.limit)
+        page = await _fresh(
+            connection,
+            lambda: self._store.read(history.history, user, request.conv, request.hi, limit, wire.limits.PAGE_BYTES),
         )
         if isinstance(page, Refusal):
             raise of_refusal(page)
@@ -38,8 +52,10 @@ class History:
     async def changes(self, connection: Connection, request: wire.Changes) -> wire.Message:
         """Records changed since, by rev. `upto` comes from the snapshot of the records."""
         user = connection.require_session().user
-        page = await self._store.read(
-            history.changes, user, request.conv, request.since, _limit(request.limit), wire.limits.PAGE_BYTES
+        limit = _limit(request.limit)
+        page = await _fresh(
+            connection,
+            lambda: self._store.read(history.changes, user, request.conv, request.since, limit, wire.limits.PAGE_BYTES),
         )
         if isinstance(page, Refusal):
             raise of_refusal(page)
@@ -47,8 +63,24 @@ class History:
 
     async def lookup(self, user: int, pushes: Sequence[Push]) -> list[bytes]:
         """EVENT frames of pushes that waited, as the entries are now: what was deleted meanwhile is gone (P8)."""
-        entries = await self._store.read(history.entries, [(push.conv, push.seq) for push in pushes])
-        return [_event(user, entry).encode() for entry in entries]
+        wanted = [(push.conv, push.seq) for push in pushes]
+        while True:
+            try:
+                entries = await self._store.read(history.entries, wanted)
+            except StoreError as error:
+                log.warning("a slow reader waits for the store", reason=str(error))
+                await trio.sleep(RETRY_SECONDS)
+            else:
+                return [_event(user, entry).encode() for entry in entries]
+
+
+async def _fresh(connection: Connection, read: Callable[[], Awaitable[T]]) -> T:
+    """A page that the socket takes at once. It never waits as bytes, which a delete could not reach (P8)."""
+    while True:
+        page = await read()
+        if not connection.outbox.draining:
+            return page
+        await connection.outbox.wait_empty()
 
 
 def _limit(limit: int | None) -> int:

@@ -38,7 +38,7 @@ class Messages:
         else:
             _RULES.get(kind, _unknown_kind)(content)
         packed = None if content is None else content.pack()
-        digest = self._digest(b"%d %d %b" % (kind, ref or 0, packed or b""))
+        digest = self._digest(b"%d %d %b" % (kind, -1 if ref is None else ref, packed or b""))
         append = Append(request.conv, session.user, request.cid, kind, packed, ref, (), digest)
         self._journal.submit(Submission(append, content, session, request.rid, _reply, connection.answered))
 

@@ -4,6 +4,7 @@ last write is done, whose answer it waits for (P7)."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -66,11 +67,18 @@ class Receipts:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is waiting in one transaction, answer, and offer the changes."""
+        """Write what is waiting, answer, and offer the changes. In bites, so that messages get between."""
+        while self._asked or self._delivered:
+            before = len(self._delivered)
+            await self._flush_some()
+            if len(self._delivered) >= before:
+                return  # the store failed, or more comes than goes
+
+    async def _flush_some(self) -> None:
+        """One transaction."""
         asked, self._asked = self._asked, []
-        delivered, self._delivered = self._delivered, {}
-        if not asked and not delivered:
-            return
+        first = list(islice(self._delivered, limits.DELIVERED_AT_ONCE))
+        delivered = {key: self._delivered.pop(key) for key in first}
         items = [(request.conv, user, 0, request.seq) for _, request, user in asked]
         items += [(conv, user, seq, 0) for (conv, user), seq in sorted(delivered.items())]
         try:

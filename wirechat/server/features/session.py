@@ -74,8 +74,6 @@ class Sessions:
         """Agree on a version and tell the limits."""
         if hello.magic != "WC" or hello.vmin > hello.vmax:
             raise wire.ProtocolViolation(wire.errors.PROTOCOL, "this is not a wirechat client")
-        if hello.vmin > hello.vmax:
-            raise wire.ProtocolViolation(wire.errors.PROTOCOL, "vmin is above vmax")
         if not hello.vmin <= VERSION <= hello.vmax:
             raise wire.ProtocolViolation(wire.errors.VERSION, f"this server speaks version {VERSION}")
         peer = connection.endpoint.peer

@@ -59,7 +59,7 @@ class Sync:
             session.round_from, session.round_horizon = await self._begin(request.token)
         elif session.mode is not Mode.ATTACHING or request.cursor != _cursor(session.round_after):
             raise RequestError(wire.errors.BAD_REQUEST, "this is not the cursor of the last page")
-        page = min(request.page or 200, 500)
+        page = min(request.page or 200, limits.DIGEST_ROWS)
         rows, more = await self._rows(session, session.round_from, session.round_after, page)
         mode = SyncMode.DIGEST if session.round_from else SyncMode.RESET
         if more:
@@ -130,8 +130,10 @@ class Sync:
         if ack.n > session.sent:
             raise wire.ProtocolViolation(wire.errors.ACK_TOO_HIGH, "that push was never sent")
         reached = session.acknowledge(ack.n)
-        for held in ack.held or ():
-            reached[held.conv] = held.pos
+        held = ack.held or ()
+        connection.charge(len(held) // limits.POSITIONS_PER_TOKEN)
+        for each in held:
+            reached[each.conv] = each.pos
         for conv, seq in reached.items():
             if seq:
                 self._reached(session.user, conv, seq)

@@ -45,7 +45,7 @@ async def describe(
     rows = await tx.fetchmany(
         "SELECT c.conv, c.kind, m.role, m.until, c.title,"
         " (SELECT count(*) FROM member o WHERE o.conv = c.conv AND o.until IS NULL),"
-        " (SELECT CASE WHEN d.low = $1 THEN d.high ELSE d.low END FROM direct d WHERE d.conv = c.conv)"
+        " CASE WHEN c.kind = 1 THEN (SELECT o.user_id FROM member o WHERE o.conv = c.conv AND o.user_id <> $1) END"
         " FROM member m JOIN conv c ON c.conv = m.conv WHERE m.user_id = $1 AND m.conv = $2",
         [(user, conv) for conv in convs],
     )

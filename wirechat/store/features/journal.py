@@ -1,7 +1,7 @@
 """The append: a batch of entries in one transaction. P1 to P4 rest on what happens here.
 
-The fast way assumes that no cid was used before and lets the unique index object; then the transaction is undone and
-done again carefully, looking every cid up first. Membership and role are checked inside. Refused entries take no seq.
+What the batch needs to know is asked first, by the set: its conversations, which are locked, where everyone concerned
+stands, and which cids were used before. Membership and role are checked inside. Refused entries take no seq.
 """
 
 from __future__ import annotations
@@ -51,20 +51,22 @@ class _Standing:
 class _Batch:
     """One run over a batch. What it has asked for once it keeps up to date itself."""
 
-    def __init__(self, tx: Tx, now_ms: int, stamp: int, careful: bool) -> None:
+    def __init__(self, tx: Tx, now_ms: int, stamp: int) -> None:
         self._tx = tx
         self._now_ms = now_ms
         self._stamp = stamp
-        self._careful = careful
         self._logs: dict[int, _Log] = {}
         self._standings: dict[tuple[int, int], _Standing] = {}
+        self._done: dict[tuple[int, int, bytes], tuple[bytes, Appended]] = {}
+        """(conv, sender, cid) -> digest and first answer."""
         self._rows: list[tuple[object, ...]] = []
 
     async def load(self, batch: Sequence[Append]) -> None:
-        """Lock the conversations, always in the same order, and ask where everyone concerned stands."""
+        """Lock the conversations, always in the same order, and ask what has to be known."""
+        batch = [item for item in batch if item.kind != Kind.CREATE]
         logs = await self._tx.fetchmany(
             "SELECT conv, kind, head, last_ts, version FROM conv WHERE conv = $1" + FOR_UPDATE[self._tx.engine],
-            [(conv,) for conv in sorted({item.conv for item in batch if item.kind != Kind.CREATE})],
+            [(conv,) for conv in sorted({item.conv for item in batch})],
         )
         for conv, kind, head, last_ts, version in logs:
             self._logs[conv] = _Log(kind, head, last_ts, version)
@@ -74,6 +76,12 @@ class _Batch:
         )
         for conv, user, role, since, until in standings:
             self._standings[conv, user] = _Standing(role, since, until)
+        done = await self._tx.fetchmany(
+            "SELECT conv, sender, cid, digest, seq, ts, users FROM entry WHERE conv = $1 AND sender = $2 AND cid = $3",
+            [(item.conv, item.sender, item.cid) for item in batch],
+        )
+        for conv, sender, cid, digest, seq, ts, users in done:
+            self._done[conv, sender, cid] = digest, Appended(conv, seq, ts, True, unpack_users(users))
 
     async def run(self, batch: Sequence[Append]) -> list[Appended | Refusal]:
         """Append one after the other."""
@@ -81,7 +89,7 @@ class _Batch:
 
     def _plain(self, item: Append) -> Appended | None:
         """The common case, for which nothing has to be asked: a member writes a message that refers to none."""
-        if item.kind != _MSG or item.ref is not None or self._careful:
+        if item.kind != _MSG or item.ref is not None or (item.conv, item.sender, item.cid) in self._done:
             return None
         log = self._logs.get(item.conv)
         standing = self._standings.get((item.conv, item.sender))
@@ -93,24 +101,15 @@ class _Batch:
         await self._flush()
         if item.kind == Kind.CREATE:
             return await self._create(item)
-        if self._careful:
-            return await self._before(item) or await self._judge(item)
-        result = await self._judge(item)
-        if isinstance(result, Refusal):  # what was done is answered, whatever has changed since
-            return await self._before(item) or result
-        return result
+        return self._before(item) or await self._judge(item)
 
-    async def _before(self, item: Append) -> Appended | Refusal | None:
-        row = await self._tx.fetchrow(
-            "SELECT seq, ts, digest, users FROM entry WHERE conv = $1 AND sender = $2 AND cid = $3",
-            item.conv, item.sender, item.cid,
-        )  # fmt: skip
-        if row is None:
+    def _before(self, item: Append) -> Appended | Refusal | None:
+        """What was done is answered as the first time, whatever has changed since."""
+        before = self._done.get((item.conv, item.sender, item.cid))
+        if before is None:
             return None
-        seq, ts, digest, users = row
-        if digest != item.digest:
-            return Refusal.CID_REUSED
-        return Appended(item.conv, seq, ts, True, unpack_users(users))
+        digest, answer = before
+        return answer if digest == item.digest else Refusal.CID_REUSED
 
     async def _judge(self, item: Append) -> Appended | Refusal:
         log = self._logs.get(item.conv)
@@ -136,6 +135,7 @@ class _Batch:
             (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, packed, item.cid, item.digest,
              target or seq, seq)
         )  # fmt: skip
+        self._done[item.conv, item.sender, item.cid] = item.digest, Appended(item.conv, seq, ts, True, users)
         return Appended(item.conv, seq, ts, False, users)
 
     # entries about a message
@@ -362,13 +362,15 @@ class _Batch:
 def _concerned(batch: Iterable[Append]) -> set[tuple[int, int]]:
     """(conv, user) of those who write, are added or are removed."""
     found = {(item.conv, item.sender) for item in batch}
-    found.update((item.conv, user) for item in batch if item.kind != Kind.CREATE for user in item.users)
+    found.update((item.conv, user) for item in batch for user in item.users)
     return found
 
 
-async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], careful: bool) -> Commit:
-    """Append a batch in order. Raises Violated when it has to be done carefully."""
-    run = _Batch(tx, now_ms, await sync.next_stamp(tx), careful)
+async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
+    """Append a batch in order; `known`: versions of the member lists that the caller has. Raises Violated when another
+    node did one of them at the same time.
+    """
+    run = _Batch(tx, now_ms, await sync.next_stamp(tx))
     await run.load(batch)
     results = await run.run(batch)
     return Commit(list(results), await run.finish(known))

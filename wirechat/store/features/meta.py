@@ -1,4 +1,4 @@
-"""What the store knows of itself: its epoch and the key of its digests, drawn when it is made."""
+"""What the store knows of itself: its epoch, the key of its digests, and on PostgreSQL where it lives."""
 
 from __future__ import annotations
 
@@ -19,3 +19,29 @@ async def identity(tx: Tx) -> tuple[bytes, bytes]:
     """(epoch, key of digests)."""
     epoch, key = await tx.fetchmany("SELECT value FROM meta WHERE name = $1", [("epoch",), ("digest_key",)])
     return epoch[0], key[0]
+
+
+async def place(tx: Tx) -> str:
+    """PostgreSQL: server, timeline, database and table; another one after a restore, a failover or a move."""
+    row = await tx.fetchrow(
+        "SELECT concat_ws(' ', system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8),"
+        " (SELECT oid FROM pg_database WHERE datname = current_database()), 'entry'::regclass::oid)"
+        " FROM pg_control_system()"
+    )
+    assert row is not None
+    return str(row[0])
+
+
+async def settle(tx: Tx) -> None:
+    """PostgreSQL: when the data came from another server, go on above the stamps that were given there."""
+    server = await tx.fetchrow("SELECT system_identifier FROM pg_control_system()")
+    known = await tx.fetchrow("SELECT system FROM stamp")
+    assert server is not None
+    if known is None:
+        await tx.execute("INSERT INTO stamp (one, value, system) VALUES (1, 0, $1)", server[0])
+    elif known != server:
+        await tx.execute(
+            "UPDATE stamp SET system = $1, value = greatest(value, (SELECT max(stamp) FROM conv),"
+            " (SELECT max(rstamp) FROM conv_rc), (SELECT max(stamp) FROM member))",
+            server[0],
+        )

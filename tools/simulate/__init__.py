@@ -1,0 +1,12 @@
+"""Server, store and clients in one simulated world: a seed decides everything, and a failure is replayed exactly.
+
+    clock, chance, trace, sealed   time, randomness, what happened; and a fence around the world
+    network, lane, memory          simulated TCP, the store's threads, disks that survive a power cut
+    machine, device, workload      the real server, the real client library, what people do with it
+    plan, tuning, nemesis          what a seed draws: sizes, weather, small limits, faults
+    witness, truth, file, gone     what went over the wire, what was committed, what is on each device's disk
+    history, reference, verdict    the judges: pure, independent of the product
+    run, campaign, bugs            one seed, many seeds, planted bugs that must be found
+
+The product knows nothing of all this: it is given a clock, entropy, a network and lanes through its ordinary seams.
+"""

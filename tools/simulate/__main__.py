@@ -1,0 +1,112 @@
+"""`python -m tools.simulate`: run seeds, replay one, hunt planted bugs. Exit status 1 when a promise was broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from tools.simulate import bugs as bank
+from tools.simulate.campaign import Report, outcomes
+from tools.simulate.run import Outcome, run
+
+console = Console(stderr=True, highlight=False)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--seeds", default=200, show_default=True, type=click.IntRange(1), help="How many seeds to run.")
+@click.option("--first", default=1, show_default=True, type=click.IntRange(0), help="The first of them.")
+@click.option("--seed", type=click.IntRange(0), help="Run this seed alone and tell its story.")
+@click.option("--jobs", default=os.cpu_count() or 1, show_default="cores", type=click.IntRange(1), help="Processes.")
+@click.option("--until-found", is_flag=True, help="Stop at the first seed that breaks a promise.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.pass_context
+def main(
+    context: click.Context, seeds: int, first: int, seed: int | None, jobs: int, until_found: bool, as_json: bool
+) -> None:
+    """Run server, store and clients in one simulated world for each seed, break it, and check the promises."""
+    if context.invoked_subcommand is not None:
+        return
+    failed = (
+        _replay(seed, as_json)
+        if seed is not None
+        else _run_many(range(first, first + seeds), jobs, until_found, as_json)
+    )
+    sys.exit(1 if failed else 0)
+
+
+def _replay(seed: int, as_json: bool) -> bool:
+    outcome = run(seed, None if as_json else click.echo)
+    report = Report()
+    report.add(outcome)
+    if as_json:
+        click.echo(json.dumps(report.as_json()))
+    else:
+        click.echo(f"seed {seed}: trace {outcome.hash}, {outcome.seconds:.1f} simulated seconds")
+        for violation in outcome.violations:
+            click.echo(violation)
+    return bool(outcome.violations)
+
+
+def _run_many(seeds: range, jobs: int, until_found: bool, as_json: bool) -> bool:
+    report = Report()
+    began = time.monotonic()
+    with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
+        task = progress.add_task("seeds", total=len(seeds))
+        for outcome in outcomes(seeds, jobs):
+            report.add(outcome)
+            progress.advance(task)
+            if outcome.violations and not as_json:
+                _tell(outcome)
+            if outcome.violations and until_found:
+                break
+    if as_json:
+        click.echo(json.dumps(report.as_json()))
+    else:
+        _sum_up(report, time.monotonic() - began)
+    return bool(report.failures)
+
+
+def _tell(outcome: Outcome) -> None:
+    click.echo(f"{outcome.violations[0]}    python -m tools.simulate --seed {outcome.seed}")
+
+
+def _sum_up(report: Report, seconds: float) -> None:
+    click.echo(f"{report.seeds} seeds, {len(report.failures)} broke a promise, {seconds:.0f} s")
+    for name, count in sorted(report.counts.items()):
+        click.echo(f"  {name:28} {count:12,}")
+
+
+@main.command("bugs")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--seeds", default=bank.SEEDS_MAX, show_default=True, type=click.IntRange(1), help="Seeds to try for each."
+)
+@click.option("--jobs", default=os.cpu_count() or 1, show_default="cores", type=click.IntRange(1), help="Processes.")
+def hunt_bugs(names: tuple[str, ...], seeds: int, jobs: int) -> None:
+    """Plant each bug in a copy of the source and look for it. NAMES: those alone."""
+    try:
+        chosen = bank.bugs(names)
+    except KeyError as error:
+        raise click.UsageError(f"no planted bug is called {error.args[0]}") from None
+    missed = 0
+    for bug in chosen:
+        try:
+            found = bank.hunt(bug, seeds, jobs)
+        except bank.StalePatch as error:
+            click.echo(f"{bug.name:40} STALE       {error}")
+            missed += 1
+            continue
+        missed += found.seed is None
+        verdict = f"seed {found.seed}" if found.seed is not None else "NOT FOUND"
+        click.echo(f"{bug.name:40} {verdict:10} of {found.seeds:4}  {found.violation[:110]}")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

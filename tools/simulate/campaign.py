@@ -1,0 +1,48 @@
+"""Many seeds, on one core or several, in no particular order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import Counter
+from collections.abc import Iterator
+
+import attrs
+
+from tools.simulate.run import Outcome, run
+
+
+@attrs.define
+class Report:
+    """The sum of many outcomes."""
+
+    seeds: int = 0
+    counts: Counter[str] = attrs.Factory(Counter)
+    failures: list[Outcome] = attrs.Factory(list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.seeds += 1
+        self.counts.update(outcome.counts)
+        if outcome.violations:
+            self.failures.append(outcome)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "seeds": self.seeds,
+            "counts": dict(sorted(self.counts.items())),
+            "failures": [attrs.asdict(outcome) for outcome in self.failures],
+        }
+
+
+def outcomes(seeds: range, jobs: int = 1) -> Iterator[Outcome]:
+    """Run every seed. With several jobs each is a process of its own, and results come as they are ready."""
+    if jobs == 1:
+        yield from map(run, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs, _leave_interrupts) as pool:
+        yield from pool.imap_unordered(run, seeds, chunksize=4)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the parent, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

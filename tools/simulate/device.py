@@ -1,0 +1,209 @@
+"""A simulated device: the real client library on a simulated network and a file of its own, which a crash leaves as
+it was committed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from random import Random
+
+import attrs
+import trio
+
+from tools.simulate.file import DeviceFile, Position
+from tools.simulate.gone import Gone
+from tools.simulate.history import History, Violation
+from tools.simulate.network import Connection, Network, SimTransport
+from tools.simulate.plan import Plan
+from tools.simulate.trace import Trace
+from tools.simulate.truth import Truth
+from tools.simulate.verdict import differences
+from tools.simulate.witness import Evidence, Name, Witness
+from tools.simulate.workload import Person
+from wirechat.client.client import Client, open_client
+from wirechat.client.errors import ClientError
+from wirechat.client.events import MessageAdded, Resynced
+from wirechat.world import World
+
+URL = "wirechat://simulated"
+INSPECTED = 0.05  # of the ACKs: comparing everything at each would cost more than everything else
+
+
+@attrs.frozen
+class Account:
+    """Who a device is."""
+
+    name: str
+    handle: str
+    user: int
+    device: int
+    key: bytes
+
+
+class Device:
+    """Lives, crashes, and comes back until it is cancelled."""
+
+    def __init__(
+        self,
+        account: Account,
+        person: Person,
+        plan: Plan,
+        network: Network,
+        world: World,
+        disk: Path,
+        history: History,
+        truth: Truth,
+        gone: Gone,
+        trace: Trace,
+        chance: Random,
+    ) -> None:
+        self.name = account.name
+        self.user = account.user
+        self.ops_left = plan.ops
+        self.told: dict[int, Evidence] = {}
+        self.unsettled: dict[int, set[Name]] = {}
+        self.in_turn = plan.pipeline == 1
+        self._account = account
+        self._person = person
+        self._plan = plan
+        self._network = network
+        self._world = world
+        self._disk = disk
+        self._history = history
+        self._truth = truth
+        self._gone = gone
+        self._trace = trace
+        self._chance = chance
+        self._life = 0
+        self._scope: trio.CancelScope | None = None
+        self._file: DeviceFile | None = None
+        self._connections: list[Connection] = []
+        self._directory().mkdir(parents=True)
+
+    # living
+
+    async def live(self) -> None:
+        """Run the client again and again."""
+        while True:
+            with trio.CancelScope() as self._scope:
+                await self._run_client()
+            self._scope = None
+            await trio.sleep(self._chance.uniform(0.05, 2))
+
+    async def _run_client(self) -> None:
+        account = self._account
+        try:
+            async with (
+                open_client(
+                    URL,
+                    handle=account.handle,
+                    device_key=account.key,
+                    device=account.device,
+                    cache=str(self._path()),
+                    world=self._world,
+                    connect=self._connect,
+                    window=self._plan.window,
+                    jump_entries=self._plan.jump,
+                    pipeline=self._plan.pipeline,
+                ) as client,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(self._watch, client)
+                while self.ops_left:
+                    await trio.sleep(self._chance.expovariate(1 / self._plan.pause))
+                    self.ops_left -= 1
+                    nursery.start_soon(self._act, client)
+                await trio.sleep_forever()
+        except* ClientError as group:
+            self._trace.event(self.name, "stopped:", group.exceptions[0])
+            self._trace.count("clients that stopped by themselves")
+
+    async def _watch(self, client: Client) -> None:
+        shown: set[tuple[int, int]] = set()
+        async for event in client.events():
+            self._trace.count(f"event {type(event).__name__}")
+            if isinstance(event, Resynced):
+                shown.clear()
+            elif isinstance(event, MessageAdded):
+                self._check_shown(event.conv, event.record.seq, shown)
+
+    def _check_shown(self, conv: int, seq: int, shown: set[tuple[int, int]]) -> None:
+        """Nobody sees a message twice, unless the device jumped and forgot what it had."""
+        if (conv, seq) in shown and self.durable()[conv].low == 1:
+            self._history.violations.append(Violation("P2", "shown twice", f"{self.name}: {conv}/{seq}"))
+        shown.add((conv, seq))
+
+    async def _act(self, client: Client) -> None:
+        try:
+            await self._person.act(client)
+        except ClientError as error:
+            self._trace.count(f"operation: {type(error).__name__}")
+
+    # the network
+
+    async def _connect(self, url: str) -> SimTransport:
+        life = self._life
+        connection = await self._network.connect(self.name)
+        if life != self._life:
+            connection.cut()
+        self._connections.append(connection)
+        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._trace)
+        return SimTransport(connection, witness)
+
+    # faults
+
+    def crash(self) -> None:
+        """The process is gone; its file stays as it was committed."""
+        self._die(keep=True)
+
+    def reinstall(self) -> None:
+        """The process is gone and so is its file."""
+        self._die(keep=False)
+
+    def _die(self, keep: bool) -> None:
+        if self._scope is None:
+            return
+        self.inspect(always=True)
+        old, self._life = self._directory(), self._life + 1
+        if keep:
+            shutil.copytree(old, self._directory())
+        else:
+            self._directory().mkdir()
+            self.unsettled.clear()
+        self._close_file()
+        for connection in self._connections:
+            connection.cut()
+        self._connections.clear()
+        self.told = {conv: Evidence(at.want, max(at.rpos, at.rwant)) for conv, at in self.durable().items()}
+        self._scope.cancel()
+
+    # the file
+
+    def _directory(self) -> Path:
+        return self._disk / f"{self.name}.{self._life}"
+
+    def _path(self) -> Path:
+        return self._directory() / "cache"
+
+    def file(self) -> DeviceFile | None:
+        """What is durable now; None before the client made its file."""
+        if self._file is None and self._path().exists():
+            self._file = DeviceFile(self._path())
+        return self._file
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def durable(self) -> dict[int, Position]:
+        file = self.file()
+        return {} if file is None else file.positions()
+
+    def inspect(self, always: bool = False) -> None:
+        """Compare what it shows with what it should show, now and then."""
+        file = self.file()
+        if file is not None and (always or self._chance.random() < INSPECTED):
+            self._trace.count("inspections")
+            for difference in differences(file, self.user, self._truth):
+                self._history.violations.append(Violation("P5", "not the fold", f"{self.name}: {difference}"))

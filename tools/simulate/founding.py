@@ -1,0 +1,58 @@
+"""The first day of a simulated server: an empty store, accounts, devices. Made once in a process and copied for
+each seed."""
+
+from __future__ import annotations
+
+import functools
+from random import Random
+
+import attrs
+import trio
+
+from tools.simulate.device import Account
+from tools.simulate.memory import MemoryDisk
+from wirechat.client.login import public_key
+from wirechat.server.features.accounts import create_account
+from wirechat.server.identifiers import new_device
+from wirechat.store.database import Store, open_sqlite
+from wirechat.world import REAL, World
+
+FOUNDED_MS = 1_799_000_000_000
+
+
+@attrs.frozen
+class Founded:
+    """A store, and who may log in to it."""
+
+    disk: MemoryDisk
+    accounts: tuple[Account, ...]
+
+
+@functools.cache
+def found(devices_of: tuple[int, ...]) -> Founded:
+    """A store with one user for each item and that many devices. The same in every process."""
+    disk = MemoryDisk()
+    accounts = trio.run(_found, disk, devices_of)
+    disk.holder.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (bytes(4),))
+    disk.holder.execute("UPDATE meta SET value = ? WHERE name = 'digest_key'", (bytes(32),))
+    return Founded(disk, tuple(accounts))
+
+
+async def _found(disk: MemoryDisk, devices_of: tuple[int, ...]) -> list[Account]:
+    chance = Random(f"founding {devices_of}")
+    world = World(lambda: FOUNDED_MS, chance.randbytes, chance.uniform, REAL.run_blocking)
+    accounts: list[Account] = []
+    async with open_sqlite("", connect=disk.connect, locked=False) as store:
+        for number, devices in enumerate(devices_of, 1):
+            accounts += await _household(store, world, f"u{number}", devices)
+    return accounts
+
+
+async def _household(store: Store, world: World, handle: str, devices: int) -> list[Account]:
+    user = await create_account(store, world, handle, None, None)
+    accounts = []
+    for number in range(1, devices + 1):
+        key = world.random_bytes(32)
+        device = await new_device(store, world, user, public_key(key), "")
+        accounts.append(Account(f"{handle}.d{number}", handle, user, device, key))
+    return accounts

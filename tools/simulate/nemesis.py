@@ -1,0 +1,149 @@
+"""What goes wrong, and when. Each kind of fault is a task with its own stream of chance, so that leaving one out
+shifts no other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from random import Random
+from typing import Protocol
+
+import trio
+
+from tools.simulate.chance import Chance
+from tools.simulate.network import Connection, Network
+from tools.simulate.plan import Faults
+from tools.simulate.trace import Trace
+
+CLOCK_JUMP_MS_MAX = 3_600_000
+
+
+class Machine(Protocol):
+    """Something that can crash and comes back by itself."""
+
+    name: str
+
+    def crash(self) -> None:
+        """End it now, as a power cut would. Harmless while it is down."""
+
+
+class Client(Machine, Protocol):
+    """A device."""
+
+    def reinstall(self) -> None:
+        """Crash, and lose everything that was stored."""
+
+
+class Server(Machine, Protocol):
+    """The server's machine."""
+
+    def restart(self) -> None:
+        """Stop politely and start again."""
+
+    def heal(self) -> None:
+        """Its disk works again."""
+
+
+class Nemesis:
+    """Breaks things until it is healed."""
+
+    def __init__(
+        self,
+        faults: Faults,
+        network: Network,
+        server: Server,
+        clients: list[Client],
+        skew: Callable[[int], None],
+        chance: Chance,
+        trace: Trace,
+    ) -> None:
+        self._faults = faults
+        self._network = network
+        self._server = server
+        self._clients = clients
+        self._skew = skew
+        self._chance = chance
+        self._trace = trace
+
+    async def rage(self) -> None:
+        """Break things, each kind at its own rate, until cancelled."""
+        kinds: dict[str, Callable[[Random], str | None]] = {
+            "cut": self._cut,
+            "half_open": self._half_open,
+            "slow_reader": self._slow_reader,
+            "server_crash": self._crash_server,
+            "server_restart": self._restart_server,
+            "client_crash": self._crash_client,
+            "reinstall": self._reinstall,
+            "clock_jump": self._jump,
+        }
+        async with trio.open_nursery() as nursery:
+            for kind, strike in kinds.items():
+                mean = getattr(self._faults, kind)
+                if not math.isinf(mean):
+                    nursery.start_soon(self._strike, kind, mean, strike)
+
+    async def _strike(self, kind: str, mean: float, strike: Callable[[Random], str | None]) -> None:
+        chance = self._chance.stream(f"fault {kind}")
+        while True:
+            await trio.sleep(chance.expovariate(1 / mean))
+            victim = strike(chance)
+            if victim is not None:
+                self._trace.event("fault", kind, victim)
+                self._trace.count(f"fault {kind}")
+
+    def heal(self) -> None:
+        """Undo what does not end by itself. Half-open connections stay: the two ends must find out alone."""
+        for connection in self._network.alive():
+            connection.pace = 0.0
+        self._server.heal()
+        self._skew(0)
+
+    def _connection(self, chance: Random) -> Connection | None:
+        alive = self._network.alive()
+        return chance.choice(alive) if alive else None
+
+    def _cut(self, chance: Random) -> str | None:
+        connection = self._connection(chance)
+        if connection is None:
+            return None
+        connection.cut()
+        return str(connection)
+
+    def _half_open(self, chance: Random) -> str | None:
+        connection = self._connection(chance)
+        if connection is None:
+            return None
+        for pipe in chance.choice([(connection.up,), (connection.down,), (connection.up, connection.down)]):
+            pipe.hole = True
+        return str(connection)
+
+    def _slow_reader(self, chance: Random) -> str | None:
+        connection = self._connection(chance)
+        if connection is None:
+            return None
+        connection.pace = chance.choice([0.0, 0.2, 2.0])
+        return f"{connection} {connection.pace}"
+
+    def _crash_server(self, chance: Random) -> str:
+        self._server.crash()
+        return self._server.name
+
+    def _restart_server(self, chance: Random) -> str:
+        self._server.restart()
+        return self._server.name
+
+    def _crash_client(self, chance: Random) -> str:
+        client = chance.choice(self._clients)
+        client.crash()
+        return client.name
+
+    def _reinstall(self, chance: Random) -> str:
+        client = chance.choice(self._clients)
+        client.reinstall()
+        return client.name
+
+    def _jump(self, chance: Random) -> str:
+        ms = chance.randint(-CLOCK_JUMP_MS_MAX, CLOCK_JUMP_MS_MAX)
+        self._skew(ms)
+        return f"{ms} ms"

@@ -1,0 +1,97 @@
+"""What a seed draws before anything runs: the size of the world, the weather, and how often each fault comes.
+
+Small worlds find more in a CPU second than large ones. Each seed draws its own mix of faults (some of them never),
+since a bug that needs two of them hides when all come all the time.
+"""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+import attrs
+
+from tools.simulate import tuning
+from tools.simulate.network import Weather
+from tools.simulate.tuning import Tuning
+
+NEVER = math.inf
+
+
+@attrs.frozen
+class Faults:
+    """Mean seconds between two faults of a kind; NEVER for those this seed leaves out."""
+
+    cut: float
+    half_open: float
+    slow_reader: float
+    server_crash: float
+    server_restart: float
+    client_crash: float
+    reinstall: float
+    clock_jump: float
+
+
+@attrs.frozen
+class Plan:
+    """One world. Times in seconds."""
+
+    devices_of: tuple[int, ...]
+    """How many devices each user has."""
+    groups: int
+    ops: int
+    """Operations of each device."""
+    churn: int
+    """How much more often than usual people are added, removed, and leave."""
+    pause: float
+    """Mean pause between two operations of a device."""
+    window: int
+    """Counted pushes a client lets be unacknowledged."""
+    jump: int
+    """A client that lacks more entries than this jumps to the newest."""
+    pipeline: int
+    """Entries of one conversation that a client lets be under way at once."""
+    store_delay: float
+    """Mean time of a transaction."""
+    store_trouble: float
+    """Probability that a transaction fails, or seems to."""
+    commit_lost: float
+    """Probability that a crash lets the running transaction commit without its answer."""
+    weather: Weather
+    faults: Faults
+    tuning: Tuning
+
+
+def draw(chance: Random) -> Plan:
+    """The plan of one seed."""
+    pick = chance.choice
+    return Plan(
+        devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
+        groups=pick([1, 2]),
+        ops=pick([4, 8, 12]),
+        churn=pick([1, 1, 5]),
+        pause=pick([0.05, 0.5, 2.0]),
+        window=pick([1, 2, 4, 8, 64]),
+        jump=pick([5, 20, 1000]),
+        pipeline=pick([1, 1, 4]),
+        store_delay=pick([0.001, 0.01, 0.1]),
+        store_trouble=pick([0.0, 0.0, 0.02, 0.1]),
+        commit_lost=pick([0.0, 0.5, 1.0]),
+        weather=Weather(
+            delay=pick([0.0005, 0.005, 0.05, 0.2]),
+            cut_up=pick([0.0, 0.1, 0.5]),
+            buffer_bytes=pick([64, 512, 4096, 65536]),
+            tick=pick([0.0, 0.005]),
+        ),
+        faults=Faults(
+            cut=pick([2.0, 10.0, NEVER]),
+            half_open=pick([10.0, 40.0, NEVER]),
+            slow_reader=pick([3.0, 20.0, NEVER]),
+            server_crash=pick([4.0, 15.0, NEVER]),
+            server_restart=pick([20.0, NEVER, NEVER]),
+            client_crash=pick([4.0, 15.0, NEVER]),
+            reinstall=pick([20.0, NEVER, NEVER]),
+            clock_jump=pick([5.0, NEVER]),
+        ),
+        tuning=tuning.draw(chance),
+    )

@@ -1,0 +1,72 @@
+"""What a device must end with, folded again from the whole log by the shortest code that can do it.
+
+Independent of the product's own fold on purpose: it folds everything up to a seq from nothing, knows no positions,
+pages or races, and decides by membership periods what a user may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from tools.simulate.history import Entry, Periods
+
+EDIT, DELETE, REACT = 2, 3, 4
+CHANGES = (EDIT, DELETE, REACT)
+
+
+@attrs.define
+class Record:
+    """A message or membership entry in its latest state."""
+
+    seq: int
+    rev: int
+    ts: int
+    sender: int
+    kind: int
+    content: object
+    ref: int | None
+    users: tuple[int, ...]
+    edited: int | None = None
+    reactions: dict[int, object] = attrs.Factory(dict)
+
+
+def fold(log: Sequence[Entry], upto: int) -> dict[int, Record]:
+    """Every record of a log in order of seq, as it stands after entry `upto`."""
+    records: dict[int, Record] = {}
+    for entry in log[:upto]:
+        if entry.kind not in CHANGES:
+            records[entry.seq] = Record(
+                entry.seq, entry.seq, entry.ts, entry.sender, entry.kind, entry.content, entry.ref, entry.users
+            )
+        else:
+            _change(records[entry.ref or 0], entry)
+    return records
+
+
+def _change(record: Record, entry: Entry) -> None:
+    record.rev = entry.seq
+    if record.content is None:
+        return
+    if entry.kind == EDIT:
+        record.content, record.edited = entry.content, entry.ts
+    elif entry.kind == DELETE:
+        record.content, record.edited, record.reactions = None, None, {}
+    elif entry.content is None:
+        record.reactions.pop(entry.sender, None)
+    else:
+        record.reactions[entry.sender] = entry.content
+
+
+def head(times: Periods, log: Sequence[Entry]) -> int:
+    """The highest seq a user with these periods may know of; 0 when he was never in."""
+    if not times:
+        return 0
+    end = times[-1][1]
+    return len(log) if end is None else end
+
+
+def deleted(log: Sequence[Entry]) -> set[int]:
+    """The messages that were deleted for all, sooner or later: their content may be withheld already before that."""
+    return {entry.ref for entry in log if entry.kind == DELETE and entry.ref is not None}

@@ -1,0 +1,186 @@
+"""One seed: build the world, let it run with faults, heal it, wait until it has converged, and judge."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+from tools.simulate.chance import Chance
+from tools.simulate.clock import JumpingClock, make_repeatable
+from tools.simulate.device import Device
+from tools.simulate.founding import Founded, found
+from tools.simulate.gone import Gone
+from tools.simulate.history import History, Violation
+from tools.simulate.machine import ServerMachine
+from tools.simulate.nemesis import Nemesis
+from tools.simulate.network import Network
+from tools.simulate.paths import counted
+from tools.simulate.plan import Plan, draw
+from tools.simulate.sealed import describe, logging_to, sealed
+from tools.simulate.trace import Trace
+from tools.simulate.truth import Truth
+from tools.simulate.verdict import differences, unfinished
+from tools.simulate.workload import Person
+from wirechat.world import World
+
+NOW_MS = 1_800_000_000_000
+WORK_SECONDS_MAX = 300
+HEAL_SECONDS_MAX = 300
+"""A half-open connection is noticed after a minute, a client then waits at most one more before it comes back."""
+
+
+@attrs.frozen
+class Outcome:
+    """What became of a seed."""
+
+    seed: int
+    hash: str
+    seconds: float
+    violations: list[str]
+    counts: dict[str, int]
+
+
+class Simulation:
+    """The world of one seed."""
+
+    def __init__(self, seed: int, founded: Founded, plan: Plan, disk: Path, trace: Trace) -> None:
+        self.chance = Chance(seed)
+        self.plan = plan
+        self.trace = trace
+        self.history = History(distinct=True)
+        self.truth = Truth(self.history)
+        self._skew_ms = 0
+        gone = Gone(self.truth, self.history)
+        self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
+        self.server = ServerMachine(
+            plan,
+            self.network,
+            self.world("server"),
+            founded.disk.copy(),
+            self.history,
+            self.truth,
+            trace,
+            self.chance.stream("server"),
+        )
+        everyone = sorted({account.user for account in founded.accounts})
+        self.devices = []
+        for number, account in enumerate(founded.accounts):
+            groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
+            person = Person(account.name, everyone, groups, plan.churn, chance)
+            self.devices.append(
+                Device(
+                    account,
+                    person,
+                    plan,
+                    self.network,
+                    self.world(account.name),
+                    disk,
+                    self.history,
+                    self.truth,
+                    gone,
+                    trace,
+                    self.chance.stream(f"device {account.name}"),
+                )
+            )
+        self.nemesis = Nemesis(
+            plan.faults, self.network, self.server, list(self.devices), self._skew, self.chance, trace
+        )
+
+    def world(self, name: str) -> World:
+        """Clock, entropy, jitter and blocking calls of one process."""
+        entropy = self.chance.stream(f"{name} entropy")
+        jitter = self.chance.stream(f"{name} jitter")
+
+        async def run_blocking(fn: Callable[..., Any], *args: Any) -> Any:
+            await trio.sleep(jitter.expovariate(1 / self.plan.store_delay))
+            return fn(*args)
+
+        return World(self.now_ms, entropy.randbytes, jitter.uniform, run_blocking)
+
+    def now_ms(self) -> int:
+        return NOW_MS + int(trio.current_time() * 1000) + self._skew_ms
+
+    def _skew(self, ms: int) -> None:
+        self._skew_ms = ms
+
+    async def main(self) -> float:
+        """Returns the simulated seconds it took."""
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.server.run)
+            for device in self.devices:
+                nursery.start_soon(device.live)
+            with trio.move_on_after(WORK_SECONDS_MAX):
+                async with trio.open_nursery() as trouble:
+                    trouble.start_soon(self.nemesis.rage)
+                    while any(device.ops_left for device in self.devices):  # noqa: ASYNC110  time is free here
+                        await trio.sleep(0.5)
+                    trouble.cancel_scope.cancel()
+            self.nemesis.heal()
+            self.trace.event("healed")
+            await self._converge()
+            nursery.cancel_scope.cancel()
+        return trio.current_time() - began
+
+    async def _converge(self) -> None:
+        with trio.move_on_after(HEAL_SECONDS_MAX):
+            while any(self._unfinished()):  # noqa: ASYNC110  time is free here
+                await trio.sleep(1)
+        self._blame("does not converge", self._unfinished())
+        self.truth.look()
+        for device in self.devices:
+            file = device.file()
+            if file is not None:
+                self._blame(
+                    "not the fold", (f"{device.name}: {text}" for text in differences(file, device.user, self.truth))
+                )
+        self.history.finish()
+
+    def _unfinished(self) -> Iterator[str]:
+        for device in self.devices:
+            file = device.file()
+            if file is None:
+                yield f"{device.name}: has no file"
+            else:
+                for text in unfinished(file, device.user, self.truth):
+                    yield f"{device.name}: {text}"
+
+    def _blame(self, rule: str, texts: Iterable[str]) -> None:
+        self.history.violations.extend(Violation("P5", rule, text) for text in texts)
+
+
+def run(seed: int, say: Callable[[str], None] | None = None) -> Outcome:
+    """Simulate one seed. `say` gets the story, line by line."""
+    trace = Trace(say)
+    plan = draw(Chance(seed).stream("plan"))
+    founded = found(plan.devices_of)
+    with tempfile.TemporaryDirectory(prefix="wirechat-simulation-", dir=memory()) as directory:
+        make_repeatable(f"{seed}/scheduler")
+        simulation = Simulation(seed, founded, plan, Path(directory), trace)
+
+        def heard(level: str, text: str) -> None:
+            trace.event("log", level, text)
+            if level in ("error", "critical", "exception"):
+                simulation.history.violations.append(Violation("P10", "error in the log", text))
+
+        with sealed(), logging_to(heard), plan.tuning.applied(), counted(trace):
+            try:
+                seconds = trio.run(simulation.main, clock=JumpingClock())
+            except Exception as error:  # noqa: BLE001  whatever it is, this seed shows it
+                seconds = 0.0
+                simulation.history.violations.append(Violation("P10", "the simulation broke", describe(error)))
+            finally:
+                simulation.server.close()
+    violations = [str(violation) for violation in simulation.history.violations]
+    trace.counts["simulated seconds"] = int(seconds)
+    return Outcome(seed, trace.hash(), seconds, violations, dict(sorted(trace.counts.items())))
+
+
+def memory() -> str | None:
+    """A directory that is not on a disk, if this machine has one."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None

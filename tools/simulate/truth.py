@@ -1,0 +1,134 @@
+"""What the server has really committed: read from its database after each job of its lanes, before anybody is told
+of the result.
+
+The truth outlives the server: an entry that was once committed must still be there after a crash.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apsw
+
+from tools.simulate.history import Entry, History, Periods, Violation, periods
+from wirechat import wire
+
+ENTRIES = "SELECT seq, ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = ? AND seq > ? ORDER BY seq"
+
+
+def said(content: wire.Content | None) -> str | bytes | None:
+    """What a content says, whatever its type."""
+    return None if content is None else content.data
+
+
+def _rows(db: apsw.Connection, sql: str, *values: int) -> list[Any]:
+    return db.execute(sql, values).fetchall()
+
+
+class Truth:
+    """Every log as it was committed, with the stamps of its entries, and every watermark."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._db: apsw.Connection | None = None
+        self._version = -1
+        self._logs: dict[int, list[Entry]] = {}
+        self._stamps: dict[int, list[int]] = {}
+        self._receipts: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        self._marks: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+        self._periods: dict[int, dict[int, Periods]] = {}
+
+    # looking
+
+    def open(self, db: apsw.Connection) -> None:
+        """From here on look at this database."""
+        self._db = db
+        self._version = -1
+        self.look()
+        self._check_survivors(db)
+
+    def look(self) -> None:
+        """Take in what was committed since the last look."""
+        assert self._db is not None
+        version = self._db.pragma("data_version")
+        if version == self._version:
+            return
+        self._version = version
+        for conv, head, stamp in _rows(self._db, "SELECT conv, head, stamp FROM conv ORDER BY conv"):
+            if head != len(self._logs.get(conv, ())):
+                self._take_entries(self._db, conv, stamp)
+        self._take_receipts(self._db)
+
+    def _take_entries(self, db: apsw.Connection, conv: int, stamp: int) -> None:
+        log, stamps = self._logs.setdefault(conv, []), self._stamps.setdefault(conv, [])
+        for seq, ts, sender, kind, content, ref, users, cid in _rows(db, ENTRIES, conv, len(log)):
+            said_now = None if content is None else said(wire.Content.unpack(content))
+            entry = Entry(conv, seq, ts, sender, kind, said_now, ref, tuple(json.loads(users)) if users else (), cid)
+            self._history.logged(entry)
+            log.append(entry)
+            stamps.append(stamp)
+        self._periods.pop(conv, None)
+
+    def _take_receipts(self, db: apsw.Connection) -> None:
+        for conv, rrev, rstamp in _rows(db, "SELECT conv, rrev, rstamp FROM conv_rc ORDER BY conv"):
+            known = self._receipts[conv]
+            if not known or known[-1][0] != rrev:
+                known.append((rrev, rstamp))
+        for conv, user, delivered, read in _rows(db, "SELECT conv, user_id, delivered, read FROM mark"):
+            if self._marks[conv].get(user) != (delivered, read):
+                self._marks[conv][user] = (delivered, read)
+                self._history.receipt("the store", conv, user, delivered, read)
+                if delivered > len(self._logs.get(conv, ())):
+                    self._blame(
+                        "P7", "delivered beyond the head", f"{conv}: {delivered} of {len(self._logs.get(conv, ()))}"
+                    )
+
+    def _check_survivors(self, db: apsw.Connection) -> None:
+        """What was committed before a crash is still there after it."""
+        heads: dict[int, int] = dict(_rows(db, "SELECT conv, head FROM conv"))
+        for conv, log in self._logs.items():
+            if heads.get(conv, 0) < len(log):
+                self._blame("P1", "lost in a crash", f"{conv} had {len(log)} entries, now {heads.get(conv, 0)}")
+
+    def _blame(self, promise: str, rule: str, detail: str) -> None:
+        self._history.violations.append(Violation(promise, rule, detail))
+
+    # telling
+
+    def conversations(self) -> list[int]:
+        return sorted(self._logs)
+
+    def log(self, conv: int) -> Sequence[Entry]:
+        """All entries of a conversation, each with the content it had when it was first seen."""
+        return self._logs.get(conv, [])
+
+    def periods(self, conv: int) -> dict[int, Periods]:
+        """Who was a member when."""
+        if conv not in self._periods:
+            self._periods[conv] = periods(self.log(conv))
+        return self._periods[conv]
+
+    def marks(self, conv: int) -> dict[int, tuple[int, int]]:
+        """user -> (delivered, read)."""
+        return self._marks[conv]
+
+    def receipts(self, conv: int) -> int:
+        """The receipt counter."""
+        return self._receipts[conv][-1][0] if self._receipts[conv] else 0
+
+    def stamped_before(self, user: int, horizon: int) -> Iterator[tuple[int, int, int]]:
+        """(conv, highest seq, highest receipt counter) that a user may know of, stamped below the horizon."""
+        for conv, stamps in self._stamps.items():
+            times = self.periods(conv).get(user, ())
+            for start, end in reversed(times):
+                last = len(stamps) if end is None else end
+                head = next((seq for seq in range(last, start - 1, -1) if stamps[seq - 1] < horizon), 0)
+                if head:
+                    yield conv, head, self._receipts_before(conv, horizon) if end is None else 0
+                    break
+
+    def _receipts_before(self, conv: int, horizon: int) -> int:
+        return max((rrev for rrev, rstamp in self._receipts[conv] if rstamp < horizon), default=0)

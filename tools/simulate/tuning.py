@@ -1,0 +1,68 @@
+"""Makes the product's limits small for one run: a small world then reaches every page, buffer and eviction of a
+large one.
+
+Only numbers that may be anything are touched: what is paged or forgotten sooner must still be right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from random import Random
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import attrs
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.features import session
+
+SERVER = {
+    "DIGEST_ROWS": (500, 1, 2),
+    "ROUND_ROWS": (100, 1, 2),
+    "MEMBER_LISTS_MAX": (20_000, 1),
+    "POSITIONS_MAX": (200_000, 1),
+    "FRAMES_PER_TURN": (128, 1),
+    "READY_BYTES_MAX": (262_144, 100),
+    "DRAIN_BYTES": (65_536, 100),
+    "BACKLOG_BYTES_MAX": (262_144, 500),
+}
+WIRE = {
+    "PAGE": (200, 1, 2, 5),
+    "PAGE_BYTES": (32_768, 100),
+    "DELIVERED_MEMBERS": (64, 2),
+}
+"""The first choice is the product's own."""
+
+
+@attrs.frozen
+class Tuning:
+    """The limits of one run, by name."""
+
+    server: dict[str, int]
+    wire: dict[str, int]
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within, the product has these limits and tells its clients so."""
+        told = attrs.evolve(session.LIMITS, page=self.wire["PAGE"], delivered_members=self.wire["DELIVERED_MEMBERS"])
+        changes: list[tuple[ModuleType, dict[str, Any]]] = [
+            (limits, self.server),
+            (wire.limits, self.wire),
+            (session, {"LIMITS": told}),
+        ]
+        with contextlib.ExitStack() as stack:
+            for module, values in changes:
+                for name, value in values.items():
+                    stack.enter_context(mock.patch.object(module, name, value))
+            yield
+
+
+def draw(chance: Random) -> Tuning:
+    """Each limit is its own or a small one."""
+    return Tuning(
+        {name: chance.choice(choices) for name, choices in SERVER.items()},
+        {name: chance.choice(choices) for name, choices in WIRE.items()},
+    )

@@ -1,0 +1,349 @@
+"""Listens at a client's end of the network and reports what it heard: to the history, and to two checks of its own.
+
+* R13: an ACK must speak of what is durable. At each ACK the device's file is read as a power cut would leave it.
+* I3: whoever is handed a horizon has been told of everything that was stamped before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, cast
+
+import attrs
+
+from tools.simulate.file import Position
+from tools.simulate.gone import Gone
+from tools.simulate.history import Entry, History, Op, Violation
+from tools.simulate.trace import Trace
+from tools.simulate.truth import Truth, said
+from wirechat import wire
+from wirechat.wire.registries import EntryKind, SyncMode
+
+
+@attrs.define
+class Evidence:
+    """What a device was told of a conversation, since it began or before."""
+
+    head: int = 0
+    receipts: int = 0
+
+    def to(self, head: int, receipts: int = 0) -> None:
+        self.head = max(self.head, head)
+        self.receipts = max(self.receipts, receipts)
+
+
+Name = tuple[int, int, bytes]
+"""(user, conv, cid) of an operation."""
+
+
+class Witnessed(Protocol):
+    """The device whose connection is listened to."""
+
+    name: str
+    user: int
+    told: dict[int, Evidence]
+    unsettled: dict[int, set[Name]]
+    """conv -> entries that were sent and not answered for good."""
+    in_turn: bool
+    """It sends an entry only when the one before it in its conversation is settled."""
+
+    def durable(self) -> dict[int, Position]:
+        """Its positions as they stand on its disk."""
+
+    def inspect(self) -> None:
+        """Now and then: compare what it shows with what it should show."""
+
+
+class Frames:
+    """Cuts a stream into the bodies of its frames."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._rest += data
+        bodies = []
+        while len(self._rest) >= 4:
+            end = 4 + int.from_bytes(self._rest[:4], "big")
+            if len(self._rest) < end:
+                break
+            bodies.append(self._rest[4:end])
+            self._rest = self._rest[end:]
+        return bodies
+
+
+class Witness:
+    """One connection of one device. A Tap of the simulated network."""
+
+    def __init__(self, device: Witnessed, label: str, history: History, truth: Truth, gone: Gone, trace: Trace) -> None:
+        self._device = device
+        self._label = label
+        self._history = history
+        self._truth = truth
+        self._gone = gone
+        self._trace = trace
+        self._up, self._down = Frames(), Frames()
+        self._asked: dict[int, wire.Request] = {}
+        self._pushes: list[tuple[int, int] | None] = []
+        self._acked = 0
+
+    # the tap
+
+    def sent(self, data: bytes) -> None:
+        """Frames on their way to the server, before it can have seen them."""
+        for body in self._up.feed(data):
+            message = wire.decode(body, side=wire.CLIENT)
+            self._trace.traffic(f"{self._label} >", body, partial(_short, message))
+            if isinstance(message, wire.Request):
+                self._asked[message.rid] = message
+            self._handle(_SENT, message)
+
+    def received(self, data: bytes) -> None:
+        """Frames from the server, before the client looks at them."""
+        for body in self._down.feed(data):
+            message = wire.decode(body, side=wire.SERVER)
+            self._trace.traffic(f"{self._label} <", body, partial(_short, message))
+            if (message.range if isinstance(message, wire.Unknown) else message.RANGE) == "counted":
+                self._pushes.append((message.conv, message.seq) if isinstance(message, wire.Event) else None)
+            self._handle(_RECEIVED, message)
+
+    def _handle(self, handlers: Handlers, message: wire.Message) -> None:
+        handler = handlers.get(type(message))
+        if handler is not None:
+            handler(self, message)
+
+    # what the device asks for
+
+    def _name(self, request: wire.Send | wire.MemberAdd | wire.MemberDel) -> Name:
+        return self._device.user, request.conv, request.cid
+
+    def _send(self, request: wire.Send) -> None:
+        self._take_turn(request)
+        self._invoke(
+            request,
+            Op(request.conv, self._device.user, request.kind, said(request.content), request.ref, self._device.name),
+        )
+
+    def _take_turn(self, request: wire.Send) -> None:
+        """P4: after a failure a client repeats an entry before it sends a later one."""
+        before = self._device.unsettled.setdefault(request.conv, set())
+        if self._device.in_turn and before - {self._name(request)}:
+            self._blame("P4", "out of turn", f"{request} was sent while {sorted(before)} had no final answer")
+        before.add(self._name(request))
+
+    def _add(self, request: wire.MemberAdd) -> None:
+        self._invoke(request, Op(request.conv, self._device.user, EntryKind.ADD))
+
+    def _remove(self, request: wire.MemberDel) -> None:
+        self._invoke(request, Op(request.conv, self._device.user, EntryKind.REMOVE))
+
+    def _invoke(self, request: wire.Send | wire.MemberAdd | wire.MemberDel, op: Op) -> None:
+        name = self._name(request)
+        if self._history.knows(name):
+            self._trace.count("retries")
+            self._history.again(name)
+        else:
+            self._trace.count("operations")
+            self._history.invoke(name, op)
+
+    def _mark(self, request: wire.Mark) -> None:
+        self._history.marked(self._device.user, request.conv, request.seq)
+
+    def _ack(self, ack: wire.Ack) -> None:
+        durable = self._device.durable()
+        for push in self._pushes[self._acked : ack.n]:
+            if push is not None and (push[0] not in durable or durable[push[0]].want < push[1]):
+                self._blame(
+                    "P5",
+                    "acknowledged before it was stored",
+                    f"push of {push[0]}/{push[1]}, stored {durable.get(push[0])}",
+                )
+        self._acked = max(self._acked, ack.n)
+        for conv, position in durable.items():
+            self._history.held(self._device.user, conv, position.low, position.pos)
+        self._device.inspect()
+
+    # what the server says
+
+    def _sent_ok(self, reply: wire.SendOk | wire.MemberAddOk | wire.MemberDelOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Send | wire.MemberAdd | wire.MemberDel)
+        self._trace.count("acknowledged")
+        self._settle(request)
+        self._history.ok(self._name(request), reply.seq, reply.ts)
+        self._of(request.conv).to(reply.seq)
+        if isinstance(request, wire.Send) and request.kind == EntryKind.DELETE and request.ref is not None:
+            self._gone.acknowledged(request.conv, request.ref)
+
+    def _created(self, reply: wire.ConvNewOk) -> None:
+        self._of(reply.conv).to(reply.seq)
+
+    def _error(self, error: wire.Error) -> None:
+        self._trace.count(f"error {error.code}")
+        request = None if error.rid is None else self._asked.pop(error.rid, None)
+        if isinstance(request, wire.Send | wire.MemberAdd | wire.MemberDel) and error.code // 1000 in (3, 4):
+            self._settle(request)
+            self._history.failed(self._name(request))
+
+    def _settle(self, request: wire.Send | wire.MemberAdd | wire.MemberDel) -> None:
+        self._device.unsettled.get(request.conv, set()).discard(self._name(request))
+
+    def _event(self, event: wire.Event) -> None:
+        self._trace.count("pushes")
+        self._of(event.conv).to(event.seq)
+        self._joined(event.conv, event)
+        entry = Entry(
+            event.conv,
+            event.seq,
+            event.ts,
+            event.sender,
+            event.kind,
+            said(event.content),
+            event.ref,
+            event.users or (),
+            event.cid,
+        )
+        self._history.saw(self._label, self._device.user, entry)
+
+    def _rows(self, rows: wire.Rows) -> None:
+        self._trace.count("rows pushes")
+        self._take_rows(rows.rows)
+        self._token(rows.token)
+
+    def _sync_ok(self, reply: wire.SyncOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Sync)
+        if request.cursor is None and reply.mode == SyncMode.RESET:
+            self._trace.count("resets")
+            self._device.told.clear()
+        if reply.cursor is not None:
+            self._trace.count("digest pages beyond the first")
+        self._take_rows(reply.rows)
+        self._token(reply.token)
+
+    def _take_rows(self, rows: tuple[wire.Row, ...]) -> None:
+        for row in rows:
+            self._of(row.conv).to(row.head, row.rrev)
+
+    def _receipt(self, receipt: wire.Receipt) -> None:
+        self._of(receipt.conv).to(0, receipt.upto)
+        self._check_marks(receipt.conv, receipt.marks)
+
+    def _marks_ok(self, reply: wire.MarksOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Marks)
+        self._of(request.conv).to(0, reply.upto)
+        self._check_marks(request.conv, reply.marks)
+
+    def _check_marks(self, conv: int, marks: tuple[wire.Watermark, ...]) -> None:
+        """Answers may overtake each other, so what the wire says may move back; it may never promise too much."""
+        for mark in marks:
+            self._history.promised(self._label, conv, mark.user, mark.delivered, mark.read)
+
+    def _changes_ok(self, reply: wire.ChangesOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Changes)
+        self._trace.count("changes pages")
+        self._of(request.conv).to(reply.upto)
+        self._records(request.conv, reply.records)
+
+    def _history_ok(self, reply: wire.HistoryOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.History)
+        self._trace.count("history pages")
+        self._records(request.conv, reply.records)
+
+    def _records(self, conv: int, records: tuple[wire.Record, ...]) -> None:
+        for record in records:
+            self._history.shown(self._device.user, conv, record.seq)
+            self._joined(conv, record)
+            if record.rev == record.seq:
+                content = said(record.content)
+                entry = Entry(
+                    conv,
+                    record.seq,
+                    record.ts,
+                    record.sender,
+                    record.kind,
+                    content,
+                    record.ref,
+                    record.users or (),
+                    record.cid,
+                )
+                self._history.saw(self._label, self._device.user, entry)
+
+    def _joined(self, conv: int, entry: wire.Event | wire.Record) -> None:
+        """Who is added learns by that very entry that there may be watermarks he was never told of."""
+        if entry.kind == EntryKind.ADD and self._device.user in (entry.users or ()):
+            self._of(conv).to(0, self._truth.receipts(conv))
+
+    def _pong(self, pong: wire.Pong) -> None:
+        self._token(pong.token)
+
+    # horizons
+
+    def _of(self, conv: int) -> Evidence:
+        return self._device.told.setdefault(conv, Evidence())
+
+    def _token(self, token: bytes | None) -> None:
+        """I3: evidence of everything stamped before the horizon came before it."""
+        if token is None:
+            return
+        self._trace.count("horizons")
+        horizon = int.from_bytes(token[4:], "big")
+        for conv, head, receipts in self._truth.stamped_before(self._device.user, horizon):
+            told = self._device.told.get(conv, Evidence())
+            if told.head < head or told.receipts < receipts:
+                self._blame(
+                    "P5",
+                    "horizon without evidence",
+                    f"{horizon} covers {conv}/{head} and receipts {receipts}, told {told}",
+                )
+
+    def _blame(self, promise: str, rule: str, detail: str) -> None:
+        self._history.violations.append(Violation(promise, rule, f"{self._label}: {detail}"))
+
+
+Handlers = dict[type[wire.Message], Callable[..., None]]
+
+_SENT: Handlers = {
+    wire.Send: Witness._send,
+    wire.MemberAdd: Witness._add,
+    wire.MemberDel: Witness._remove,
+    wire.Mark: Witness._mark,
+    wire.Ack: Witness._ack,
+}
+_RECEIVED: Handlers = {
+    wire.SendOk: Witness._sent_ok,
+    wire.MemberAddOk: Witness._sent_ok,
+    wire.MemberDelOk: Witness._sent_ok,
+    wire.ConvNewOk: Witness._created,
+    wire.Error: Witness._error,
+    wire.Event: Witness._event,
+    wire.Rows: Witness._rows,
+    wire.SyncOk: Witness._sync_ok,
+    wire.Receipt: Witness._receipt,
+    wire.MarksOk: Witness._marks_ok,
+    wire.ChangesOk: Witness._changes_ok,
+    wire.HistoryOk: Witness._history_ok,
+    wire.Pong: Witness._pong,
+}
+
+
+def _short(message: wire.Message) -> str:
+    """A message as a person reads it: its name and the fields that are set."""
+    fields = [
+        f"{field.name}={_shown(value)}"
+        for field in attrs.fields(type(cast(Any, message)))
+        if (value := getattr(message, field.name)) not in (None, ())
+    ]
+    return f"{message.NAME} {' '.join(fields)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, wire.Content):
+        return repr(value.data)
+    return repr(value)

@@ -1,0 +1,116 @@
+"""What people do with their devices: one operation after another, drawn from a seeded stream."""
+
+from __future__ import annotations
+
+from random import Random
+
+from wirechat.client.client import Client
+from wirechat.wire.registries import ConversationKind, EntryKind
+
+DEEDS = {
+    "send": 9,
+    "reply": 2,
+    "edit": 3,
+    "delete": 1,
+    "react": 2,
+    "mark": 3,
+    "add": 1,
+    "remove": 1,
+    "leave": 1,
+    "page": 2,
+    "who_read": 1,
+}
+CHURN = ("add", "remove", "leave")
+
+
+class Person:
+    """Somebody at a device. `everyone`: all user ids; `groups`: how many groups this one makes; `churn`: see Plan."""
+
+    def __init__(self, name: str, everyone: list[int], groups: int, churn: int, chance: Random) -> None:
+        self._weights = [weight * (churn if deed in CHURN else 1) for deed, weight in DEEDS.items()]
+        self._name = name
+        self._everyone = everyone
+        self._groups = groups
+        self._chance = chance
+        self._said = 0
+
+    async def act(self, client: Client) -> None:
+        """One operation. Raises ClientError when the server or the network would not."""
+        if self._groups:
+            await self._make_group(client)
+            return
+        convs = [known.conv for known in client.conversations.list() if known.info is not None and not known.former]
+        if not convs or self._chance.random() < 0.03:
+            await client.conversations.direct(
+                self._chance.choice([user for user in self._everyone if user != client.user])
+            )
+            return
+        deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
+        await getattr(self, f"_{deed}")(client, self._chance.choice(convs))
+
+    async def _make_group(self, client: Client) -> None:
+        self._groups -= 1
+        others = [user for user in self._everyone if user != client.user]
+        await client.conversations.create_group("g", self._chance.sample(others, self._chance.randint(1, len(others))))
+
+    def _text(self) -> str:
+        """Unique, so that every entry can be told from every other; sometimes long."""
+        self._said += 1
+        return f"{self._name}.{self._said};" + "x" * self._chance.choice([0, 0, 0, 200])
+
+    def _message(self, client: Client, conv: int, mine: bool) -> int | None:
+        """The seq of some message that is there."""
+        records = client.log(conv).records.values()
+        seqs = [
+            r.seq
+            for r in records
+            if r.kind == EntryKind.MSG and r.content is not None and (not mine or r.sender == client.user)
+        ]
+        return self._chance.choice(seqs[-5:]) if seqs else None
+
+    async def _send(self, client: Client, conv: int) -> None:
+        await client.messages.send(conv, self._text())
+
+    async def _reply(self, client: Client, conv: int) -> None:
+        await client.messages.send(conv, self._text(), reply_to=self._message(client, conv, mine=False))
+
+    async def _edit(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=True)
+        if seq is not None:
+            await client.messages.edit(conv, seq, self._text())
+
+    async def _delete(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=True)
+        if seq is not None:
+            await client.messages.delete(conv, seq)
+
+    async def _react(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None:
+            await client.messages.react(conv, seq, self._chance.choice([None, self._text()[:20]]))
+
+    async def _mark(self, client: Client, conv: int) -> None:
+        await client.receipts.mark_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))
+
+    async def _add(self, client: Client, conv: int) -> None:
+        if self._is_group(client, conv):
+            await client.conversations.add(conv, [self._chance.choice(self._everyone)])
+
+    async def _remove(self, client: Client, conv: int) -> None:
+        if self._is_group(client, conv):
+            await client.conversations.remove(conv, self._chance.choice(self._everyone))
+
+    async def _leave(self, client: Client, conv: int) -> None:
+        if self._is_group(client, conv) and self._chance.random() < 0.5:
+            await client.conversations.leave(conv)
+
+    def _is_group(self, client: Client, conv: int) -> bool:
+        known = client.conversations.get(conv)
+        return known is not None and known.info is not None and known.info.kind == ConversationKind.GROUP
+
+    async def _page(self, client: Client, conv: int) -> None:
+        before = self._chance.choice([None, self._chance.randint(1, max(1, client.log(conv).head))])
+        await client.history.page(conv, before=before, limit=self._chance.randint(1, 5))
+
+    async def _who_read(self, client: Client, conv: int) -> None:
+        await client.receipts.who_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))

@@ -1,0 +1,248 @@
+"""Transactions on PostgreSQL, through asyncpg: everything here runs in asyncio. The only file that knows asyncpg, which
+is untyped.
+
+Writes run READ COMMITTED and lock what they change in a fixed order; reads are one REPEATABLE READ snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+
+from wirechat.store.errors import OutcomeUnknown, StorageFull, StoreError, Unavailable, Violated
+from wirechat.store.tx import Row
+
+T = TypeVar("T")
+
+CONNECTIONS = 8
+"""For writing, and as many for reading, so that neither waits for the other."""
+
+ATTEMPTS = 5
+"""How often a transaction is tried that the server undid for the sake of others (deadlock, serialization)."""
+
+CONNECT_SECONDS = 10.0
+COMMAND_SECONDS = 10.0
+"""How long a statement may take before the connection counts as lost; the server gives up earlier."""
+
+NAME = {"application_name": "wirechat"}
+SETTINGS = {
+    **NAME,
+    "statement_timeout": "5000",
+    "idle_in_transaction_session_timeout": "10000",
+}
+"""A node that dies in the middle of a transaction must not hold its locks, nor the horizon, for long."""
+
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+_WORLD = {"08", "25", "53", "55", "57", "58"}
+"""Classes of errors in which the server or the connection failed, not the statement."""
+
+_UNDONE = {"23", "40", "53"}
+"""Classes with which the server answers COMMIT when it has undone the transaction; with others nobody knows."""
+
+
+EngineError = asyncpg.PostgresError
+"""What the server says when it refuses a statement."""
+
+
+class PostgresTx:
+    """One transaction as features see it."""
+
+    engine = "postgres"
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """See `Tx`."""
+        return [tuple(row) for row in await self._connection.fetch(sql, *args)]
+
+    async def fetchrow(self, sql: str, *args: Any) -> Row | None:
+        """See `Tx`."""
+        row = await self._connection.fetchrow(sql, *args)
+        return None if row is None else tuple(row)
+
+    async def fetchmany(self, sql: str, rows: Iterable[Sequence[Any]]) -> list[Row]:
+        """See `Tx`."""
+        rows = list(rows)
+        return [tuple(row) for row in await self._connection.fetchmany(sql, rows)] if rows else []
+
+    async def execute(self, sql: str, *args: Any) -> None:
+        """See `Tx`."""
+        await self._connection.execute(sql, *args)
+
+    async def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """See `Tx`."""
+        rows = list(rows)
+        if rows:
+            await self._connection.executemany(sql, rows)
+
+
+Run = Callable[[PostgresTx], Coroutine[Any, Any, T]]
+"""What is run in a transaction; again from the beginning when it is retried."""
+
+
+class Pools:
+    """Connections, and transactions on them."""
+
+    def __init__(self, writers: Any, readers: Any) -> None:
+        self._writers = writers
+        self._readers = readers
+
+    async def write(self, run: Run[T]) -> T:
+        """One durable transaction. Raises StoreError by what may be concluded, or what `run` raised."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._write(run)
+            except _Undone:
+                pass
+        return await self._write(run)
+
+    async def _write(self, run: Run[T]) -> T:
+        async with _acquired(self._writers) as connection:
+            return await write(connection, run)
+
+    async def read(self, run: Run[T]) -> T:
+        """One snapshot."""
+        async with _acquired(self._readers) as connection:
+            return await read(connection, run)
+
+    async def aclose(self) -> None:
+        """Close every connection; those in use are waited for."""
+        await self._writers.close()
+        await self._readers.close()
+
+
+async def open_pools(url: str, check: Callable[[Any], Coroutine[Any, Any, None]]) -> Pools:
+    """Pools whose every new connection has passed `check`."""
+    writers = await _open_pool(url, check)
+    try:
+        return Pools(writers, await _open_pool(url, check))
+    except BaseException:
+        await writers.close()
+        raise
+
+
+async def _open_pool(url: str, check: Callable[[Any], Coroutine[Any, Any, None]]) -> Any:
+    return await asyncpg.create_pool(
+        url, min_size=1, max_size=CONNECTIONS, max_queries=10**9, init=check, reset=_as_it_is,
+        timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=SETTINGS,
+    )  # fmt: skip
+
+
+async def _as_it_is(connection: Any) -> None:
+    """Nothing is set on a connection, so nothing has to be reset: a round trip less for each transaction."""
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Any]:
+    """One connection of its own, without time limits. Raises Unavailable, also for an address that is none."""
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=NAME)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+        raise Unavailable(f"no connection: {error}") from error
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=CONNECT_SECONDS)
+
+
+async def write(connection: Any, run: Run[T]) -> T:
+    """One durable transaction on a connection."""
+    with told():
+        await connection.execute(_WRITE)
+        try:
+            result = await run(PostgresTx(connection))
+        except BaseException:
+            await _rollback(connection)
+            raise
+        await _commit(connection)
+    return result
+
+
+async def read(connection: Any, run: Run[T]) -> T:
+    """One snapshot on a connection."""
+    with told():
+        await connection.execute(_READ)
+        try:
+            return await run(PostgresTx(connection))
+        finally:
+            await _rollback(connection)
+
+
+@asynccontextmanager
+async def _acquired(pool: Any) -> AsyncIterator[Any]:
+    try:
+        connection = await pool.acquire(timeout=CONNECT_SECONDS)
+    except Exception as error:
+        raise Unavailable(f"no connection to the database: {error!r}") from error
+    try:
+        yield connection
+    finally:
+        await _release(pool, connection)
+
+
+async def _release(pool: Any, connection: Any) -> None:
+    try:
+        await pool.release(connection)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        pass  # it was broken, and the pool has dropped it
+
+
+async def _commit(connection: Any) -> None:
+    try:
+        answer = await connection.execute("COMMIT")
+    except Exception as error:
+        if isinstance(error, asyncpg.PostgresError) and error.sqlstate[:2] in _UNDONE:
+            raise
+        raise OutcomeUnknown(f"the commit was interrupted: {error!r}") from error
+    if answer != "COMMIT":
+        raise Unavailable(f"the transaction was undone: {answer}")
+
+
+async def _rollback(connection: Any) -> None:
+    if not connection.is_closed():
+        try:
+            await connection.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001  the connection is not to be trusted
+            connection.terminate()
+
+
+# what may be concluded from an error before the commit
+
+
+class _Undone(Unavailable):
+    """The server chose this transaction to be undone, so that others can go on."""
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn an error of the engine into what may be concluded; bad statements come through as they are."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        concluded = _concluded(error)
+        if concluded is None:
+            raise
+        raise concluded from error
+
+
+def _concluded(error: Exception) -> StoreError | None:
+    text = f"{type(error).__name__}: {error}"
+    if not isinstance(error, asyncpg.PostgresError):
+        return None if isinstance(error, ValueError) else Unavailable(text)  # ValueError: an argument of a wrong type
+    if error.sqlstate == asyncpg.DiskFullError.sqlstate:
+        return StorageFull(text)
+    kind = error.sqlstate[:2]
+    if kind == "23":
+        return Violated(text)
+    if kind == "40":
+        return _Undone(text)
+    return Unavailable(text) if kind in _WORLD else None
