@@ -43,6 +43,8 @@ class Plan:
     """Operations of each device."""
     churn: int
     """How much more often than usual people are added, removed, and leave."""
+    erasing: int
+    """How much more often than usual people edit and delete."""
     pause: float
     """Mean pause between two operations of a device."""
     window: int
@@ -55,6 +57,8 @@ class Plan:
     """Mean time of a transaction."""
     store_trouble: float
     """Probability that a transaction fails, or seems to."""
+    crash_in_commit: float
+    """Probability that a client crashes while it writes to its file."""
     commit_lost: float
     """Probability that a crash lets the running transaction commit without its answer."""
     weather: Weather
@@ -70,12 +74,14 @@ def draw(chance: Random) -> Plan:
         groups=pick([1, 2]),
         ops=pick([4, 8, 12]),
         churn=pick([1, 1, 5]),
+        erasing=pick([1, 1, 5]),
         pause=pick([0.05, 0.5, 2.0]),
         window=pick([1, 2, 4, 8, 64]),
         jump=pick([5, 20, 1000]),
         pipeline=pick([1, 1, 4]),
         store_delay=pick([0.001, 0.01, 0.1]),
         store_trouble=pick([0.0, 0.0, 0.02, 0.1]),
+        crash_in_commit=pick([0.0, 0.0, 0.02]),
         commit_lost=pick([0.0, 0.5, 1.0]),
         weather=Weather(
             delay=pick([0.0005, 0.005, 0.05, 0.2]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tools.simulate.sealed import describe, logging_to, sealed
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences, unfinished
-from tools.simulate.workload import Person
+from tools.simulate.workload import CHURN, ERASING, Person
 from wirechat.world import World
 
 NOW_MS = 1_800_000_000_000
@@ -55,6 +56,7 @@ class Simulation:
         self.history = History(distinct=True)
         self.truth = Truth(self.history)
         self._skew_ms = 0
+        self._peril = plan.crash_in_commit
         gone = Gone(self.truth, self.history)
         self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
         self.server = ServerMachine(
@@ -68,17 +70,18 @@ class Simulation:
             self.chance.stream("server"),
         )
         everyone = sorted({account.user for account in founded.accounts})
-        self.devices = []
+        self.devices: list[Device] = []
         for number, account in enumerate(founded.accounts):
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
-            person = Person(account.name, everyone, groups, plan.churn, chance)
+            more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
+            person = Person(account.name, everyone, groups, more, chance)
             self.devices.append(
                 Device(
                     account,
                     person,
                     plan,
                     self.network,
-                    self.world(account.name),
+                    self.world(account.name, partial(self._strike, number)),
                     disk,
                     self.history,
                     self.truth,
@@ -91,16 +94,22 @@ class Simulation:
             plan.faults, self.network, self.server, list(self.devices), self._skew, self.chance, trace
         )
 
-    def world(self, name: str) -> World:
-        """Clock, entropy, jitter and blocking calls of one process."""
+    def world(self, name: str, peril: Callable[[], None] = lambda: None) -> World:
+        """Clock, entropy, jitter and blocking calls of one process. `peril` strikes in the middle of such a call."""
         entropy = self.chance.stream(f"{name} entropy")
         jitter = self.chance.stream(f"{name} jitter")
 
         async def run_blocking(fn: Callable[..., Any], *args: Any) -> Any:
             await trio.sleep(jitter.expovariate(1 / self.plan.store_delay))
+            if jitter.random() < self._peril:
+                peril()
             return fn(*args)
 
         return World(self.now_ms, entropy.randbytes, jitter.uniform, run_blocking)
+
+    def _strike(self, number: int) -> None:
+        self.trace.count("fault crash_in_commit")
+        self.devices[number].crash()
 
     def now_ms(self) -> int:
         return NOW_MS + int(trio.current_time() * 1000) + self._skew_ms
@@ -121,6 +130,7 @@ class Simulation:
                     while any(device.ops_left for device in self.devices):  # noqa: ASYNC110  time is free here
                         await trio.sleep(0.5)
                     trouble.cancel_scope.cancel()
+            self._peril = 0.0
             self.nemesis.heal()
             self.trace.event("healed")
             await self._converge()
@@ -133,6 +143,7 @@ class Simulation:
                 await trio.sleep(1)
         self._blame("does not converge", self._unfinished())
         self.truth.look()
+        self.truth.check_gone()
         for device in self.devices:
             file = device.file()
             if file is not None:

@@ -14,9 +14,15 @@ from typing import Any
 import apsw
 
 from tools.simulate.history import Entry, History, Periods, Violation, periods
+from tools.simulate.reference import deleted
 from wirechat import wire
 
 ENTRIES = "SELECT seq, ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = ? AND seq > ? ORDER BY seq"
+
+STORED = """
+    SELECT seq FROM entry WHERE conv = ?1 AND (seq = ?2 OR (ref = ?2 AND kind = 2))
+        AND (content IS NOT NULL OR latest IS NOT NULL)
+"""
 
 
 def said(content: wire.Content | None) -> str | bytes | None:
@@ -93,6 +99,14 @@ class Truth:
             if heads.get(conv, 0) < len(log):
                 self._blame("P1", "lost in a crash", f"{conv} had {len(log)} entries, now {heads.get(conv, 0)}")
 
+    def check_gone(self) -> None:
+        """P8: what was deleted is not stored any more, nor is what it was edited to."""
+        assert self._db is not None
+        for conv, log in self._logs.items():
+            for ref in sorted(deleted(log)):
+                for (seq,) in _rows(self._db, STORED, conv, ref):
+                    self._blame("P8", "deleted and yet stored", f"{conv}/{seq}")
+
     def _blame(self, promise: str, rule: str, detail: str) -> None:
         self._history.violations.append(Violation(promise, rule, detail))
 
@@ -114,10 +128,6 @@ class Truth:
     def marks(self, conv: int) -> dict[int, tuple[int, int]]:
         """user -> (delivered, read)."""
         return self._marks[conv]
-
-    def receipts(self, conv: int) -> int:
-        """The receipt counter."""
-        return self._receipts[conv][-1][0] if self._receipts[conv] else 0
 
     def stamped_before(self, user: int, horizon: int) -> Iterator[tuple[int, int, int]]:
         """(conv, highest seq, highest receipt counter) that a user may know of, stamped below the horizon."""

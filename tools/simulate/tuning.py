@@ -33,6 +33,7 @@ WIRE = {
     "PAGE": (200, 1, 2, 5),
     "PAGE_BYTES": (32_768, 100),
     "DELIVERED_MEMBERS": (64, 2),
+    "HEARTBEAT_MS": (30_000, 2_000),
 }
 """The first choice is the product's own."""
 
@@ -47,7 +48,12 @@ class Tuning:
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Within, the product has these limits and tells its clients so."""
-        told = attrs.evolve(session.LIMITS, page=self.wire["PAGE"], delivered_members=self.wire["DELIVERED_MEMBERS"])
+        told = attrs.evolve(
+            session.LIMITS,
+            page=self.wire["PAGE"],
+            delivered_members=self.wire["DELIVERED_MEMBERS"],
+            heartbeat_ms=self.wire["HEARTBEAT_MS"],
+        )
         changes: list[tuple[ModuleType, dict[str, Any]]] = [
             (limits, self.server),
             (wire.limits, self.wire),

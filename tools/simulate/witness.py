@@ -192,7 +192,6 @@ class Witness:
     def _event(self, event: wire.Event) -> None:
         self._trace.count("pushes")
         self._of(event.conv).to(event.seq)
-        self._joined(event.conv, event)
         entry = Entry(
             event.conv,
             event.seq,
@@ -257,7 +256,6 @@ class Witness:
     def _records(self, conv: int, records: tuple[wire.Record, ...]) -> None:
         for record in records:
             self._history.shown(self._device.user, conv, record.seq)
-            self._joined(conv, record)
             if record.rev == record.seq:
                 content = said(record.content)
                 entry = Entry(
@@ -272,11 +270,6 @@ class Witness:
                     record.cid,
                 )
                 self._history.saw(self._label, self._device.user, entry)
-
-    def _joined(self, conv: int, entry: wire.Event | wire.Record) -> None:
-        """Who is added learns by that very entry that there may be watermarks he was never told of."""
-        if entry.kind == EntryKind.ADD and self._device.user in (entry.users or ()):
-            self._of(conv).to(0, self._truth.receipts(conv))
 
     def _pong(self, pong: wire.Pong) -> None:
         self._token(pong.token)

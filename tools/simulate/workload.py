@@ -21,13 +21,19 @@ DEEDS = {
     "who_read": 1,
 }
 CHURN = ("add", "remove", "leave")
+ERASING = ("edit", "delete")
 
 
 class Person:
-    """Somebody at a device. `everyone`: all user ids; `groups`: how many groups this one makes; `churn`: see Plan."""
+    """Somebody at a device.
 
-    def __init__(self, name: str, everyone: list[int], groups: int, churn: int, chance: Random) -> None:
-        self._weights = [weight * (churn if deed in CHURN else 1) for deed, weight in DEEDS.items()]
+    everyone   all user ids
+    groups     how many groups this one makes before anything else
+    more       deed -> how much more often than usual
+    """
+
+    def __init__(self, name: str, everyone: list[int], groups: int, more: dict[str, int], chance: Random) -> None:
+        self._weights = [weight * more.get(deed, 1) for deed, weight in DEEDS.items()]
         self._name = name
         self._everyone = everyone
         self._groups = groups
@@ -90,7 +96,7 @@ class Person:
             await client.messages.react(conv, seq, self._chance.choice([None, self._text()[:20]]))
 
     async def _mark(self, client: Client, conv: int) -> None:
-        await client.receipts.mark_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))
+        await client.receipts.mark_read(conv, self._chance.randint(1, client.log(conv).head + 2))
 
     async def _add(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv):

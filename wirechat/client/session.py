@@ -214,9 +214,8 @@ class Session:
     # --- the outbox
 
     def pump(self) -> None:
-        """Sends what the outbox lets out now, and comes back when it lets out more.
-
-        Nothing goes before SYNC_OK: until then nobody knows whether the seqs in it still mean the same.
+        """Sends what the outbox lets out now, and comes back when it lets out more. Before SYNC_OK nobody knows whether
+        its seqs still mean the same.
         """
         if self.over or not self._sync.started:
             return
