@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from tests.client.conftest import Opened
 from tests.client.stage import ME, OTHER, Peer, Stage, entry, first, meet, record, row, text
 from wirechat import wire
-from wirechat.client import Client, MessageAdded, ReceiptChanged, Refresh, Refused, SendFailed
+from wirechat.client import Client, Disconnected, MessageAdded, ReceiptChanged, Refresh, Refused, SendFailed
 from wirechat.client.events import Event, Events
 
 CONV = 5
@@ -331,3 +331,25 @@ async def test_p12_what_fills_the_cache_is_asked_again_until_it_is_denied(
         peer.say(wire.Error(again.rid, code=4002))
         await client.synced()
         assert [known.conv for known in client.conversations.list()] == [CONV + 1]
+
+
+async def test_a_reply_with_wrong_fields_fails_its_request_alone(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """4-20: the connection lives; a push with wrong fields ends it."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer), trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            asked = await peer.next_of(wire.UserFind)
+            peer.raw(b"\0\0\0\3\x92\x4f" + bytes([asked.rid]))
+
+        nursery.start_soon(server)
+        with pytest.raises(Refused) as refusal:
+            await client.accounts.find("bob")
+        assert refusal.value.code == 3000
+        feed = client.events()
+        peer.say(entry(CONV, 1))
+        await first(feed, MessageAdded)
+        assert client.connected
+        peer.raw(b"\0\0\0\2\x91\x10")
+        await first(feed, Disconnected)

@@ -257,6 +257,8 @@ class Link:
         try:
             return self._connection.next_message()
         except wire.ProtocolViolation as violation:
+            if violation.rid is not None and not violation.fatal:  # a reply: its request has failed, nothing else
+                return wire.Error(violation.rid, code=violation.code, message=violation.message)
             raise ConnectionFailed(f"the server broke the protocol: {violation}") from violation
 
     async def _feed(self) -> None:
