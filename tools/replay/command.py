@@ -122,7 +122,3 @@ def _make_room(connections: int) -> None:
 def _progress(console: Console, *, hidden: bool) -> Progress:
     columns = TextColumn("{task.description:9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     return Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal)
-
-
-if __name__ == "__main__":
-    replay()
