@@ -187,6 +187,19 @@ def test_p12_what_was_refused_never_appears(first: str) -> None:
     assert rules(history) & {"refused but there", "never asked for"}
 
 
+def test_p12_what_was_refused_may_be_tried_again() -> None:
+    """A client that crashed before it noted the refusal repeats the operation; each attempt may end otherwise."""
+    history = sound()
+    history.invoke("d", Op(1, 1, MSG, "d"))
+    history.failed("d")
+    history.again("d")
+    history.failed("d")
+    history.again("d")
+    history.logged(Entry(1, 6, 140, 1, MSG, "d"))
+    history.ok("d", 6, 140)
+    assert history.finish() == []
+
+
 def test_periods_follow_joining_leaving_and_coming_back() -> None:
     log = [*LOG, Entry(1, 6, 140, 1, 7, users=(2, 3))]
     assert periods(log) == {1: ((1, None),), 2: ((1, 4), (6, None)), 3: ((6, None),)}

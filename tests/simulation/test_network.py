@@ -14,7 +14,7 @@ from tools.simulate.clock import Deadlock, JumpingClock
 from tools.simulate.network import Connection, SimEndpoint, SimTransport, Weather
 from wirechat.client.errors import ConnectionFailed
 
-CALM = Weather(delay=0.01, cut_up=0.5, buffer_bytes=10, tick=0.0)
+CALM = Weather(delay=0.01, cut_up=0.5, buffer_bytes=10, slow=0.0, tick=0.0)
 
 
 class Deaf:

@@ -122,9 +122,13 @@ class History:
         return self._asked[name].first
 
     def again(self, name: Hashable) -> None:
-        """Another attempt of the same operation."""
+        """Another attempt of the same operation; perhaps by a client that forgot that it had failed."""
         self._attempts += 1
-        self._asked[name].last = self._attempts
+        asked = self._asked[name]
+        asked.last = self._attempts
+        if asked.failed:
+            asked.failed = False
+            self._possible[_key(asked.op)] += 1
 
     def ok(self, name: Hashable, seq: int, ts: int) -> None:
         """The server says that the operation is entry `seq` of its conversation."""
@@ -149,6 +153,8 @@ class History:
     def failed(self, name: Hashable) -> None:
         """The server says that the operation was surely not executed, and it will not be tried again."""
         asked = self._asked[name]
+        if asked.failed:
+            return
         asked.failed = True
         key = _key(asked.op)
         self._possible[key] -= 1

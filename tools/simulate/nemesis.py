@@ -94,6 +94,7 @@ class Nemesis:
 
     def heal(self) -> None:
         """Undo what does not end by itself. Half-open connections stay: the two ends must find out alone."""
+        self._network.calm = True
         for connection in self._network.alive():
             connection.pace = 0.0
         self._server.heal()

@@ -21,6 +21,7 @@ from wirechat.client.errors import network_errors
 from wirechat.server.endpoint import CLOSE_SECONDS, Peer
 
 _READ_BYTES_MAX = 65536
+SLOW_SECONDS = 1.0
 
 
 @attrs.frozen
@@ -33,6 +34,8 @@ class Weather:
     """Probability that a write travels as more than one segment."""
     buffer_bytes: int
     """Bytes one direction holds before a write comes up short."""
+    slow: float
+    """Share of clients that read slowly from the start."""
     tick: float
     """Arrivals are rounded up to a multiple of this many seconds, so that much happens at once. 0: no rounding."""
 
@@ -285,6 +288,7 @@ class Network:
         self._chance = chance
         self._trace = trace
         self._number = 0
+        self.calm = False  # from now on nobody is slow
 
     async def connect(self, owner: str) -> Connection:
         """A new connection of `owner`. Raises OSError when nobody listens."""
@@ -293,6 +297,8 @@ class Network:
             raise ConnectionRefusedError("nobody listens")
         self._number += 1
         connection = Connection(self._number, owner, self._weather, self._chance)
+        if not self.calm and self._chance.random() < self._weather.slow:
+            connection.pace = SLOW_SECONDS
         self._connections.append(connection)
         self.listener.offer(SimEndpoint(connection, self._leaving))
         self._trace.count("connections")

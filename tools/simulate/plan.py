@@ -73,8 +73,8 @@ def draw(chance: Random) -> Plan:
         devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
         groups=pick([1, 2]),
         ops=pick([4, 8, 12]),
-        churn=pick([1, 1, 5]),
-        erasing=pick([1, 1, 5]),
+        churn=pick([1, 6]),
+        erasing=pick([1, 6]),
         pause=pick([0.05, 0.5, 2.0]),
         window=pick([1, 2, 4, 8, 64]),
         jump=pick([5, 20, 1000]),
@@ -88,6 +88,7 @@ def draw(chance: Random) -> Plan:
             cut_up=pick([0.0, 0.1, 0.5]),
             buffer_bytes=pick([64, 512, 4096, 65536]),
             tick=pick([0.0, 0.005]),
+            slow=pick([0.0, 0.0, 0.5]),
         ),
         faults=Faults(
             cut=pick([2.0, 10.0, NEVER]),
