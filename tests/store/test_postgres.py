@@ -4,6 +4,7 @@ moved to another server.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
@@ -133,6 +134,28 @@ async def test_no_change_is_stamped_below_a_horizon_that_did_not_show_it(talk: T
             horizon, before = later, after
         stop.set()
     assert changes > 20
+
+
+async def test_an_ordered_read_waits_for_what_it_saw(
+    talk: Talk, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R7: between a commit and its `done` others may see it already; the pass must not be faster than the news."""
+    conv = await talk.group(1, 2)
+    appending = store._appending
+
+    async def late(*args: Any) -> Commit:
+        commit = await appending(*args)
+        await asyncio.sleep(0.3)
+        return commit
+
+    monkeypatch.setattr(store, "_appending", late)
+    told: list[Commit] = []
+    store.start_append([msg(conv, 1)], 5, {}, told.append)
+    while await talk.head(1, conv) == 1:
+        pass
+    assert not told
+    assert (await store.read_ordered(sync.changed, 0))[1] == [(conv, 2, 0)]
+    assert told
 
 
 # several nodes

@@ -66,8 +66,10 @@ class PostgresStore:
     ) -> None:
         with trio.CancelScope(shield=True):
             await turn.come()
-            done(await self._cross(work))
-        self._appends.leave(turn)
+            try:
+                done(await self._cross(work))
+            finally:
+                self._appends.leave(turn)
 
     async def _appending(self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
         async def attempt(some: Sequence[Append]) -> Commit:
