@@ -74,5 +74,6 @@ Talk to it from two other terminals:
 Then stop it with Ctrl-C and check that everything stored is consistent:
 
   .venv/bin/wirechat verify --data .run/demo
-"""
+""",
+        soft_wrap=True,
     )
