@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 import outcome
 import trio
 
-from wirechat.store.errors import OutcomeUnknown, Unavailable
-
 T = TypeVar("T")
 
 
@@ -30,7 +28,6 @@ class SimLane:
         self._changed = trio.Event()
         self._busy = False
         self._dead = False
-        self.trouble = 0.0  # probability that a job fails: half of them surely not executed, half with unknown outcome
         nursery.start_soon(self._work)
 
     def submit(self, work: Callable[[], T], done: Callable[[outcome.Outcome[T]], None]) -> None:
@@ -68,12 +65,9 @@ class SimLane:
             done(result)
 
     def _run(self, work: Callable[[], T]) -> outcome.Outcome[T]:
-        fate = self._chance.random() if self.trouble else 1.0
-        if fate < self.trouble / 2:
-            return outcome.Error(Unavailable("simulated: not executed"))
         result = outcome.capture(work)
         self._ran()
-        return outcome.Error(OutcomeUnknown("simulated: outcome unknown")) if fate < self.trouble else result
+        return result
 
     async def _pause(self) -> None:
         await trio.sleep(self._chance.expovariate(2 / self._delay))

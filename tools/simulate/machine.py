@@ -51,7 +51,7 @@ class ServerMachine:
         self._truth = truth
         self._trace = trace
         self._chance = chance
-        self._trouble = plan.store_trouble
+        self._rate = plan.store_trouble
         self._old: list[MemoryDisk] = []
         self._lanes: list[SimLane] = []
         self._power: trio.CancelScope | None = None
@@ -66,6 +66,7 @@ class ServerMachine:
     async def _live(self) -> None:
         self._truth.open(self._disk.holder)
         self._stop = trio.Event()
+        self._disk.trouble.rate = 0.0
         with trio.CancelScope() as self._power:
             try:
                 async with trio.open_nursery() as hardware:
@@ -91,14 +92,12 @@ class ServerMachine:
     async def _ail(self) -> None:
         """The disk fails now and then, once the server is up."""
         await trio.sleep(STARTING_SECONDS)
-        for lane in self._lanes:
-            lane.trouble = self._trouble
+        self._disk.trouble.chance = self._chance
+        self._disk.trouble.rate = self._rate
 
     def heal(self) -> None:
         """From now on the disk does what it should."""
-        self._trouble = 0.0
-        for lane in self._lanes:
-            lane.trouble = 0.0
+        self._rate = self._disk.trouble.rate = 0.0
 
     def crash(self) -> None:
         """A power cut."""

@@ -7,24 +7,67 @@ lane is one whole transaction that runs inline, so that readers and writer never
 from __future__ import annotations
 
 import itertools
+from random import Random
 from typing import Any
 
 import apsw
+import attrs
 
 _numbers = itertools.count()
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+
+
+@attrs.define
+class Trouble:
+    """What is wrong with a disk. `rate`: probability that a transaction fails at its begin, and at its commit."""
+
+    rate: float = 0.0
+    chance: Random = attrs.field(factory=Random)
+
+    def strikes(self) -> bool:
+        return bool(self.rate) and self.chance.random() < self.rate
+
+
+class TroubledConnection(apsw.Connection):
+    """A connection to a disk that may be full, or may fail so that nobody knows what it has written."""
+
+    trouble: Trouble
+
+    def execute(self, statements: str, *args: Any, **kwargs: Any) -> apsw.Cursor:
+        if statements in FAILING and self.trouble.strikes():
+            FAILING[statements](self)
+        return super().execute(statements, *args, **kwargs)
+
+    def fail_to_begin(self) -> None:
+        raise self.trouble.chance.choice([apsw.IOError, apsw.BusyError, apsw.FullError])("simulated: cannot begin")
+
+    def fail_to_commit(self) -> None:
+        """Full: surely undone. An I/O error: perhaps it was written, perhaps not."""
+        error = self.trouble.chance.choice([apsw.FullError, apsw.IOError])
+        written = error is apsw.IOError and self.trouble.chance.random() < 0.5
+        super().execute("COMMIT" if written else "ROLLBACK")
+        raise error("simulated: cannot commit")
+
+
+FAILING = {
+    "BEGIN": TroubledConnection.fail_to_begin,
+    "BEGIN IMMEDIATE": TroubledConnection.fail_to_begin,
+    "COMMIT": TroubledConnection.fail_to_commit,
+}
 
 
 class MemoryDisk:
     """One database; it lives until `close`."""
 
     def __init__(self) -> None:
+        self.trouble = Trouble()
         self._name = f"file:/simulation-{next(_numbers)}?vfs=memdb"
         self.holder = self.connect()
 
     def connect(self, path: str = "", *, write: bool = True) -> apsw.Connection:
         """A connection, whatever path is asked for."""
-        connection = apsw.Connection(self._name, flags=_FLAGS)
+        connection = TroubledConnection(self._name, flags=_FLAGS)
+        connection.trouble = self.trouble
         connection.pragma("foreign_keys", True)
         return connection
 

@@ -42,7 +42,7 @@ class Plan:
     ops: int
     """Operations of each device."""
     churn: int
-    """How much more often than usual people are added, removed, and leave."""
+    """How much more often than usual people are added and removed."""
     erasing: int
     """How much more often than usual people edit and delete."""
     pause: float
@@ -72,9 +72,9 @@ def draw(chance: Random) -> Plan:
     return Plan(
         devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
         groups=pick([1, 2]),
-        ops=pick([4, 8, 12]),
-        churn=pick([1, 6]),
-        erasing=pick([1, 6]),
+        ops=pick([4, 8, 12, 24]),
+        churn=pick([1, 4]),
+        erasing=pick([1, 4]),
         pause=pick([0.05, 0.5, 2.0]),
         window=pick([1, 2, 4, 8, 64]),
         jump=pick([5, 20, 1000]),

@@ -20,7 +20,7 @@ DEEDS = {
     "page": 2,
     "who_read": 1,
 }
-CHURN = ("add", "remove", "leave")
+CHURN = ("add", "remove")
 ERASING = ("edit", "delete")
 
 
@@ -100,11 +100,16 @@ class Person:
 
     async def _add(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv):
-            await client.conversations.add(conv, [self._chance.choice(self._everyone)])
+            outside = [user for user in self._everyone if user not in _members(client, conv)]
+            await client.conversations.add(conv, [self._somebody(outside)])
 
     async def _remove(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv):
-            await client.conversations.remove(conv, self._chance.choice(self._everyone))
+            await client.conversations.remove(conv, self._somebody(sorted(_members(client, conv) - {client.user})))
+
+    def _somebody(self, sensible: list[int]) -> int:
+        """Mostly one of these, sometimes anybody at all."""
+        return self._chance.choice(sensible if sensible and self._chance.random() < 0.8 else self._everyone)
 
     async def _leave(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv) and self._chance.random() < 0.5:
@@ -120,3 +125,14 @@ class Person:
 
     async def _who_read(self, client: Client, conv: int) -> None:
         await client.receipts.who_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))
+
+
+def _members(client: Client, conv: int) -> set[int]:
+    """Who is in a group, as far as this device knows."""
+    members: set[int] = set()
+    for record in client.log(conv).records.values():
+        if record.kind in (EntryKind.CREATE, EntryKind.ADD):
+            members.update(record.users or ())
+        elif record.kind == EntryKind.REMOVE:
+            members.difference_update(record.users or ())
+    return members
