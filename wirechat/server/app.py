@@ -46,6 +46,7 @@ class Server:
     """Everything of one node, wired."""
 
     def __init__(self, config: Config, world: World, store: Store) -> None:
+        self.config = config
         self.world = world
         self.store = store
         self.hub = Hub()
@@ -53,14 +54,14 @@ class Server:
         self.dispatcher = Dispatcher()
         self.connections: dict[Connection, None] = {}
         self.draining = False
-        passwords = Passwords(world)
+        passwords = Passwords(world, config)
         self.receipts = Receipts(store, self.hub)
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
         resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
         for feature in (
             resumption,
-            Sessions(config, world, store, passwords, Throttle(), resumption.catch_up),
+            Sessions(config, world, store, passwords, Throttle(config), resumption.catch_up),
             Accounts(config, world, store, passwords),
             Conversations(world, store, self.journal, digests),
             Messages(self.journal, digests),
@@ -90,16 +91,17 @@ class Server:
 
     async def _accept(self, listener: AsyncIterable[Endpoint], clients: trio.Nursery) -> None:
         async for endpoint in listener:
-            if len(self.connections) >= limits.CONNECTIONS_MAX or self._strangers() >= limits.UNKNOWN_CONNECTIONS_MAX:
+            if self._full():
                 endpoint.abort()
             else:
                 clients.start_soon(self._serve, endpoint)
 
-    def _strangers(self) -> int:
-        return len(self.connections) - self.hub.online
+    def _full(self) -> bool:
+        here, limits = len(self.connections), self.config.limits
+        return here >= limits.connections or here - self.hub.online >= limits.unknown_connections
 
     async def _serve(self, endpoint: Endpoint) -> None:
-        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal)
+        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal, self.config.limits)
         connection.draining = self.draining
         self.connections[connection] = None
         try:
