@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 import trio
 
+from wirechat.settings.errors import BadSettings
 from wirechat.store.errors import DataError
 
 T = TypeVar("T")
@@ -18,22 +19,26 @@ class Stop(Exception):
     """The command cannot go on; the text says why and what to do."""
 
 
+BAD_INPUT = (Stop, DataError, BadSettings)
+
+
 def die(text: str) -> NoReturn:
     """End the command with one line on standard error and exit status 2."""
     raise Stop(text)
 
 
 def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """`trio.run` for the command line: bad data and `die` become one line and exit status 2."""
+    """`trio.run` for the command line: bad data and `die` become one line and exit status 2, Ctrl-C one exception."""
     try:
         return trio.run(command, *args)
-    except (Stop, DataError) as error:
+    except BAD_INPUT as error:
         complain(error)
     except BaseExceptionGroup as group:
-        matching = group.subgroup((Stop, DataError))
-        if matching is None:
-            raise
-        complain(_leaf(matching))
+        if (bad := group.subgroup(BAD_INPUT)) is not None:
+            complain(_leaf(bad))
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def complain(error: BaseException) -> NoReturn:

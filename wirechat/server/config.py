@@ -1,7 +1,7 @@
 """What the operator decided, as far as the core of the server needs it. Addresses and certificates belong to the
 listeners; the file, the environment and the flags it comes from are `wirechat.settings`.
 
-A key says here, and nowhere else, what it is: its default, unit, range and meaning.
+A setting says here, and nowhere else, what it is: its default, unit, range and meaning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wirechat.server.endpoint import Peer
 
 @attrs.frozen(kw_only=True)
 class About:
-    """What an operator must know of a key."""
+    """What an operator must know of a setting."""
 
     meaning: str
     unit: str = ""
@@ -25,10 +25,12 @@ class About:
     reloads: bool = False
     """SIGHUP is enough to change it."""
     example: str = ""
-    """What the generated file says instead of the default, in TOML."""
+    """What the generated file shows instead of the default, in TOML."""
+    flag: str = ""
+    """The option of `wirechat serve` that sets it."""
 
 
-def key(
+def setting(
     default: Any,
     meaning: str,
     *,
@@ -37,29 +39,29 @@ def key(
     most: int | None = None,
     reloads: bool = False,
     example: str = "",
+    flag: str = "",
 ) -> Any:
     """A field of a section, with what an operator must know of it."""
-    about = About(meaning=meaning, unit=unit, least=least, most=most, reloads=reloads, example=example)
+    about = About(meaning=meaning, unit=unit, least=least, most=most, reloads=reloads, example=example, flag=flag)
     return attrs.field(default=default, metadata={About: about})
 
 
 def _limit(default: int, unit: str, meaning: str, *, least: int = 1, most: int) -> Any:
-    return key(default, meaning, unit=unit, least=least, most=most, reloads=True)
+    return setting(default, meaning, unit=unit, least=least, most=most, reloads=True)
 
 
 def _told(name: str, unit: str, meaning: str, *, least: int = 1) -> Any:
-    """A limit of protocol/limits.json that goes out in WELCOME; it may be lowered. What a connection was told holds
-    for it until its end.
-    """
+    """A limit of protocol/limits.json that goes out in WELCOME; it may be lowered."""
     most = getattr(wire.limits, name)
-    meaning += ". Told to clients, and may only be lowered; a connection keeps what it was told."
     now = attrs.Factory(lambda: getattr(wire.limits, name))
-    return key(now, meaning, unit=unit, least=least, most=most, reloads=True)
+    return setting(now, meaning, unit=unit, least=least, most=most, reloads=True)
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How much one server takes on."""
+    """How much one server takes on. From text_bytes on they are told to clients, so they may only be lowered, and a
+    connection keeps what it was told.
+    """
 
     connections: int = _limit(
         100_000, "connections", "Connections at once; above it newcomers are closed at once.", most=1_000_000
@@ -84,15 +86,15 @@ class Limits:
         most=1_000_000,
     )
     failure_seconds: int = _limit(900, "s", "For how long failed logins are remembered.", most=86_400)
-    text_bytes: int = _told("TEXT_BYTES", "bytes", "Largest text of one message, in UTF-8", least=256)
-    inflight: int = _told("INFLIGHT", "requests", "Requests one connection may have unanswered", least=2)
+    text_bytes: int = _told("TEXT_BYTES", "bytes", "Largest text of one message, in UTF-8.", least=256)
+    inflight: int = _told("INFLIGHT", "requests", "Requests one connection may have unanswered.", least=2)
     heartbeat_ms: int = _told(
-        "HEARTBEAT_MS", "ms", "Clients send something at least this often; silence of twice this time ends them",
+        "HEARTBEAT_MS", "ms", "Clients send something at least this often; silence of twice this time ends them.",
         least=2000,
     )  # fmt: skip
-    window: int = _told("WINDOW", "pushes", "Largest window of unacknowledged pushes a client may ask for")
-    members: int = _told("MEMBERS", "users", "Largest group", least=2)
-    page: int = _told("PAGE", "records", "Largest page of history")
+    window: int = _told("WINDOW", "pushes", "Largest window of unacknowledged pushes a client may ask for.")
+    members: int = _told("MEMBERS", "users", "Largest group.", least=2)
+    page: int = _told("PAGE", "records", "Largest page of history.")
 
     def told(self) -> wire.Limits:
         """What WELCOME says."""
@@ -121,6 +123,12 @@ class Config:
     grease: float = 0.0625
     """Share of connections that are sent something no client knows, so that clients learn to ignore it."""
     limits: Limits = attrs.Factory(Limits)
+
+    def adopt(self, other: Config) -> None:
+        """Take over what another one says: from now on it holds, for limits from the next connection on."""
+        self.clear_passwords = other.clear_passwords
+        self.open_registration = other.open_registration
+        self.limits = other.limits
 
     def allows_password(self, peer: Peer) -> bool:
         """Whether a password may travel on this connection."""

@@ -34,6 +34,9 @@ ACCEPTS_A_TURN = 32
 """A storm of newcomers must not keep the loop from those who are here."""
 
 
+_NO_HOST = frozenset("\0[]/ ")
+
+
 @attrs.frozen
 class Address:
     """host:port as given by the operator."""
@@ -45,9 +48,13 @@ class Address:
     def parse(cls, text: str) -> Address:
         """From "host:port" or "[v6]:port". Raises ValueError with a line for people."""
         host, colon, port = text.rpartition(":")
-        if not colon or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{text!r} is not host:port")
-        return cls(host.strip("[]") or "0.0.0.0", int(port))
+        bare = host.removeprefix("[").removesuffix("]")
+        if not colon or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535 or set(bare) & _NO_HOST:
+            raise ValueError(f'"{text}" is not host:port')
+        return cls(bare or "0.0.0.0", int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 Tls = tuple[ssl.SSLContext, bytes]
@@ -112,6 +119,11 @@ class Listener:
                     self._refuse_one(error)
                     break
                 yield self._endpoint(sock, str(address[0]))
+
+    def renew(self, tls: Tls | None) -> None:
+        """Handshakes from now on get this certificate and its digest; those that have begun keep theirs."""
+        if self._tls is not None and tls is not None:
+            self._tls = tls
 
     def close(self) -> None:
         """Stop accepting."""
