@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wirechat.cli.options import configured, load
-from wirechat.cli.reload import certificate
-from wirechat.settings import reference
+from wirechat.settings import checks, reference
 from wirechat.settings.errors import BadSettings
 from wirechat.settings.reading import Loaded, Sources
 from wirechat.settings.schema import FIELDS, Settings
@@ -68,22 +65,13 @@ def _problems(sources: Sources) -> list[str]:
         return list(error.problems)
     found = settings.lacks()
     if settings.data.directory is not None:
-        found += _unwritable(settings.data.directory)
+        reason = checks.unwritable(settings.data.directory)
+        found += [f"data.directory cannot be written: {reason}"] if reason else []
     try:
-        certificate(settings)
+        checks.tls(settings)
     except BadSettings as error:
         found += error.problems
     return found
-
-
-def _unwritable(directory: Path) -> list[str]:
-    """A file is really made where the server would make its own: permissions alone do not tell."""
-    place = next((each for each in (directory, *directory.absolute().parents) if os.path.lexists(each)), directory)
-    try:
-        tempfile.TemporaryFile(dir=place).close()
-    except OSError as error:
-        return [f"data.directory {directory} cannot be written: {place}: {error.strerror}"]
-    return []
 
 
 @config.command()

@@ -6,6 +6,7 @@ Bad input is one line on standard error and exit status 2; a traceback is a bug.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -15,6 +16,9 @@ COMMANDS = {
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
     "config": ("wirechat.cli.config", "config", "Write, check and show the configuration of a server."),
     "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
+    "cert": ("wirechat.cli.cert", "cert", "Make a certificate for trying TLS out."),
+    "doctor": ("wirechat.cli.doctor", "doctor", "Check machine, data and certificate, and say what to do."),
+    "support-bundle": ("wirechat.cli.support", "support_bundle", "Collect what helps to find a fault; no secrets."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
 }
@@ -62,6 +66,9 @@ def main() -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 if __name__ == "__main__":

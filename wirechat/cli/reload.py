@@ -13,35 +13,13 @@ import structlog
 
 from wirechat.cli import logs
 from wirechat.server.config import Config
-from wirechat.server.listeners import Listener, Tls, tls_context
+from wirechat.server.listeners import Listener, Tls
+from wirechat.settings import checks
 from wirechat.settings.errors import BadSettings
 from wirechat.settings.reading import Sources
 from wirechat.settings.schema import FIELDS, Settings, about
 
 log = structlog.get_logger("wirechat")
-
-
-def certificate(settings: Settings) -> Tls | None:
-    """The certificate the settings name, if a listener needs one. Raises BadSettings."""
-    cert, key = settings.tls.cert, settings.tls.key
-    if not settings.encrypts or cert is None or key is None:
-        return None
-    try:
-        return tls_context(cert, key)
-    except (OSError, ValueError) as error:
-        raise BadSettings(f"cannot use certificate {cert} with key {key}: {_reason(error)}") from None
-
-
-def usable(settings: Settings) -> Settings:
-    """The same settings, if a server can begin with them. Raises BadSettings."""
-    if missing := settings.lacks():
-        raise BadSettings(*missing)
-    return settings
-
-
-def _reason(error: Exception) -> str:
-    text = (isinstance(error, OSError) and error.strerror) or str(error)
-    return "they do not belong together" if "KEY_VALUES_MISMATCH" in text else text
 
 
 @attrs.define
@@ -56,8 +34,8 @@ class Reloading:
     def reload(self) -> None:
         """Take over what may change; name the rest in the log. Never raises for bad input."""
         try:
-            new = usable(self.sources.load().settings)
-            tls = certificate(attrs.evolve(new, listen=self.settings.listen))
+            new = checks.complete(self.sources.load().settings)
+            tls = checks.tls(attrs.evolve(new, listen=self.settings.listen))
         except BadSettings as error:
             log.error("the configuration stays as it was", reason=str(error))
             return

@@ -13,10 +13,11 @@ import trio
 
 from wirechat.cli import logs, systemd
 from wirechat.cli.options import configured, load
-from wirechat.cli.reload import Reloading, certificate, usable
+from wirechat.cli.reload import Reloading
 from wirechat.cli.running import die, run
 from wirechat.server.app import serve as serve_app
 from wirechat.server.listeners import Address, Listener, Tls
+from wirechat.settings import checks
 from wirechat.settings.reading import Sources
 from wirechat.settings.schema import Settings
 from wirechat.store.database import Store, open_sqlite
@@ -55,7 +56,7 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
     """Open the store, listen, serve until a signal, drain. With `sources` SIGHUP reads them again. Raises
     BadSettings.
     """
-    tls = certificate(usable(settings))
+    tls = checks.tls(checks.complete(settings))
     assert settings.data.directory is not None
     async with open_sqlite(settings.data.directory) as store:
         listeners = [_listen(kind, address, tls, settings) for kind, address in settings.addresses()]

@@ -69,7 +69,9 @@ def tls_context(certificate: Path, key: Path) -> Tls:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["wirechat/1", "http/1.1"])
     context.num_tickets = 0  # a ticket costs 250 bytes and 30 us a handshake, and resume tokens do its work
-    context.load_cert_chain(certificate, key)
+    for file in (certificate, key):
+        file.open().close()  # OpenSSL would not say which one it cannot read
+    context.load_cert_chain(certificate, key, password="")  # without one it would ask on the terminal
     pem = certificate.read_text()
     leaf = pem[pem.index("-----BEGIN CERTIFICATE-----") :]
     leaf = leaf[: leaf.index("-----END CERTIFICATE-----") + 25]
@@ -90,7 +92,7 @@ class Listener:
         self.transport = transport
         self._tls = tls
         self._trusted = trusted_proxies
-        self._sock = _listen(address)
+        self._sock = open_socket(address)
         self._reserve = os.open(os.devnull, os.O_RDONLY)
 
     @property
@@ -151,8 +153,8 @@ class Listener:
         self._reserve = os.open(os.devnull, os.O_RDONLY)
 
 
-def _listen(address: Address) -> socket.socket:
-    """A listening socket. Raises OSError."""
+def open_socket(address: Address) -> socket.socket:
+    """A listening socket. Raises OSError, or UnicodeError for a host that cannot be."""
     family, kind, proto, _, target = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

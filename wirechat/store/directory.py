@@ -15,7 +15,7 @@ from wirechat.store.errors import DataError
 def locked(directory: Path) -> Iterator[None]:
     """Make the directory if it is missing and hold its lock. Raises DataError when another process has it."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise DataError(f"cannot use {directory}: {error.strerror}") from None
@@ -24,6 +24,22 @@ def locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def holder(directory: Path) -> int | None:
+    """The process that holds the lock now, if any."""
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        text = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def _take(descriptor: int, directory: Path) -> None:

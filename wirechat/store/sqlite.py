@@ -8,6 +8,7 @@ suspend.
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from pathlib import Path
@@ -38,6 +39,9 @@ CHECKPOINT_PAGES = 4000
 """WAL pages between checkpoints: 16 MiB, a fraction of a second of work."""
 
 CACHE_KIB = 65536
+
+OLDEST = (3, 51, 3)
+"""Earlier ones may lose commits of a write-ahead log that is reset while another connection writes."""
 
 _ENVIRONMENT = (
     apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.CorruptError,
@@ -262,6 +266,22 @@ async def open_sqlite(
                 await each.aclose()
             reader.close()
             writer.close()
+
+
+def library() -> tuple[str, list[str]]:
+    """SQLite's version, and what it lacks of what the store needs."""
+    version = apsw.sqlite_lib_version()
+    lacking = [option for option in ("THREADSAFE=1",) if option not in apsw.compile_options]
+    if tuple(map(int, version.split("."))) < OLDEST:
+        lacking.append(".".join(map(str, OLDEST)))
+    return version, lacking
+
+
+def has_wal(folder: Path) -> bool:
+    """Whether a database in this directory can have a write-ahead log; one is really made there, and removed."""
+    probing = tempfile.TemporaryDirectory(dir=folder, prefix=".wirechat-")
+    with probing as probe, closing(apsw.Connection(str(Path(probe) / FILE))) as db:
+        return bool(db.pragma("journal_mode", "wal") == "wal")
 
 
 def look(folder: Path | str, feature: Feature[[], T]) -> T:

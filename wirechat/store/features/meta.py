@@ -21,6 +21,26 @@ async def identity(tx: Tx) -> tuple[bytes, bytes]:
     return epoch[0], key[0]
 
 
+async def newest(tx: Tx) -> int:
+    """The time of the newest entry in ms, or 0."""
+    row = await tx.fetchrow("SELECT coalesce(max(last_ts), 0) FROM conv")
+    assert row is not None
+    return int(row[0])
+
+
+_TABLES = ("account", "device", "resume", "conv", "member", "past_period", "entry", "reaction")
+
+
+async def counts(tx: Tx) -> dict[str, int]:
+    """Rows of each table that grows."""
+    found = {}
+    for table in _TABLES:
+        row = await tx.fetchrow(f"SELECT count(*) FROM {table}")
+        assert row is not None
+        found[table] = int(row[0])
+    return found
+
+
 async def place(tx: Tx) -> str:
     """PostgreSQL: server, timeline, database and table; another one after a restore, a failover or a move."""
     row = await tx.fetchrow(
