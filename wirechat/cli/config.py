@@ -17,6 +17,9 @@ from wirechat.settings.errors import BadSettings
 from wirechat.settings.reading import Loaded, Sources
 from wirechat.settings.schema import FIELDS, Settings
 
+LINE = 10_000
+"""Nothing is cut off: a path is to be copied."""
+
 EPILOG = """\b
 wirechat config default > wirechat.toml
 wirechat config check wirechat.toml
@@ -104,4 +107,4 @@ def _print(loaded: Loaded) -> None:
         value, origin = loaded.settings.value(path), loaded.origin(path)
         shown = "" if value is None else reference.toml(value)
         table.add_row(path, shown, f"{origin.kind} {origin.name}".strip(), style=None if origin.name else "dim")
-    Console(highlight=False, soft_wrap=True, markup=False).print(table)
+    Console(highlight=False, markup=False, width=LINE).print(table)
