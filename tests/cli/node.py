@@ -46,7 +46,11 @@ class Node:
                     self._seen += 1
                     if line["event"] == event and where(line):
                         return dict(line)
-                await self._more.wait()
+                await self.more()
+
+    async def more(self) -> None:
+        """Return when it has written something more."""
+        await self._more.wait()
 
     async def url(self, scheme: str) -> str:
         """Where it listens for this."""
@@ -85,3 +89,11 @@ async def serving(directory: Path, *arguments: object, env: Mapping[str, str] | 
 def port(url: str) -> int:
     """The port of an address."""
     return int(url.rpartition(":")[2])
+
+
+def upgrade(path: str, headers: str = "") -> bytes:
+    """The beginning of a WebSocket that does not want our subprotocol."""
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{headers}"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()

@@ -23,10 +23,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield finding
         yield from data.permissions(directory)
         yield from data.disk(directory)
-    yield from machine.clock(settings, now, newest)
+    yield from machine.clock(now, newest)
     yield from certificate(settings, now)
     yield from machine.ports(settings)
-    yield from machine.engine(settings)
+    yield from machine.engine()
 
 
 def _complete(settings: Settings) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ def files(settings: Settings) -> Iterator[Finding]:
     )
 
 
-def clock(settings: Settings, now: datetime, newest: datetime | None) -> Iterator[Finding]:
+def clock(now: datetime, newest: datetime | None) -> Iterator[Finding]:
     """Plausible, and not behind what is stored: time never runs against seq, so it would stand still until then."""
     shown = now.isoformat(" ", "seconds")
     if now < NO_EARLIER:
@@ -122,7 +122,7 @@ def _name(process: int) -> str:
         return "ended"
 
 
-def engine(settings: Settings) -> Iterator[Finding]:
+def engine() -> Iterator[Finding]:
     """The SQLite that comes with us can do what the store needs."""
     version, missing = sqlite.library()
     if missing:
