@@ -6,7 +6,6 @@ Bad input is one line on standard error and exit status 2; a traceback is a bug.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 import click
@@ -66,9 +65,10 @@ def main() -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def die(text: str) -> NoReturn:
 
 
 def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """`trio.run` for the command line: bad data and `die` become one line and exit status 2, Ctrl-C one exception."""
+    """`trio.run` for the command line: bad data and `die` become one line and exit status 2."""
     try:
         return trio.run(command, *args)
     except BAD_INPUT as error:
@@ -36,8 +36,6 @@ def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
     except BaseExceptionGroup as group:
         if (bad := group.subgroup(BAD_INPUT)) is not None:
             complain(_leaf(bad))
-        if group.subgroup(KeyboardInterrupt) is not None:
-            raise KeyboardInterrupt from None
         raise
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -35,6 +36,7 @@ ACCEPTS_A_TURN = 32
 
 
 _NO_HOST = frozenset("\0[]/ ")
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
 
 
 @attrs.frozen
@@ -48,8 +50,8 @@ class Address:
     def parse(cls, text: str) -> Address:
         """From "host:port" or "[v6]:port". Raises ValueError with a line for people."""
         host, colon, port = text.rpartition(":")
-        bare = host.removeprefix("[").removesuffix("]")
-        if not colon or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535 or set(bare) & _NO_HOST:
+        bare = host[1:-1] if host[:1] + host[-1:] == "[]" else host
+        if not colon or not _PORT.fullmatch(port) or int(port) > 65535 or set(bare) & _NO_HOST:
             raise ValueError(f'"{text}" is not host:port')
         return cls(bare or "0.0.0.0", int(port))
 
