@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from unittest import mock
 
 import attrs
+import structlog
 
 from wirechat.cli import main
 
@@ -31,6 +32,7 @@ def wirechat(*arguments: object, env: Mapping[str, str] | None = None, stdin: by
     words = ["wirechat", *map(str, arguments)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WIRECHAT_")}
     with (
+        log_as_before(),
         mock.patch.object(sys, "argv", words),
         mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8")),
         mock.patch.object(sys, "stdout", out),
@@ -42,6 +44,16 @@ def wirechat(*arguments: object, env: Mapping[str, str] | None = None, stdin: by
         except SystemExit as ended:
             status = ended.code
     return Ended(int(status or 0), *(each.buffer.getvalue().decode() for each in (out, err)))  # type: ignore[attr-defined]
+
+
+@contextmanager
+def log_as_before() -> Iterator[None]:
+    """Commands say how to log; other tests of this process have said so, too."""
+    before = structlog.get_config()
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def refused(*arguments: object, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:

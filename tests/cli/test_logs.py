@@ -7,12 +7,14 @@ import io
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 import trio
 
+from tests.cli.command import log_as_before
 from tests.cli.node import PATIENCE, port, serving, upgrade
 from tests.server.rig import Client
 from wirechat import open_client, wire
@@ -21,6 +23,12 @@ from wirechat.client.client import register
 from wirechat.settings.schema import Format, Level, Log
 
 PASSWORD, WRONG, TEXT = "correct horse battery", "incorrect horse", "meet me at the old mill at nine"
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    with log_as_before():
+        yield
 
 
 def written(data: bytes) -> list[str]:
