@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
-from tests.server.rig import Client, Rig, serving
+from tests.server.rig import Rig, serving
 from tests.store import saved
-from tests.store.cluster import Cluster
 from tests.store.saved import STATES, WORLD, answer, covers, login, unpack
 from wirechat import wire
 from wirechat.store import pools
@@ -42,9 +42,9 @@ def state_served(request: pytest.FixtureRequest, tmp_path: Path) -> Serving:
         people = unpack(state, tmp_path / "data")
         place = request.getfixturevalue("cluster").place()
         await move(tmp_path / "data", state, place)
-        async with open_postgres(place) as store:
-            async with serving(tmp_path / "unused", world=WORLD, store=lambda _: store) as rig:
-                yield rig, people
+        served = partial(serving, tmp_path / "unused", world=WORLD)
+        async with open_postgres(place) as store, served(store=lambda _: store) as rig:
+            yield rig, people
 
     return embedded if request.param == "sqlite" else cluster
 
@@ -85,7 +85,7 @@ async def _fill_table(connection: Any, table: str, rows: apsw.Cursor) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 async def test_everyone_is_told_what_he_was_told(state_served: Serving, state: int) -> None:
-    """Logins by key, password and resume token; the digest since a token; every page; every request with a cid again."""
+    """Logins by key, password and resume token; the digest since a token; every page; every cid once more."""
     async with state_served(state) as (rig, people):
         for person in people:
             client = await login(rig, person)

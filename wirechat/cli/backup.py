@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from wirechat.cli.running import call
+from wirechat.cli.verify import count
 from wirechat.store import backup as store
 from wirechat.store import snapshot
 
@@ -73,7 +74,13 @@ def restore(backup: Path, data: Path, forget_logins: bool, as_json: bool) -> Non
 
 
 def _said(manifest: snapshot.Manifest) -> str:
-    return f"{manifest.accounts:,} accounts, {manifest.conversations:,} conversations, {manifest.entries:,} entries"
+    return ", ".join(
+        (
+            count(manifest.accounts, "account"),
+            count(manifest.conversations, "conversation"),
+            count(manifest.entries, "entry", "entries"),
+        )
+    )
 
 
 def _time(manifest: snapshot.Manifest) -> str:

@@ -76,11 +76,12 @@ async def _check_backup(path: Path, tell: Tell) -> Summary:
 
 def closing_line(summary: Summary) -> str:
     """What it comes to."""
-    looked = f"{_count(summary.conversations, 'conversation')}, {_count(summary.entries, 'entry', 'entries')}"
+    looked = f"{count(summary.conversations, 'conversation')}, {count(summary.entries, 'entry', 'entries')}"
     if summary.problems:
-        return f"{looked}: {_count(summary.problems, 'problem')}"
+        return f"{looked}: {count(summary.problems, 'problem')}"
     return f"{looked}: everything is consistent"
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number of things."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -128,8 +128,8 @@ def _refuse_used(folder: Path) -> None:
 
 
 def _forget(folder: Path) -> None:
-    (folder / "lock").unlink(missing_ok=True)
-    if folder.exists():
+    with suppress(OSError):
+        (folder / "lock").unlink()
         folder.rmdir()
 
 

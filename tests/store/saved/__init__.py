@@ -1,8 +1,9 @@
 """Data as earlier versions left it, and what their clients were told then.
 
 `NNNN.db.gz` is a database whose last migration is NNNN, written by the server of that time; `NNNN.json` holds the
-people in it, the very bytes they asked with, and the answers. A state is saved once, before the next migration is added:
-`python -m tests.store.saved make`. It is never made again: a later program would not write what the earlier one wrote.
+people in it, the very bytes they asked with, and the answers. A state is saved once, before the next migration is
+added: `python -m tests.store.saved make`. It is never made again: a later program would not write what the earlier one
+wrote.
 """
 
 from __future__ import annotations
