@@ -24,7 +24,7 @@ _LARGEST = """
 """
 _TABLES = {
     "sqlite": "SELECT coalesce(s.tbl_name, d.name), sum(d.pgsize) FROM dbstat d LEFT JOIN sqlite_schema s"
-    " ON s.name = d.name WHERE d.aggregate GROUP BY 1 ORDER BY 2 DESC, 1",
+    " ON s.name = d.name WHERE d.aggregate = TRUE GROUP BY 1 ORDER BY 2 DESC, 1",
     "postgres": "SELECT relname, pg_total_relation_size(oid) FROM pg_class"
     " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' ORDER BY 2 DESC, 1",
 }
