@@ -210,6 +210,17 @@ async def test_interrupted_there_is_nothing(
     assert (await run("backup", "--data", tmp_path / "data", tmp_path / "copy")).exit_code == 0
 
 
+async def test_a_bar_on_a_terminal(served: Store, tmp_path: Path) -> None:
+    """Standard output stays for the result, standard error is the terminal here."""
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "wirechat.cli.main", "backup", "--data", tmp_path / "data", tmp_path / "copy"]
+    done = await trio.run_process(command, cwd=ROOT, stderr=end, capture_stdout=True)
+    assert b"copying" in os.read(terminal, 4096)
+    assert done.stdout.startswith(bytes(tmp_path / "copy"))
+    os.close(end)
+    os.close(terminal)
+
+
 async def test_a_disk_that_is_full(served: Store, tmp_path: Path) -> None:
     """A limit on the size of files stands for it, which needs no root."""
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))" + SLOWLY
