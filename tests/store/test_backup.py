@@ -416,6 +416,22 @@ async def test_a_restore_that_fails_leaves_nothing(
     assert os.listdir(tmp_path / "empty") == ["lock"]
 
 
+async def test_a_restore_that_was_killed(taken: Path, tmp_path: Path) -> None:
+    """The server does not begin an empty store where half of one lies; nor is anything restored over it."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / (FILE + ".part")).touch()
+    with pytest.raises(DataError, match="was interrupted; empty it"):
+        async with open_sqlite(tmp_path / "new"):
+            pass
+    assert "was interrupted; empty it" in await refused("restore", taken, "--data", tmp_path / "new")
+    assert sorted(os.listdir(tmp_path / "new")) == ["lock", FILE + ".part"]
+
+
+async def test_only_the_owner_may_look(served: Store, tmp_path: Path) -> None:
+    """A directory that we make."""
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
 async def test_damage_while_restoring(tmp_path: Path, taken: Path) -> None:
     """What is copied is compared once more."""
     whole = content(taken)

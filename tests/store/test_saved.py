@@ -63,24 +63,25 @@ async def _fill(place: str, state: int, db: apsw.Connection) -> None:
         for migration in migrations("postgres")[:state]:
             await connection.execute(migration.sql)
             await connection.execute("INSERT INTO migration VALUES ($1, $2)", migration.number, migration.checksum)
-        tables = db.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        ).fetchall()
-        for (table,) in tables:
-            if table not in ("migration", "stamp"):
-                await _fill_table(connection, table, db.execute(f"SELECT * FROM {table}"))
+        for (table,) in db.execute(_TABLES).fetchall():
+            if await connection.fetchval("SELECT to_regclass($1)", table) is not None:
+                await _fill_table(connection, table, db)
 
 
-async def _fill_table(connection: Any, table: str, rows: apsw.Cursor) -> None:
-    found = rows.fetchall()
-    if not found:
-        return
-    places = ", ".join(f"${number}" for number in range(1, len(found[0]) + 1))
-    insert = await connection.prepare(f"INSERT INTO {table} VALUES ({places})")
-    types = [kind.name for kind in insert.get_parameters()]
-    await insert.executemany(
-        [[bool(value) if kind == "bool" else value for kind, value in zip(types, row, strict=True)] for row in found]
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('migration', 'stamp')"
+"""Stamps are counted otherwise there."""
+
+
+async def _fill_table(connection: Any, table: str, db: apsw.Connection) -> None:
+    columns = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+    places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    insert = await connection.prepare(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) ON CONFLICT DO NOTHING"
     )
+    types = [kind.name for kind in insert.get_parameters()]
+    for row in db.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall():
+        values = [bool(value) if kind == "bool" else value for kind, value in zip(types, row, strict=True)]
+        await insert.fetch(*values)
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -29,7 +29,7 @@ def store() -> None:
     """Look at the data and tend it."""
 
 
-@store.command()
+@store.command(short_help="Say what is in the data, in numbers.")
 @click.option("--data", type=DIRECTORY, help="Data directory of a server, which may be running.")
 @click.option("--store", "url", metavar="URL", help="Or the PostgreSQL database of a cluster.")
 @JSON
@@ -83,7 +83,7 @@ def _bytes(number: int) -> str:
     return f"{number / 1024:,.0f} KiB" if number < 10_000_000 else f"{number / 1024 / 1024:,.0f} MiB"
 
 
-@store.command(epilog="Example: wirechat store vacuum --data ./data")
+@store.command(short_help="Write the file anew and smaller.", epilog="Example: wirechat store vacuum --data ./data")
 @DATA
 def vacuum(data: Path) -> None:
     """Write the file anew, without free pages and without a trace of what was deleted. The server has to be stopped;
@@ -95,7 +95,7 @@ def vacuum(data: Path) -> None:
         click.echo(f"{kept} still holds what was deleted since; remove it when you will not go back")
 
 
-@store.command()
+@store.command(short_help="Empty SQLite's log into the file.")
 @DATA
 def checkpoint(data: Path) -> None:
     """Bring SQLite's log into the file and empty it, also beside a running server. The server does so by itself as it
@@ -105,7 +105,7 @@ def checkpoint(data: Path) -> None:
     click.echo(f"{data}: a log of {_bytes(before)} before, {_bytes(after)} now")
 
 
-@store.command("renew-epoch")
+@store.command("renew-epoch", short_help="Make all clients load everything anew.")
 @DATA
 def renew_epoch(data: Path) -> None:
     """Make all clients load everything anew. For data that was put back by a plain copy of files, which no client could
@@ -114,7 +114,7 @@ def renew_epoch(data: Path) -> None:
     click.echo(f"{data}: its new epoch is {call(maintenance.renew_epoch, data)}")
 
 
-@store.command()
+@store.command(short_help="Bring the data of an older wirechat up to date.")
 @DATA
 @click.option("--no-copy", is_flag=True, help="Keep no copy of the data as it is now: you have a backup elsewhere.")
 def migrate(data: Path, no_copy: bool) -> None:

@@ -41,11 +41,9 @@ def backup(
         with refusing(path), closing(connect(path, write=False)) as db:
             known(db, folder)
             grown = _Growth(Path(path + "-wal"), wal_growth_max, tell)
-            db.execute("BEGIN")
-            db.execute("SELECT count(*) FROM migration").get  # noqa: B018  here the snapshot begins
             with snapshot.writing(target):
-                snapshot.copy(db, part, grown)
-        return snapshot.seal(part, target)
+                taken_ms = snapshot.copy(db, part, grown)
+        return snapshot.seal(part, target, taken_ms)
 
 
 @attrs.define
@@ -97,7 +95,7 @@ def restore(path: Path, folder: Path, *, forget_logins: bool = False) -> Manifes
 
 
 def _restore(path: Path, folder: Path, forget_logins: bool) -> bytes:
-    part = folder / (FILE + ".part")
+    part = folder / directory.UNFINISHED
     try:
         snapshot.extract(path, part)
         with refusing(str(part)), closing(apsw.Connection(str(part), flags=apsw.SQLITE_OPEN_READWRITE)) as db:
@@ -107,7 +105,7 @@ def _restore(path: Path, folder: Path, forget_logins: bool) -> bytes:
             if forget_logins:
                 write(db, devices.forget_resume(tx))
         with snapshot.writing(folder / FILE):
-            os.rename(part, folder / FILE)
+            snapshot.place(part, folder / FILE)
             snapshot.flush_directory(folder)
             snapshot.flush_directory(folder.parent)
     finally:
@@ -117,13 +115,13 @@ def _restore(path: Path, folder: Path, forget_logins: bool) -> bytes:
 
 def _refuse_used(folder: Path) -> None:
     try:
-        if (folder / "lock").exists():
-            with directory.locked(folder):  # says who has it
+        names = set(os.listdir(folder)) if folder.exists() else set()
+        if "lock" in names or directory.UNFINISHED in names:
+            with directory.locked(folder):  # says who has it, or what has happened
                 pass
-        used = folder.exists() and set(os.listdir(folder)) - {"lock"}
     except OSError as error:
         raise DataError(f"cannot use {folder}: {error.strerror}") from None
-    if used:
+    if names - {"lock"}:
         raise DataError(f"{folder} is not empty; restore into a new directory, or move this one away first")
 
 

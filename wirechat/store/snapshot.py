@@ -52,7 +52,7 @@ class Manifest:
     epoch: str = attrs.field(converter=str)
     """In hexadecimal; a restore draws another."""
     taken_ms: int = attrs.field(converter=int)
-    """When it was finished; milliseconds since 1970. What it holds is a little older."""
+    """When it was begun, in milliseconds since 1970: what was acknowledged before is in it."""
     accounts: int = attrs.field(converter=int)
     devices: int = attrs.field(converter=int)
     conversations: int = attrs.field(converter=int)
@@ -92,8 +92,16 @@ def writing(target: Path) -> Iterator[None]:
         raise DataError(f"cannot write {target}: {error.strerror}") from None
 
 
-def copy(source: apsw.Connection, part: Path, tell: Progress = silently) -> None:
-    """Copy what `source` sees in the transaction it is in. Raises apsw.Error, OSError."""
+def copy(source: apsw.Connection, part: Path, tell: Progress = silently) -> int:
+    """Copy what is committed now; returns when that was, in milliseconds since 1970. Raises apsw.Error, OSError."""
+    now_ms = time.time_ns() // 1_000_000
+    with source:  # one snapshot for all steps: begun anew after each commit of others, it would never end
+        source.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        _copy_pages(source, part, tell)
+    return now_ms
+
+
+def _copy_pages(source: apsw.Connection, part: Path, tell: Progress) -> None:
     with closing(apsw.Connection(str(part))) as copied, open(part, "rb") as file:
         copied.pragma("journal_mode", "off")
         copied.pragma("synchronous", "off")  # it is flushed by ourselves
@@ -107,18 +115,21 @@ def copy(source: apsw.Connection, part: Path, tell: Progress = silently) -> None
                 tell(backup.page_count - backup.remaining, backup.page_count)
 
 
-def seal(part: Path, target: Path, *, replace: bool = False) -> Manifest:
+def seal(part: Path, target: Path, taken_ms: int, *, replace: bool = False) -> Manifest:
     """Check the copy, write its last line, make it durable, put it in its place. Raises DataError."""
     with writing(target):
         facts = _facts(part)
         with open(part, "r+b") as file:
             size, sha256 = _digest(file, os.path.getsize(part))
-            manifest = Manifest(**facts, size=size, sha256=sha256)
+            manifest = Manifest(**facts, taken_ms=taken_ms, size=size, sha256=sha256)
             file.seek(0, os.SEEK_END)
             file.write(MARK + json.dumps(attrs.asdict(manifest)).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        _place(part, target, replace)
+        if replace:
+            os.replace(part, target)
+        else:
+            place(part, target)
         flush_directory(target.parent)
     return manifest
 
@@ -134,7 +145,6 @@ def _facts(part: Path) -> dict[str, Any]:
             "wirechat": metadata.version("wirechat"),
             "schema": db.execute("SELECT max(number) FROM migration").get,
             "epoch": db.execute("SELECT hex(value) FROM meta WHERE name = 'epoch'").get.lower(),
-            "taken_ms": time.time_ns() // 1_000_000,
             **{name: db.execute(f"SELECT count(*) FROM {table}").get for name, table in tables.items()},
         }
 
@@ -156,13 +166,13 @@ def _digest(file: BinaryIO, size: int, to: BinaryIO | None = None) -> tuple[int,
     return size - left, digest.hexdigest()
 
 
-def _place(part: Path, target: Path, replace: bool) -> None:
-    if replace:
-        os.replace(part, target)
-        return
+def place(part: Path, target: Path) -> None:
+    """Give a file its name; one that exists is never overwritten. Raises DataError, OSError."""
     try:
-        os.link(part, target)  # unlike a rename it never overwrites
+        os.link(part, target)  # unlike a rename it fails then
+        os.unlink(part)
     except FileExistsError:
+        refuse_existing(target)
         raise
     except OSError:  # a file system without links
         refuse_existing(target)

@@ -330,8 +330,8 @@ def _keep_copy(db: apsw.Connection, target: Path, tell: Callable[[str], None]) -
     tell(f"the data comes from an older wirechat; it is copied to {target}, then migrated")
     with snapshot.part_of(target) as part:
         with snapshot.writing(target):
-            snapshot.copy(db, part)
-        snapshot.seal(part, target, replace=True)
+            taken_ms = snapshot.copy(db, part)
+        snapshot.seal(part, target, taken_ms, replace=True)
 
 
 def _migrate(db: apsw.Connection, missing: Sequence[Migration]) -> None:
