@@ -131,7 +131,9 @@ async def test_one_moment_while_others_write(served: Store, tmp_path: Path, monk
     def meanwhile(done: int, pages: int) -> None:
         steps.append((done, pages))
         other.execute("UPDATE stamp SET value = value + 1")
-        other.execute("INSERT INTO account VALUES (?, CAST(? AS BLOB), NULL, NULL, 0)", (100 + done, f"new{done}"))
+        other.execute(
+            "INSERT INTO account (user_id, handle, made) VALUES (?, CAST(? AS BLOB), 0)", (100 + done, f"new{done}")
+        )
 
     manifest = backup.backup(tmp_path / "data", tmp_path / "copy", meanwhile)
     other.close()

@@ -18,6 +18,7 @@ from wirechat.store import maintenance
 from wirechat.store.database import Store, open_sqlite
 from wirechat.store.features import devices
 from wirechat.store.postgres import open_postgres
+from wirechat.store.records import DIRECT, GROUP
 from wirechat.store.sqlite import FILE
 from wirechat.store.stats import Conversation, stats
 
@@ -41,10 +42,11 @@ async def test_numbers(store: Store) -> None:
     """The same on both engines."""
     conv = await fill(store)
     found = await store.read(stats)
-    assert (found.engine, found.accounts, found.devices, found.direct, found.groups) == (store.engine, 3, 1, 1, 1)
+    assert (found.engine, found.accounts, found.devices) == (store.engine, 3, 1)
+    assert (found.conversations, found.direct, found.groups) == (2, 1, 1)
     assert (found.entries, found.messages, found.deleted, found.edits, found.reactions) == (12, 4, 1, 1, 1)
-    assert found.largest[0] == Conversation(conv, True, 10, 3)
-    assert (found.largest[1].group, found.largest[1].entries, found.largest[1].members) == (False, 2, 2)
+    assert found.largest[0] == Conversation(conv, GROUP, 10, 3)
+    assert (found.largest[1].kind, found.largest[1].entries, found.largest[1].members) == (DIRECT, 2, 2)
     tables = {table.name: table.bytes for table in found.tables}
     assert {"entry", "member", "conv", "account"} <= tables.keys()
     assert sum(tables.values()) + found.free_bytes == found.bytes

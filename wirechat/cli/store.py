@@ -15,6 +15,7 @@ from rich.table import Table
 from wirechat.cli.running import call, run
 from wirechat.store import maintenance
 from wirechat.store.database import open_sqlite
+from wirechat.store.records import DIRECT, GROUP
 from wirechat.store.sqlite import COPIES
 from wirechat.store.stats import Stats, of_directory
 from wirechat.store.stats import stats as count
@@ -22,6 +23,7 @@ from wirechat.store.stats import stats as count
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 DATA = click.option("--data", required=True, type=DIRECTORY, help="Data directory of a server.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+KINDS = {DIRECT: "direct", GROUP: "group"}
 
 
 @click.group()
@@ -59,7 +61,7 @@ def _show(found: Stats) -> None:
     for name, value in (
         ("engine", f"{found.engine}, schema {found.schema}"),
         ("accounts, devices", f"{found.accounts:,}, {found.devices:,}"),
-        ("direct, groups", f"{found.direct:,}, {found.groups:,}"),
+        ("conversations", f"{found.conversations:,}; direct {found.direct:,}, groups {found.groups:,}"),
         ("entries", f"{found.entries:,}"),
         ("messages", f"{found.messages:,}; deleted: {share}"),
         ("edits, reactions", f"{found.edits:,}, {found.reactions:,}"),
@@ -72,7 +74,7 @@ def _show(found: Stats) -> None:
         tables.add_row(table.name, _bytes(table.bytes))
     largest = Table("conversation", "kind", "entries", "members", box=box.SIMPLE)
     for each in found.largest:
-        kind = "group" if each.group else "direct"
+        kind = KINDS.get(each.kind, f"kind {each.kind}")
         largest.add_row(str(each.conv), kind, f"{each.entries:,}", f"{each.members:,}")
     Console(highlight=False).print(facts, tables, largest)
 

@@ -15,7 +15,7 @@ LARGEST = 10
 
 _COUNTS = """
     SELECT (SELECT max(number) FROM migration), (SELECT count(*) FROM account), (SELECT count(*) FROM device),
-           (SELECT count(*) FROM conv WHERE kind = $1), (SELECT count(*) FROM conv WHERE kind = $2),
+           (SELECT count(*) FROM conv), (SELECT count(*) FROM conv WHERE kind = $1), (SELECT count(*) FROM conv WHERE kind = $2),
            (SELECT count(*) FROM reaction)
 """
 _LARGEST = """
@@ -43,7 +43,8 @@ class Conversation:
     """One of the largest."""
 
     conv: int
-    group: bool
+    kind: int
+    """As in the protocol: 1 direct, 2 group."""
     entries: int
     members: int
 
@@ -57,8 +58,9 @@ class Stats:
     """The number of the last migration."""
     accounts: int
     devices: int
+    conversations: int
+    """Of all kinds."""
     direct: int
-    """Conversations of two."""
     groups: int
     entries: int
     """In all logs: messages, edits, deletes, reactions, membership."""
@@ -93,17 +95,17 @@ async def stats(tx: Tx) -> Stats:
     """Count everything in one snapshot."""
     counts = await tx.fetchrow(_COUNTS, DIRECT, GROUP)
     assert counts is not None
-    schema, accounts, devices, direct, groups, reactions = counts
+    schema, accounts, devices, conversations, direct, groups, reactions = counts
     kinds = {kind: (count, whole) for kind, count, whole in await tx.fetch(_KINDS)}
     messages, whole = kinds.get(Kind.MSG, (0, 0))
     tables = tuple(Table(str(name), int(size)) for name, size in await tx.fetch(_TABLES[tx.engine]))
     size, free = await _size(tx, tables)
     largest = await tx.fetch(_LARGEST, LARGEST)
     return Stats(
-        engine=tx.engine, schema=schema, accounts=accounts, devices=devices, direct=direct, groups=groups,
-        entries=sum(count for count, _ in kinds.values()), messages=messages, deleted=messages - whole,
+        engine=tx.engine, schema=schema, accounts=accounts, devices=devices, conversations=conversations,
+        direct=direct, groups=groups, entries=sum(count for count, _ in kinds.values()), messages=messages, deleted=messages - whole,
         edits=kinds.get(Kind.EDIT, (0, 0))[0], reactions=reactions, bytes=size, free_bytes=free, tables=tables,
-        largest=tuple(Conversation(conv, kind == GROUP, head, members) for conv, kind, head, members in largest),
+        largest=tuple(Conversation(conv, kind, head, members) for conv, kind, head, members in largest),
     )  # fmt: skip
 
 
