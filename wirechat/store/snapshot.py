@@ -10,10 +10,10 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -69,14 +69,15 @@ class Manifest:
 @contextmanager
 def part_of(target: Path) -> Iterator[Path]:
     """A new empty file beside `target`, gone at the end unless `seal` has put it in its place. Raises DataError."""
-    with writing(target):
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(descriptor)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        yield Path(name)
+        with writing(target):
+            os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        yield part
     finally:
         for suffix in ("", "-wal", "-shm"):
-            Path(name + suffix).unlink(missing_ok=True)
+            with suppress(OSError):
+                part.with_name(part.name + suffix).unlink()
 
 
 @contextmanager

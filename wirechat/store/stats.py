@@ -15,7 +15,8 @@ LARGEST = 10
 
 _COUNTS = """
     SELECT (SELECT max(number) FROM migration), (SELECT count(*) FROM account), (SELECT count(*) FROM device),
-           (SELECT count(*) FROM conv), (SELECT count(*) FROM conv WHERE kind = $1), (SELECT count(*) FROM conv WHERE kind = $2),
+           (SELECT count(*) FROM conv),
+           (SELECT count(*) FROM conv WHERE kind = $1), (SELECT count(*) FROM conv WHERE kind = $2),
            (SELECT count(*) FROM reaction)
 """
 _LARGEST = """
@@ -103,8 +104,9 @@ async def stats(tx: Tx) -> Stats:
     largest = await tx.fetch(_LARGEST, LARGEST)
     return Stats(
         engine=tx.engine, schema=schema, accounts=accounts, devices=devices, conversations=conversations,
-        direct=direct, groups=groups, entries=sum(count for count, _ in kinds.values()), messages=messages, deleted=messages - whole,
-        edits=kinds.get(Kind.EDIT, (0, 0))[0], reactions=reactions, bytes=size, free_bytes=free, tables=tables,
+        direct=direct, groups=groups, entries=sum(count for count, _ in kinds.values()),
+        messages=messages, deleted=messages - whole, edits=kinds.get(Kind.EDIT, (0, 0))[0], reactions=reactions,
+        bytes=size, free_bytes=free, tables=tables,
         largest=tuple(Conversation(conv, kind, head, members) for conv, kind, head, members in largest),
     )  # fmt: skip
 
