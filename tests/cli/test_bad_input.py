@@ -85,6 +85,9 @@ LOG = str(Path(__file__).parents[2] / "examples/logs/nightwatch.raw.txt")
 TLS = ("serve", "--data", "@good", "--tls", "127.0.0.1:0")
 SERVER = ("--url", "wirechat://127.0.0.1:1")
 
+LOOKING = {("store", "readonly/data"), ("backup", "readonly/data")}
+"""There is nothing there to look at, and they make nothing."""
+
 SWEEP: dict[tuple[str, ...], str] = {
     # the words
     ("sevre",): "No such command 'sevre'",
@@ -137,7 +140,7 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("serve", "--data", "@good", "--tcp", f"{'x' * 70}:1"): "there is no such host",
     ("serve", "--data", "@good", "--tcp", "..:1"): "cannot listen on ..:1",
     # data
-    ("verify",): "give either --data or --store",
+    ("verify",): "give one of --data, --store and --backup",
     ("verify", "--data", "@none"): "cannot use",
     ("verify", "--data", "@file"): "is a file",
     ("verify", "--store", "nonsense"): "invalid DSN",
@@ -146,6 +149,17 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("user", "add", "--data", "@good", "No Handle", "--password", "correct horse"): "a handle is 1 to 32 of",
     ("user", "add", "--data", "@good", "hamlet", "--password", "short"): "a password has at least 8 bytes",
     ("user", "add", "--data", "@good", "hamlet"): "a password has at least 8 bytes",
+    ("store", "sats"): "No such command",
+    ("store", "stats"): "give either --data or --store",
+    ("store", "stats", "--store", "postgresql://127.0.0.1:1/none"): "cannot",
+    ("store", "vacuum"): "Missing option '--data'",
+    ("backup", "--data", "@good"): "Missing argument 'DEST'",
+    ("backup", "--data", "@good", "@good"): "good",
+    ("backup", "--data", "@none", "@new"): "none",
+    ("backup", "--data", "@good", "@new", "--max-wal", "0"): "is not in the range",
+    ("restore", "@none", "--data", "@new"): "none",
+    ("restore", "@binary", "--data", "@new"): "binary",
+    ("restore", "@good", "--data", "@new"): "is a directory",
     # replay
     ("replay", "@none", *SERVER): "none: No such file",
     ("replay", "@good", *SERVER): "good: Is a directory",
@@ -162,14 +176,18 @@ SWEEP: dict[tuple[str, ...], str] = {
         (("user", "add"), ("hamlet", "--password", "correct horse")),
         (("user", "reset"), ("hamlet", "--password", "correct horse")),
         (("verify",), ()),
+        (("store", "stats"), ()),
+        (("store", "vacuum"), ()),
+        (("backup",), ("@never",)),
     )
     for data, reason in {
         "newer": "newer wirechat",
         "changed": "is not ours",
         "foreign": "belongs to another program",
         "garbage": "is not a database",
-        "readonly/data": "cannot use",
+        "readonly/data": "cannot",
     }.items()
+    if (command[0], data) not in LOOKING
 }  # fmt: skip
 
 

@@ -84,8 +84,7 @@ def test_it_holds_facts_and_no_secrets(used: Path) -> None:
     assert json.loads(files["settings.json"])["limits.page"]["value"] == 20
     assert json.loads(files["doctor.json"])["well"] is True
     store = json.loads(files["store.json"])
-    assert (store["rows"]["account"], store["rows"]["entry"], store["rows"]["conv"]) == (3, 2, 1)
-    assert store["bytes"]["wirechat.db"] > 0
+    assert (store["accounts"], store["entries"], store["conversations"]) == (3, 2, 1)
     assert files["metrics.txt"] == "wirechat_connections 3\n"
     everything = "".join(files.values())
     key = (certs / "key.pem").read_text().splitlines()[1]

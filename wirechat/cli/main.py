@@ -18,6 +18,9 @@ COMMANDS = {
     "cert": ("wirechat.cli.cert", "cert", "Make a certificate for trying TLS out."),
     "doctor": ("wirechat.cli.doctor", "doctor", "Check machine, data and certificate, and say what to do."),
     "support-bundle": ("wirechat.cli.support", "support_bundle", "Collect what helps to find a fault; no secrets."),
+    "backup": ("wirechat.cli.backup", "backup", "Write everything of a server to one file."),
+    "restore": ("wirechat.cli.backup", "restore", "Put a backup into an empty directory."),
+    "store": ("wirechat.cli.store", "store", "Look at the data and tend it."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 import trio
@@ -12,6 +12,7 @@ import trio
 from wirechat.settings.errors import BadSettings
 from wirechat.store.errors import DataError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -37,6 +38,14 @@ def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
         if (bad := group.subgroup(BAD_INPUT)) is not None:
             complain(_leaf(bad))
         raise
+
+
+def call(command: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for what is not async; Ctrl-C ends it at once."""
+    try:
+        return command(*args, **kwargs)
+    except BAD_INPUT as error:
+        complain(error)
 
 
 def complain(error: BaseException) -> NoReturn:

@@ -6,6 +6,7 @@ import gc
 import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import click
 import structlog
@@ -21,6 +22,7 @@ from wirechat.settings import checks
 from wirechat.settings.reading import Sources
 from wirechat.settings.schema import Settings
 from wirechat.store.database import Store, open_sqlite
+from wirechat.store.sqlite import COPIES
 from wirechat.world import REAL
 
 log = structlog.get_logger("wirechat")
@@ -57,8 +59,10 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
     BadSettings.
     """
     tls = checks.tls(checks.complete(settings))
-    assert settings.data.directory is not None
-    async with open_sqlite(settings.data.directory) as store:
+    data = settings.data.directory
+    assert data is not None
+    async with open_sqlite(data, tell=log.warning) as store:
+        _remind(data)
         listeners = [_listen(kind, address, tls, settings) for kind, address in settings.addresses()]
         for listener in listeners:
             log.info("listening", url=listener.url)
@@ -78,6 +82,13 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
         for listener in listeners:
             listener.close()
         log.info("stopped")
+
+
+def _remind(data: Path) -> None:
+    for kept in sorted(data.glob(COPIES)):
+        log.warning(
+            "a copy from before a migration holds what was deleted since; remove it when all is well", file=str(kept)
+        )
 
 
 def _listen(kind: str, address: Address, tls: Tls | None, settings: Settings) -> Listener:

@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from wirechat.cli import doctor
@@ -31,7 +32,7 @@ from wirechat.doctor.examination import examine
 from wirechat.settings.reading import Loaded, Sources
 from wirechat.store import sqlite
 from wirechat.store.errors import DataError
-from wirechat.store.features import meta
+from wirechat.store.stats import of_directory
 
 FETCH_SECONDS = 5.0
 METRICS_BYTES_MAX = 10_000_000
@@ -101,15 +102,14 @@ def _platform() -> dict[str, Any]:
 
 
 def _counts(loaded: Loaded) -> dict[str, Any]:
-    """Rows of each table and bytes of each file."""
+    """What is in the data, in numbers; reads the whole file once."""
     directory = loaded.settings.data.directory
     if directory is None or not (directory / sqlite.FILE).exists():
         return {}
-    sizes = {each.name: each.stat().st_size for each in directory.glob(sqlite.FILE + "*")}
     try:
-        return {"rows": sqlite.look(directory, meta.counts), "bytes": sizes}
+        return attrs.asdict(of_directory(directory))
     except DataError as error:
-        return {"problem": str(error), "bytes": sizes}
+        return {"problem": str(error)}
 
 
 def _metrics(url: str) -> str:
