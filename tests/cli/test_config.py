@@ -83,4 +83,4 @@ def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
 
 def test_the_reference_is_a_page() -> None:
     """For the documentation."""
-    assert wirechat("config", "reference").out.startswith("## [data]\n")
+    assert wirechat("config", "reference").out.startswith("# Settings\n")

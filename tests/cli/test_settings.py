@@ -113,6 +113,12 @@ STRICT = {
     "listen.zzz = []": "listen: there is no key zzz",
     "lisen.tcp = []": "there is no section lisen; did you mean listen?",
     "tcp = []": "there is no section tcp",
+    'listen."a.b" = 1': 'listen: there is no key "a.b"',
+    '"a.b" = 1': 'there is no section "a.b"',
+    '["data.directory"]': 'there is no section "data.directory"',
+    '"a\\nb" = 1': 'there is no section "a\\nb"',
+    f"x = {'[' * 5000}": "it nests too deeply",
+    f"limits.page = {'9' * 5000}": "a number in it has too many digits",
     "listen.tcp.more = []": 'listen.tcp: {"more": []} is not a list; write [{"more": []}]',
     "a b": "Expected '=' after a key in a key/value pair (at line 1, column 3)",
     "\nx = [": "Invalid value (at end of document)",
@@ -120,7 +126,7 @@ STRICT = {
 }
 
 
-@pytest.mark.parametrize("text", STRICT)
+@pytest.mark.parametrize("text", STRICT, ids=lambda text: text[:40])
 def test_a_mistake_in_the_file_is_named_with_its_path(tmp_path: Path, text: str) -> None:
     """TOML has types: nothing is guessed, and the line says what is wrong and where."""
     (line,) = problems(text, tmp_path)

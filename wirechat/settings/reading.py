@@ -102,10 +102,15 @@ def _read(file: Path) -> dict[str, Any]:
         raise BadSettings(f"{file}: is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{file}: {error}") from None
-    for path in _paths(tree):
+    except ValueError:
+        raise BadSettings(f"{file}: a number in it has too many digits") from None
+    except RecursionError:
+        raise BadSettings(f"{file}: it nests too deeply") from None
+    for path, field in FIELDS.items():
         section, name = path.split(".")
-        if path in FIELDS and FIELDS[path].type == (Path | None) and isinstance(tree[section][name], str):
-            tree[section][name] = tree[section][name] and str(file.parent / tree[section][name])
+        keys = tree.get(section)
+        if field.type == (Path | None) and isinstance(keys, dict) and isinstance(keys.get(name), str):
+            keys[name] = keys[name] and str(file.parent / keys[name])
     return tree
 
 
@@ -263,7 +268,8 @@ def _worded(error: BaseException, kind: Any) -> str:
         return str(error)
     known = [field.name for field in attrs.fields(error.cl)]
     what = "section" if error.cl is Settings else "key"
-    return ", ".join(f"there is no {what} {name}{_meant(name, known)}" for name in sorted(error.extra_fields))
+    named = [(name if name.isidentifier() else _shown(name), name) for name in sorted(error.extra_fields)]
+    return ", ".join(f"there is no {what} {shown}{_meant(name, known)}" for shown, name in named)
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

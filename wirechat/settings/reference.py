@@ -40,9 +40,17 @@ def _comment(text: str) -> list[str]:
     return textwrap.wrap(text, 110, initial_indent="# ", subsequent_indent="# ")
 
 
+PAGE = """\
+# Settings
+
+Made from the settings themselves; `wirechat config reference` prints it. Behind the meaning stand the variable, the
+flag of `wirechat serve` where there is one, and whether SIGHUP is enough for a change ("Reloads.").
+"""
+
+
 def markdown() -> str:
     """The reference page: one table for each section."""
-    parts = []
+    parts = [PAGE]
     for section, cls in sections().items():
         rows = [_row(path) for path in _paths(section)]
         head = ["| key | type | default | meaning |", "|---|---|---|---|"]
