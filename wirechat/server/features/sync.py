@@ -44,6 +44,9 @@ class Sync:
         self._reached = reached
         """(user, conv, seq): a device of this user holds the conversation up to here."""
         self._grease = grease
+        self.rounds = dict.fromkeys(("first", "reset", "digest", "behind"), 0)
+        """Begun, by what they told: "first" (everything, no token came), "reset" (everything, the token was not ours),
+        "digest" (what changed), "behind" (what changed, for one that had been behind)."""
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -57,6 +60,7 @@ class Sync:
             session.round_after = 0
             session.attach()  # R1: the session has been in the hub since login; from here on its offers are kept
             session.round_from, session.round_horizon = await self._begin(request.token)
+            self.rounds["digest" if session.round_from else "reset" if request.token else "first"] += 1
         elif session.mode is not Mode.ATTACHING or request.cursor != _cursor(session.round_after):
             raise RequestError(wire.errors.BAD_REQUEST, "this is not the cursor of the last page")
         page = min(request.page or 200, limits.DIGEST_ROWS)
@@ -92,6 +96,7 @@ class Sync:
 
     def catch_up(self, connection: Connection, session: Session) -> None:
         """A session that was behind has room again: run a round beside its reader. It is attached already (R1)."""
+        self.rounds["behind"] += 1
         connection.nursery.start_soon(self._round, connection, session)
 
     async def _round(self, connection: Connection, session: Session) -> None:
