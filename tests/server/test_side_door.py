@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.rig import PATIENCE, Client, Rig
 from wirechat import wire
-from wirechat.server import limits
+from wirechat.server import limits, sidedoor
 from wirechat.server.app import Server
 from wirechat.server.config import Config
 from wirechat.server.health import Health
@@ -342,7 +342,7 @@ async def test_who_is_slow_is_slow_alone(tmp_path: Path, monkeypatch: pytest.Mon
     """Requests that never end, a body that never comes, an answer nobody reads: each ends in its time, and whoever
     else comes to that port is served meanwhile (P10).
     """
-    monkeypatch.setattr("wirechat.server.sidedoor.HELLO_MS", 400)
+    monkeypatch.setattr(sidedoor, "HELLO_MS", 400)
     monkeypatch.setattr(limits, "HTTP_SECONDS", 0.4)
     async with opened(tmp_path) as rig:
         alice, bob, conv = await chat(rig)
@@ -362,6 +362,44 @@ async def test_who_is_slow_is_slow_alone(tmp_path: Path, monkeypatch: pytest.Mon
             with trio.fail_after(PATIENCE):
                 while await stream.receive_some():
                     pass
+
+
+async def test_what_fails_inside_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug behind a request is a 500, one in the door ends one connection, and the chat goes on (P10)."""
+    async with opened(tmp_path) as rig:
+        alice, bob, conv = await chat(rig)
+
+        async def broken(*args: Any) -> Any:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(Health, "checks", broken)
+        assert (await rig.get("/readyz")).status == 500
+        monkeypatch.setattr(sidedoor, "_read_head", broken)
+        stream = await rig.stream("ws")
+        with trio.fail_after(PATIENCE):
+            assert not await stream.receive_some()
+        monkeypatch.undo()
+        assert (await rig.get("/livez", "ws")).status == 200
+        await alice.say(conv, "still here")
+        assert (await bob.expect(wire.Event)).seq == 2
+
+
+async def test_the_http_server_may_fail_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts again; who came meanwhile is answered then."""
+    real, failures = sidedoor.serve, 2
+
+    async def serve(*args: Any) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise RuntimeError("a bug")
+        await real(*args)
+
+    monkeypatch.setattr(sidedoor, "serve", serve)
+    monkeypatch.setattr(sidedoor, "AGAIN_SECONDS", 0.05)
+    async with opened(tmp_path) as rig:
+        assert (await rig.get("/livez")).status == 200
+        assert failures == -1
 
 
 async def test_a_full_port_turns_newcomers_away_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

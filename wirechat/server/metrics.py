@@ -75,7 +75,7 @@ class _StoreSize(Collector):
 
 
 class _Node(Collector):
-    """Everything that is read from memory. The walk over the connections takes about a microsecond for each."""
+    """Everything that is read from memory. The walk over the connections takes a millisecond for 3,000."""
 
     def __init__(self, server: Server) -> None:
         self._server = server

@@ -40,6 +40,9 @@ from wirechat.wire.limits import HELLO_MS
 
 log = structlog.get_logger(__name__)
 
+AGAIN_SECONDS = 1.0
+"""After a failure of hypercorn itself."""
+
 BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, NotProxied)
 """What a peer can do to its connection."""
 
@@ -204,4 +207,4 @@ async def _serve_for_ever(application: Framework, inside: socket.socket) -> None
             await serve(application, _config(inside))
         except Exception:
             log.exception("the side door failed and starts again")
-        await trio.sleep(1)
+        await trio.sleep(AGAIN_SECONDS)
