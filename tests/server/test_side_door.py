@@ -35,6 +35,7 @@ from wirechat.server.metrics import Metrics
 from wirechat.server.sidedoor import SideDoor
 from wirechat.store.database import open_sqlite
 from wirechat.store.errors import Unavailable
+from wirechat.store.features import meta
 from wirechat.world import REAL
 
 ROOT = Path(__file__).parents[2]
@@ -164,6 +165,7 @@ async def test_it_is_not_ready_without_a_store_or_room(tmp_path: Path) -> None:
 async def test_a_store_that_hangs_or_is_older_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe is bounded in time; migrations of another version are named."""
     monkeypatch.setattr(limits, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "PROBE_REUSE_SECONDS", 0)
     async with opened(tmp_path) as rig:
         await rig.greeted()
         rig.store.reads = rig.store.hang
@@ -176,6 +178,24 @@ async def test_a_store_that_hangs_or_is_older_is_not_ready(tmp_path: Path, monke
         rig.store.reads = none
         checks = json.loads((await rig.get("/readyz")).body)
         assert "restart the server" in checks["migrations"]["text"]
+
+
+async def test_many_probes_look_once(tmp_path: Path) -> None:
+    """Probes do not pile up on a store that is slow."""
+    async with opened(tmp_path) as rig:
+        await rig.greeted()
+        real, asked = rig.store.reads, 0
+
+        async def read(*args: Any) -> Any:
+            nonlocal asked
+            asked += args[0] is meta.identity
+            return await real(*args)
+
+        rig.store.reads = read
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(rig.get, "/readyz")
+        assert asked == 1
 
 
 async def test_it_is_not_ready_from_the_beginning_of_the_drain(tmp_path: Path) -> None:
@@ -339,8 +359,8 @@ async def test_what_is_no_request_is_told_so(tmp_path: Path, data: bytes) -> Non
 
 
 async def test_who_is_slow_is_slow_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that never end, a body that never comes, an answer nobody reads: each ends in its time, and whoever
-    else comes to that port is served meanwhile (P10).
+    """Requests that never end, a body that never comes: each ends in its time, and whoever else comes to that port is
+    served meanwhile (P10).
     """
     monkeypatch.setattr(sidedoor, "HELLO_MS", 400)
     monkeypatch.setattr(limits, "HTTP_SECONDS", 0.4)
@@ -426,11 +446,11 @@ def test_serve_shares_the_port_when_the_address_is_the_same(tmp_path: Path) -> N
     listen = ["--ws", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     with subprocess.Popen([*command, *listen], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        first = process.stderr.readline()
-        port = re.findall(r"ws://127.0.0.1:(\d+)", first)[0]
+        first, second = process.stderr.readline(), process.stderr.readline()
+        (port,) = re.findall(r"ws://127.0.0.1:(\d+)", first)
+        assert f"http://127.0.0.1:{port}" in second
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=PATIENCE) as answered:
             assert answered.read() == b"ok\n"
         process.terminate()
-        _, rest = process.communicate(timeout=PATIENCE * 2)
-    assert "http://" not in rest
+        process.wait(PATIENCE * 2)
     assert process.returncode == 0

@@ -131,6 +131,8 @@ async def run_server(
         listeners, doors = _listen_all(wanted, tls, trusted)
         for listener in (*listeners, *doors):
             log.info("listening", url=listener.url)
+            if listener in doors and listener.transport != "http":
+                log.info("listening", url=listener.url.replace("ws", "http", 1))
         gc.collect()
         gc.freeze()  # what lives now lives for ever
         gc.set_threshold(GC_THRESHOLD)

@@ -88,6 +88,9 @@ HTTP_REQUESTS_MAX = 1_000
 PROBE_SECONDS = 2.0
 """A part that does not answer a readiness check in this time is not ready."""
 
+PROBE_REUSE_SECONDS = 1.0
+"""Readiness checks within this time share what one of them saw."""
+
 DISK_FREE_BYTES = 268_435_456
 """With less room for the store the server is not ready: about a million messages, or time to act."""
 
