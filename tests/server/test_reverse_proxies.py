@@ -238,7 +238,8 @@ async def test_the_server_knows_who_is_there(proxy: Proxy, site: Site, tmp_path:
                 await claim_by_header(site)
             await claim_by_forwarding(site)
             assert await get(site, "/readyz", {}) == 200
-            assert await get(site, "/metrics", {}) == 404
+            for spelling in ("/metrics", "/%6detrics", "//metrics", "/./metrics", "/metrics?x"):
+                assert await get(site, spelling, {}) == 404
 
 
 async def claim_by_header(site: Site) -> None:
