@@ -18,6 +18,7 @@ from wirechat.server.app import Server
 from wirechat.server.config import Config
 from wirechat.server.listeners import Address, Listener, Tls, tls_context
 from wirechat.store.database import Store, open_sqlite
+from wirechat.store.sqlite import COPIES
 from wirechat.world import REAL
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ async def run_server(
     greeting: Greeting | None = None,
 ) -> None:
     """Open the store, listen, serve until a signal, drain."""
-    async with open_sqlite(data) as store:
+    async with open_sqlite(data, tell=log.warning) as store:
+        _remind(data)
         listeners, doors = _listen_all(wanted, tls, trusted)
         for listener in (*listeners, *doors):
             log.info("listening", url=listener.url)
@@ -177,6 +179,13 @@ def _listen_all(
         side = kind == "http" or (kind in ("ws", "wss") and address in http)
         (doors if side else listeners).append(_listen(kind, address, tls, trusted))
     return listeners, doors
+
+
+def _remind(data: Path) -> None:
+    for kept in sorted(data.glob(COPIES)):
+        log.warning(
+            "a copy from before a migration holds what was deleted since; remove it when all is well", file=str(kept)
+        )
 
 
 def _listen(kind: str, address: Address, tls: Tls | None, trusted: frozenset[str]) -> Listener:

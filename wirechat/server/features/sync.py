@@ -60,7 +60,6 @@ class Sync:
             session.round_after = 0
             session.attach()  # R1: the session has been in the hub since login; from here on its offers are kept
             session.round_from, session.round_horizon = await self._begin(request.token)
-            self.rounds["digest" if session.round_from else "reset" if request.token else "first"] += 1
         elif session.mode is not Mode.ATTACHING or request.cursor != _cursor(session.round_after):
             raise RequestError(wire.errors.BAD_REQUEST, "this is not the cursor of the last page")
         page = min(request.page or 200, limits.DIGEST_ROWS)
@@ -79,13 +78,19 @@ class Sync:
     async def _begin(self, token: bytes | None) -> tuple[int, int]:
         """(stamp from which rows are wanted, 0 for all of them; horizon read before the first page: R2)."""
         horizon = await self._store.read(sync.horizon)
+        since = self._since(token, horizon)
+        self.rounds["digest" if since else "reset" if token else "first"] += 1
+        return since, horizon
+
+    def _since(self, token: bytes | None, horizon: int) -> int:
+        """The stamp a token stands for; 0 when it is void."""
         if token is None or len(token) != 12 or token[:4] != self._store.epoch:
-            return 0, horizon
+            return 0
         since = int.from_bytes(token[4:], "big")
         if since > horizon:
             log.error("a client presents a horizon from the future: was this database restored without a new epoch?")
-            return 0, horizon
-        return since, horizon
+            return 0
+        return since
 
     async def _rows(self, session: Session, since: int, after: int, limit: int) -> tuple[tuple[wire.Row, ...], bool]:
         rows: Sequence[DigestRow] = await self._store.read(sync.digest, session.user, since, after, limit + 1)
