@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -16,7 +17,7 @@ from wirechat.cli import logs, systemd
 from wirechat.cli.options import configured, load
 from wirechat.cli.reload import Reloading
 from wirechat.cli.running import die, run
-from wirechat.server.app import serve as serve_app
+from wirechat.server.app import Server
 from wirechat.server.listeners import Address, Listener, Tls
 from wirechat.settings import checks
 from wirechat.settings.reading import Sources
@@ -24,6 +25,9 @@ from wirechat.settings.schema import Settings
 from wirechat.store.database import Store, open_sqlite
 from wirechat.store.sqlite import COPIES
 from wirechat.world import REAL
+
+if TYPE_CHECKING:
+    from wirechat.server.sidedoor import SideDoor
 
 log = structlog.get_logger("wirechat")
 
@@ -63,9 +67,11 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
     assert data is not None
     async with open_sqlite(data, tell=log.warning) as store:
         _remind(data)
-        listeners = [_listen(kind, address, tls, settings) for kind, address in settings.addresses()]
-        for listener in listeners:
+        listeners, doors = _listen_all(settings, tls)
+        for listener in (*listeners, *doors):
             log.info("listening", url=listener.url)
+            if listener in doors and listener.transport != "http":
+                log.info("listening", url=listener.url.replace("ws", "http", 1))
         gc.collect()
         gc.freeze()  # what lives now lives for ever
         gc.set_threshold(GC_THRESHOLD)
@@ -73,15 +79,43 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
         async with trio.open_nursery() as nursery:
             await nursery.start(_stop_on_signal, stop)
             if sources is not None:
-                await nursery.start(_reload_on_signal, Reloading(sources, settings, config, listeners))
+                await nursery.start(_reload_on_signal, Reloading(sources, settings, config, (*listeners, *doors)))
             if greeting is not None:
                 nursery.start_soon(greeting, store, listeners)
+            server = Server(config, REAL, store)
+            side = [await _open_side_door(nursery, server, doors, data)] if doors else []
             systemd.notify(systemd.READY)
-            await serve_app(config, REAL, store, listeners, stop)
+            await server.run([*listeners, *side], stop)
             nursery.cancel_scope.cancel()
-        for listener in listeners:
+        for listener in (*listeners, *doors):
             listener.close()
         log.info("stopped")
+
+
+async def _open_side_door(nursery: trio.Nursery, server: Server, doors: list[Listener], data: Path) -> SideDoor:
+    """Serve HTTP until the nursery is cancelled. Imported by those who want it: it takes a third of a second."""
+    from wirechat.server.health import Health
+    from wirechat.server.http import application
+    from wirechat.server.metrics import Metrics
+    from wirechat.server.sidedoor import SideDoor
+
+    door = SideDoor(doors)
+    health = Health(server.store, lambda: server.draining, data)
+    await nursery.start(door.run, application(health, Metrics(server)))
+    return door
+
+
+def _listen_all(settings: Settings, tls: Tls | None) -> tuple[list[Listener], list[Listener]]:
+    """Those of the server, and those of the side door: HTTP alone, or one port for WebSocket and HTTP."""
+    http, sockets = set(settings.listen.http), {*settings.listen.ws, *settings.listen.wss}
+    listeners: list[Listener] = []
+    doors: list[Listener] = []
+    for kind, address in settings.addresses():
+        if kind == "http" and address in sockets:
+            continue
+        side = kind == "http" or (kind in ("ws", "wss") and address in http)
+        (doors if side else listeners).append(_listen(kind, address, tls, settings))
+    return listeners, doors
 
 
 def _remind(data: Path) -> None:

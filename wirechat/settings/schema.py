@@ -32,12 +32,18 @@ class Data:
 
 @attrs.frozen(kw_only=True)
 class Listen:
-    """Where clients connect. Each is a list, and one of them must not be empty. The same frames go over all."""
+    """Where clients connect, each a list. At least one of tcp, tls, ws and wss; the same frames go over all of them."""
 
     tcp: tuple[Address, ...] = setting((), "Plain TCP.", unit="host:port", example='["127.0.0.1:7667"]', flag="--tcp")
     tls: tuple[Address, ...] = setting((), "TLS.", unit="host:port", flag="--tls")
     ws: tuple[Address, ...] = setting((), "WebSocket.", unit="host:port", flag="--ws")
     wss: tuple[Address, ...] = setting((), "WebSocket over TLS.", unit="host:port", flag="--wss")
+    http: tuple[Address, ...] = setting(
+        (),
+        "HTTP beside the protocol: /livez, /readyz, /metrics. The address of a ws or wss shares its port.",
+        unit="host:port",
+        flag="--http",
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +126,7 @@ class Settings:
         lines = []
         if self.data.directory is None:
             lines.append("say where to keep the data: data.directory in the configuration, or --data")
-        if not self.addresses():
+        if not any(transport != "http" for transport, _ in self.addresses()):
             lines.append("say where to listen: listen.tcp, tls, ws or wss in the configuration, or --tcp and the like")
         if self.encrypts and None in (self.tls.cert, self.tls.key):
             lines.append("TLS needs a certificate: tls.cert and tls.key in the configuration, or --cert and --key")
