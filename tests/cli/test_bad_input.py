@@ -243,6 +243,27 @@ with directory.locked(pathlib.Path(sys.argv[1])):
 """
 
 
+@pytest.mark.parametrize("command", ["doctor", "support-bundle"])
+def test_data_that_only_someone_else_may_enter(command: str, places: Path) -> None:
+    """The doctor finds it, the bundle has it; neither fails of it."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    more = ("-o", folder / "bundle") if command == "support-bundle" else ()
+    try:
+        (places / "good").chmod(0o700 if os.geteuid() == 0 else 0)
+        with unprivileged():
+            ended = wirechat(command, "--data", places / "good", *TCP, *more)
+    finally:
+        (places / "good").chmod(0o700)
+        shutil.rmtree(folder)
+    assert ended.err == ""
+    if command == "doctor":
+        assert ended.status == 1
+        assert "cannot use" in ended.out
+    else:
+        assert ended.status == 0
+
+
 def test_a_port_that_is_in_use(places: Path) -> None:
     """Named, with the reason."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -181,6 +181,13 @@ def test_disk_space(tmp_path: Path, free: int, state: str, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_is_not_blamed_on_its_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be tried on it."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(2**41, 2**41, 0))
+    assert [each.check for each in data.disk(tmp_path)] == ["disk"]
+    assert not sqlite.has_wal(tmp_path / "nowhere")
+
+
 def test_disk_that_cannot_be_written(tmp_path: Path) -> None:
     """A file is in the way."""
     (tmp_path / "file").write_text("")

@@ -104,7 +104,7 @@ def _platform() -> dict[str, Any]:
 def _counts(loaded: Loaded) -> dict[str, Any]:
     """What is in the data, in numbers; reads the whole file once."""
     directory = loaded.settings.data.directory
-    if directory is None or not (directory / sqlite.FILE).exists():
+    if directory is None or not sqlite.exists(directory):
         return {}
     try:
         return attrs.asdict(of_directory(directory))

@@ -40,7 +40,8 @@ def disk(directory: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding("disk", OK, shown)
-    yield _file_system(where)
+    if free >= NOTHING_BYTES:
+        yield _file_system(where)
 
 
 def _file_system(where: Path) -> Finding:
@@ -69,16 +70,23 @@ def _kind(where: Path) -> str:
 
 def permissions(directory: Path) -> Iterator[Finding]:
     """Everything anyone ever wrote is in there."""
-    if directory.is_dir() and directory.stat().st_mode & stat.S_IRWXO:
-        text = f"{directory} is open to everyone on this machine"
-        yield Finding("permissions", WARNING, text, f"chmod o= {directory}")
+    try:
+        mode = directory.stat().st_mode
+    except FileNotFoundError:
+        yield Finding("permissions", OK, "not made yet")
+    except OSError as error:
+        yield Finding("permissions", PROBLEM, f"{directory}: {error.strerror}", "see the finding about the disk")
     else:
-        yield Finding("permissions", OK, "closed to others" if directory.is_dir() else "not made yet")
+        if mode & stat.S_IRWXO:
+            text = f"{directory} is open to everyone on this machine"
+            yield Finding("permissions", WARNING, text, f"chmod o= {directory}")
+        else:
+            yield Finding("permissions", OK, "closed to others")
 
 
 def version(directory: Path) -> tuple[Finding, datetime | None]:
     """Whether this program can use the data, and the time of its newest entry."""
-    if not (directory / sqlite.FILE).exists():
+    if not sqlite.exists(directory):
         return Finding("data", OK, "none yet"), None
     try:
         newest = sqlite.look(directory, meta.newest)

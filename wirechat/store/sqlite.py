@@ -292,9 +292,20 @@ def library() -> tuple[str, list[str]]:
 
 def has_wal(folder: Path) -> bool:
     """Whether a database in this directory can have a write-ahead log; one is really made there, and removed."""
-    probing = tempfile.TemporaryDirectory(dir=folder, prefix=".wirechat-")
-    with probing as probe, closing(apsw.Connection(str(Path(probe) / FILE))) as db:
-        return bool(db.pragma("journal_mode", "wal") == "wal")
+    try:
+        probing = tempfile.TemporaryDirectory(dir=folder, prefix=".wirechat-")
+        with probing as probe, closing(apsw.Connection(str(Path(probe) / FILE))) as db:
+            return bool(db.pragma("journal_mode", "wal") == "wal")
+    except (OSError, apsw.Error):
+        return False
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a database in this directory, or something that cannot be looked at."""
+    try:
+        return (folder / FILE).exists()
+    except OSError:
+        return True
 
 
 def look(folder: Path | str, feature: Feature[[], T]) -> T:
