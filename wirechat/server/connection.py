@@ -63,7 +63,8 @@ class Connection:
         self.session: Session | None = None
         self.nonce = b""
         self.window = wire.limits.WINDOW_DEFAULT
-        self.caps: tuple[int, ...] = ()
+        self.caps: frozenset[int] = frozenset()
+        """The capabilities that are on."""
         self.inflight = 0
         self.failures = 0
         """Failed logins."""

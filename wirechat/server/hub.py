@@ -16,6 +16,7 @@ from wirechat.server import limits
 from wirechat.server.outbox import Outbox, Push
 from wirechat.server.session import Session
 from wirechat.store.records import Members
+from wirechat.wire.registries import Capability
 
 
 @attrs.define
@@ -122,6 +123,9 @@ class Hub:
         if push.seq <= offered.head or members is None:  # without a list it does not count: the pass will see to it
             return
         offered.note(push.seq)
+        if push.needs:
+            self._deliver_to_able(push, origin, members)
+            return
         sessions = self._sessions
         for user, since in members.since.items():
             if user in sessions and since <= push.seq:
@@ -133,6 +137,18 @@ class Hub:
                 for session in self.of(user):
                     if session is not origin:
                         session.offer(push)
+
+    def _deliver_to_able(self, push: Push, origin: Session | None, members: Members) -> None:
+        """An entry that needs a capability. Who lacks it is told by a row how far a log goes that he knows of."""
+        row = wire.Rows((wire.Row(push.conv, push.seq, 0, 0, 0),)).encode()
+        for user, since in members.since.items():
+            for session in self.of(user):
+                if session is origin or since > push.seq:
+                    continue
+                if push.needs in session.caps:
+                    session.offer(push)
+                elif push.needs != Capability.ACCOUNT_LOG:
+                    session.offer(row)
 
     def welcome(self, users: Iterable[int], conv: int, head: int, rrev: int) -> None:
         """Tell those just added how many receipts there were before them: no push has ever shown them one."""

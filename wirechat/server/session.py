@@ -39,6 +39,7 @@ class Session:
         "_unacked",
         "acked",
         "active",
+        "caps",
         "close",
         "device",
         "horizon",
@@ -57,6 +58,7 @@ class Session:
         user: int,
         device: int,
         window: int,
+        caps: frozenset[int],
         outbox: Outbox,
         catch_up: Callable[[Session], None],
         close: Callable[[int], None],
@@ -64,6 +66,8 @@ class Session:
         self.user = user
         self.device = device
         self.window = window
+        self.caps = caps
+        """The capabilities that are on."""
         self.outbox = outbox
         self.close = close
         """Ends the connection with an error code, now."""

@@ -17,16 +17,28 @@ class Kind(enum.IntEnum):
     EDIT = 2
     DELETE = 3
     REACT = 4
+    PIN = 5
     CREATE = 6
     ADD = 7
     REMOVE = 8
+    META = 9
+    ROLE = 10
+    UNPIN = 13
+    HIDE = 14
+    BLOCK = 15
+    UNBLOCK = 16
+    PROFILE = 17
+    DEVICE = 18
 
 
-DIRECT, GROUP = 1, 2
+DIRECT, GROUP, SELF, ACCOUNT = 1, 2, 3, 6
 """Kinds of conversations."""
 
-MEMBER, OWNER = 1, 4
+MEMBER, MODERATOR, ADMIN, OWNER = 1, 2, 3, 4
 """Roles."""
+
+Origin = tuple[int, int]
+"""(user, ts): who wrote a forwarded message first, and when."""
 
 
 class Refusal(enum.Enum):
@@ -53,11 +65,15 @@ class Append:
     content: bytes | None
     ref: int | None
     users: tuple[int, ...]
-    """ADD, REMOVE: whom; CREATE: the others."""
+    """ADD, REMOVE, ROLE: whom; CREATE: the others; MSG, EDIT: who is mentioned."""
     digest: bytes
     """Tells whether two requests with one cid are the same."""
     conv_kind: int = 0
-    """CREATE: DIRECT or GROUP."""
+    """CREATE: DIRECT, GROUP or SELF."""
+    source: tuple[int, int] | None = None
+    """MSG: (conv, seq) of the message that is forwarded; its text is copied."""
+    role: int | None = None
+    """ROLE: which."""
 
 
 @attrs.define
@@ -69,9 +85,13 @@ class Appended:
     ts: int
     dup: bool = False
     users: tuple[int, ...] = ()
-    """ADD: those really added; REMOVE: whom; CREATE: all first members, the creator first."""
+    """ADD: those really added; REMOVE, ROLE: whom; CREATE: all first members, the creator first; MSG, EDIT: who is
+    mentioned."""
     rrev: int = 0
     """ADD: the receipt counter, of which those added have not heard yet."""
+    content: bytes | None = None
+    """MSG that was forwarded: what was copied."""
+    origin: Origin | None = None
 
 
 @attrs.define
@@ -106,6 +126,8 @@ class Entry:
     ref: int | None
     users: tuple[int, ...]
     cid: bytes
+    origin: Origin | None = None
+    role: int | None = None
 
 
 @attrs.define
@@ -124,6 +146,10 @@ class StoredRecord:
     reactions: tuple[tuple[int, bytes], ...]
     """(user, content of the REACT), ordered by user."""
     cid: bytes
+    origin: Origin | None = None
+    role: int | None = None
+    pinned: int | None = None
+    """seq of the PIN that holds."""
 
 
 @attrs.define
@@ -155,6 +181,8 @@ class DigestRow:
     delivered: int
     read: int
     former: bool
+    account_log: bool = False
+    """The conversation is the user's account log, of which not every client wants to hear."""
 
 
 @attrs.define

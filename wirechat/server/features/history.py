@@ -91,8 +91,9 @@ def _event(user: int, entry: Entry) -> wire.Event:
     content = None if entry.content is None else wire.Content.unpack(entry.content)
     cid = entry.cid if user == entry.sender else None
     return wire.Event(
-        entry.conv, entry.seq, entry.ts, entry.sender, entry.kind, content, entry.ref, entry.users or None, cid
-    )
+        entry.conv, entry.seq, entry.ts, entry.sender, entry.kind, content, entry.ref, entry.users or None, cid,
+        None if entry.origin is None else wire.Origin(*entry.origin), entry.role,
+    )  # fmt: skip
 
 
 def _emoji(content: bytes) -> str:
@@ -116,4 +117,7 @@ def _record(user: int, record: StoredRecord) -> wire.Record:
         record.edited,
         tuple(wire.Reaction(who, _emoji(what)) for who, what in record.reactions) or None,
         record.cid if user == record.sender else None,
+        None if record.origin is None else wire.Origin(*record.origin),
+        record.role,
+        record.pinned,
     )

@@ -23,10 +23,12 @@ from wirechat.server.session import Session
 from wirechat.server.throttle import Throttle
 from wirechat.store.database import Store
 from wirechat.store.features import accounts, devices
-from wirechat.wire.registries import AuthMethod, Binding
+from wirechat.wire.registries import AuthMethod, Binding, Capability
 from wirechat.world import World
 
 VERSION = 1
+
+CAPABILITIES = frozenset({Capability.ACCOUNT_LOG, Capability.PINS})
 
 NOBODYS_KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 """Checked against when the device does not exist, so that it takes as long (RFC 8032, 7.1, test 1)."""
@@ -78,13 +80,14 @@ class Sessions:
             raise wire.ProtocolViolation(wire.errors.VERSION, f"this server speaks version {VERSION}")
         peer = connection.endpoint.peer
         connection.nonce = self._world.random_bytes(32)
+        connection.caps = CAPABILITIES.intersection(hello.caps)
         if hello.window is not None:
             connection.window = hello.window
         connection.deadline = trio.current_time() + wire.limits.AUTH_MS / 1000
         connection.send(
             wire.Welcome(
                 VERSION,
-                self._grease_caps(),
+                (*sorted(connection.caps), *self._grease_caps()),
                 self._config.agent,
                 self._world.now_ms(),
                 connection.nonce,
@@ -146,7 +149,7 @@ class Sessions:
         def catch_up(session: Session) -> None:
             self._catch_up(connection, session)
 
-        session = Session(user, device, connection.window, outbox, catch_up, connection.close)
+        session = Session(user, device, connection.window, connection.caps, outbox, catch_up, connection.close)
         connection.session = session
         connection.deadline = math.inf
         replaced = connection.hub.join(session)

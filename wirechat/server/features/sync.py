@@ -22,7 +22,7 @@ from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
 from wirechat.store.features import sync
 from wirechat.store.records import DigestRow
-from wirechat.wire.registries import MemberState, SyncMode
+from wirechat.wire.registries import Capability, MemberState, SyncMode
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,9 @@ class Sync:
         return since, horizon
 
     async def _rows(self, session: Session, since: int, after: int, limit: int) -> tuple[tuple[wire.Row, ...], bool]:
-        rows: Sequence[DigestRow] = await self._store.read(sync.digest, session.user, since, after, limit + 1)
+        rows: Sequence[DigestRow] = await self._store.read(
+            sync.digest, session.user, since, after, limit + 1, Capability.ACCOUNT_LOG in session.caps
+        )
         return tuple(row_of(row) for row in rows[:limit]), len(rows) > limit
 
     def _token(self, horizon: int) -> bytes:

@@ -13,7 +13,9 @@ from wirechat.store.records import ChangesPage, Entry, HistoryPage, Refusal, Sto
 from wirechat.store.tx import Row, Tx
 
 _RECORD = """
-    t.seq, t.rev, t.ts, t.sender, t.kind, coalesce(t.latest, t.content), t.ref, t.users, t.edited, t.cid
+    t.seq, t.rev, t.ts, t.sender, t.kind, coalesce(t.latest, t.content), t.ref,
+    CASE WHEN t.latest IS NULL THEN t.users ELSE t.latest_users END, t.edited, t.cid,
+    CASE WHEN t.latest IS NULL THEN t.origin_user END, t.origin_ts, t.role, t.pinned
 """
 _VISIBLE = """
     (t.seq >= $2 OR EXISTS (SELECT 1 FROM past_period p WHERE p.conv = t.conv AND p.user_id = $3
@@ -83,9 +85,11 @@ async def _records(tx: Tx, conv: int, rows: Sequence[Row], bytes_max: int) -> li
     reactions = await _reactions(tx, conv, [row[0] for row in rows if row[0] != row[1]])
     records: list[StoredRecord] = []
     size = 0
-    for seq, rev, ts, sender, kind, content, ref, users, edited, cid in rows:
-        found = tuple(reactions.get(seq, ()))
-        record = StoredRecord(seq, rev, ts, sender, kind, content, ref, unpack_users(users), edited, found, cid)
+    for seq, rev, ts, sender, kind, content, ref, users, edited, cid, origin, origin_ts, role, pinned in rows:
+        record = StoredRecord(
+            seq, rev, ts, sender, kind, content, ref, unpack_users(users), edited, tuple(reactions.get(seq, ())), cid,
+            None if origin is None else (origin, origin_ts), role, pinned,
+        )  # fmt: skip
         size += _size(record)
         if records and size > bytes_max:
             break
@@ -114,10 +118,24 @@ async def entries(tx: Tx, wanted: Sequence[tuple[int, int]]) -> list[Entry]:
     offered.
     """
     rows = await tx.fetchmany(
-        "SELECT conv, seq, ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = $1 AND seq = $2", wanted
+        "SELECT conv, seq, ts, sender, kind, content, ref, users, cid, origin_user, origin_ts, role"
+        " FROM entry WHERE conv = $1 AND seq = $2",
+        wanted,
     )
     assert len(rows) == len(wanted)
     return [
-        Entry(conv, seq, ts, sender, kind, content, ref, unpack_users(users), cid)
-        for conv, seq, ts, sender, kind, content, ref, users, cid in rows
+        Entry(
+            conv,
+            seq,
+            ts,
+            sender,
+            kind,
+            content,
+            ref,
+            unpack_users(users),
+            cid,
+            None if origin is None else (origin, origin_ts),
+            role,
+        )
+        for conv, seq, ts, sender, kind, content, ref, users, cid, origin, origin_ts, role in rows
     ]

@@ -16,8 +16,9 @@ from wirechat.store.records import DIRECT, GROUP, MEMBER, OWNER, Append, Appende
 from wirechat.store.tx import FOR_UPDATE, Tx
 
 _INSERT = """
-    INSERT INTO entry (conv, seq, ts, sender, kind, content, ref, users, cid, digest, target, rev)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    INSERT INTO entry (conv, seq, ts, sender, kind, content, ref, users, cid, digest, target, rev,
+                       origin_user, origin_ts, role)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
 REACTIONS_MAX = 1000
 """Users with a reaction on one message: a record must fit into a frame."""
@@ -133,7 +134,7 @@ class _Batch:
         packed = json.dumps(users) if users else None
         self._rows.append(
             (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, packed, item.cid, item.digest,
-             target or seq, seq)
+             target or seq, seq, None, None, item.role)
         )  # fmt: skip
         self._done[item.conv, item.sender, item.cid] = item.digest, Appended(item.conv, seq, ts, True, users)
         return Appended(item.conv, seq, ts, False, users)

@@ -1,0 +1,47 @@
+-- The rest of the base: profiles, devices, roles, descriptions, pins, forwards, mentions, hidden messages, blocks.
+
+ALTER TABLE account ADD COLUMN about BLOB;
+-- Rises with every change of what others may see of the account.
+ALTER TABLE account ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
+-- Who may see presence and last seen (audiences of the protocol).
+ALTER TABLE account ADD COLUMN audience INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE account ADD COLUMN seen INTEGER;
+-- The conversation that is the account log; made when it is first needed.
+ALTER TABLE account ADD COLUMN log INTEGER;
+
+ALTER TABLE device ADD COLUMN seen INTEGER;
+-- When it was revoked, for the nodes that have it connected.
+ALTER TABLE device ADD COLUMN stamp INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX device_user ON device (user_id);
+CREATE INDEX device_revoked ON device (stamp) WHERE revoked;
+
+ALTER TABLE conv ADD COLUMN about BLOB;
+
+-- latest_users: whom the newest edit mentions. pinned: seq of the PIN that holds.
+ALTER TABLE entry ADD COLUMN origin_user INTEGER;
+ALTER TABLE entry ADD COLUMN origin_ts INTEGER;
+ALTER TABLE entry ADD COLUMN role INTEGER;
+ALTER TABLE entry ADD COLUMN latest_users TEXT;
+ALTER TABLE entry ADD COLUMN pinned INTEGER;
+CREATE INDEX entry_pinned ON entry (conv, pinned) WHERE pinned IS NOT NULL;
+
+-- Who is mentioned in the latest state of a message.
+CREATE TABLE mention (
+    user_id INTEGER NOT NULL,
+    conv INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (user_id, conv, seq)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE hidden (
+    user_id INTEGER NOT NULL,
+    conv INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (user_id, conv, seq)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE block (
+    user_id INTEGER NOT NULL,
+    blocked INTEGER NOT NULL,
+    PRIMARY KEY (user_id, blocked)
+) WITHOUT ROWID, STRICT;
