@@ -78,13 +78,13 @@ def test_tables_in_the_document_are_kept_fresh(root: Path) -> None:
     """docs/protocol.md and the code cannot tell different stories."""
     document = root / "docs" / "protocol.md"
     document.parent.mkdir()
-    document.write_text("# A\n\n<!-- generated:frames:messages -->\nstale rows\n<!-- end -->\n\nend\n", encoding="utf-8")
+    document.write_text("# A\n\n<!-- generated:frames:messages -->\nstale row\n<!-- end -->\n\nend\n", encoding="utf-8")
     assert run(root, "check").exit_code == 1
     assert run(root, "generate").exit_code == 0
     assert run(root, "check").exit_code == 0
     text = document.read_text(encoding="utf-8")
     assert "#### SEND (54)" in text
-    assert "stale rows" not in text
+    assert "stale row" not in text
     assert text.startswith("# A\n\n<!-- generated")
     assert text.endswith("<!-- end -->\n\nend\n")
 
