@@ -11,7 +11,7 @@ import attrs
 
 from wirechat.store.records import OWNER, Append, Appended, Kind, StoredRecord
 
-CHANGES = (Kind.EDIT, Kind.DELETE, Kind.REACT)
+CHANGES = (Kind.EDIT, Kind.DELETE, Kind.REACT, Kind.PIN, Kind.UNPIN)
 
 
 @attrs.define
@@ -75,22 +75,47 @@ class Oracle:
                     entry.seq, entry.seq, entry.ts, item.sender, item.kind, item.content, item.ref, entry.users, None,
                     (), item.cid,
                 )  # fmt: skip
+                if item.source is not None:
+                    self._copy(records[item.source[1]], records[entry.seq])
                 continue
             assert item.ref is not None
             record = records[item.ref]
             record.rev = entry.seq
             reactions = dict(record.reactions)
             if item.kind == Kind.DELETE:
-                record.content = record.edited = None
+                record.content = record.edited = record.origin = record.pinned = None
+                record.users = ()
                 reactions = {}
             elif item.kind == Kind.EDIT:
-                record.content, record.edited = item.content, entry.ts
+                record.content, record.edited, record.users, record.origin = item.content, entry.ts, item.users, None
+            elif item.kind in (Kind.PIN, Kind.UNPIN):
+                record.pinned = entry.seq if item.kind == Kind.PIN else None
             elif item.content is None:
                 reactions.pop(item.sender, None)
             else:
                 reactions[item.sender] = item.content
             record.reactions = tuple(sorted(reactions.items()))
         return records
+
+    def _copy(self, source: StoredRecord, copy: StoredRecord) -> None:
+        """What a forward within this conversation takes from its source as it is now."""
+        copy.content, copy.origin = source.content, source.origin or (source.sender, source.ts)
+
+    def pins(self, user: int) -> list[int]:
+        """Pinned messages a user may see, the one pinned last first."""
+        found = [record for record in self.visible(user) if record.pinned is not None]
+        return [record.seq for record in sorted(found, key=lambda record: -(record.pinned or 0))]
+
+    def mentions(self, user: int) -> list[int]:
+        """Messages that mention a user, as far as he may see them."""
+        return [each.seq for each in self.visible(user) if self._is_for(user, each) and user in each.users]
+
+    def unread(self, user: int, read: int) -> list[int]:
+        """Messages above a watermark that count as unread."""
+        return [each.seq for each in self.visible(user) if self._is_for(user, each) and each.seq > read]
+
+    def _is_for(self, user: int, record: StoredRecord) -> bool:
+        return record.kind == Kind.MSG and record.content is not None and record.sender != user
 
     def sees(self, user: int, seq: int) -> bool:
         return any(first <= seq and (last is None or seq <= last) for first, last in self.periods(user))

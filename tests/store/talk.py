@@ -32,18 +32,46 @@ def entry(
     users: tuple[int, ...] = (),
     id: bytes | None = None,
     conv_kind: int = 0,
+    source: tuple[int, int] | None = None,
 ) -> Append:
     """An entry somebody wants; the digest is that of its content."""
-    digest = hashlib.blake2b(repr((int(kind), content, ref, users, conv_kind)).encode(), digest_size=16).digest()
-    return Append(conv, sender, id or cid(), kind, content, ref, users, digest, conv_kind)
+    what = (int(kind), content, ref, users, conv_kind, source)
+    digest = hashlib.blake2b(repr(what).encode(), digest_size=16).digest()
+    return Append(conv, sender, id or cid(), kind, content, ref, users, digest, conv_kind, source)
 
 
-def msg(conv: int, sender: int, text: bytes = b"hello", ref: int | None = None, id: bytes | None = None) -> Append:
-    return entry(conv, sender, Kind.MSG, text, ref, id=id)
+def msg(
+    conv: int,
+    sender: int,
+    text: bytes = b"hello",
+    ref: int | None = None,
+    id: bytes | None = None,
+    mentions: tuple[int, ...] = (),
+) -> Append:
+    return entry(conv, sender, Kind.MSG, text, ref, mentions, id)
 
 
-def edit(conv: int, sender: int, ref: int, text: bytes = b"better", id: bytes | None = None) -> Append:
-    return entry(conv, sender, Kind.EDIT, text, ref, id=id)
+def forward(conv: int, sender: int, source: tuple[int, int], ref: int | None = None, id: bytes | None = None) -> Append:
+    return entry(conv, sender, Kind.MSG, None, ref, id=id, source=source)
+
+
+def edit(
+    conv: int,
+    sender: int,
+    ref: int,
+    text: bytes = b"better",
+    id: bytes | None = None,
+    mentions: tuple[int, ...] = (),
+) -> Append:
+    return entry(conv, sender, Kind.EDIT, text, ref, mentions, id)
+
+
+def pin(conv: int, sender: int, ref: int, id: bytes | None = None) -> Append:
+    return entry(conv, sender, Kind.PIN, None, ref, id=id)
+
+
+def unpin(conv: int, sender: int, ref: int, id: bytes | None = None) -> Append:
+    return entry(conv, sender, Kind.UNPIN, None, ref, id=id)
 
 
 def delete(conv: int, sender: int, ref: int, id: bytes | None = None) -> Append:

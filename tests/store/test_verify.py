@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from tests.store.cluster import Cluster
 from tests.store.oracle import Oracle
-from tests.store.talk import Talk, add, delete, direct, edit, group, msg, react, remove
+from tests.store.talk import Talk, add, delete, direct, edit, forward, group, msg, pin, react, remove, unpin
 from tests.store.test_complete import write
 from wirechat.cli.main import wirechat as main
 from wirechat.store.database import open_sqlite
@@ -184,6 +184,56 @@ async def test_damage_is_found_and_named(talk: Talk, conv: int, sql: str) -> Non
     for line in expected:
         assert any(line in each for each in found), found
     assert len(found) == len(expected), found
+
+
+DAMAGE_OF_MESSAGES = {
+    "UPDATE entry SET pinned = NULL WHERE conv = {conv} AND seq = 2": ["pin of message 2 not as in the log"],
+    "UPDATE entry SET pinned = 8 WHERE conv = {conv} AND seq = 4": ["pin of message 4 not as in the log"],
+    "UPDATE entry SET latest_users = NULL WHERE conv = {conv} AND seq = 2": [
+        "mentions of the last edit of message 2 not as in the log"],
+    "UPDATE entry SET users = '[3]' WHERE conv = {conv} AND seq = 4": ["mentions of message 4 are not as in the log"],
+    "UPDATE entry SET users = '[2' WHERE conv = {conv} AND seq = 4": [
+        "the mentions of message 4 cannot be read", "mentions of message 4 are not as in the log"],
+    "UPDATE entry SET users = '[2]' WHERE conv = {conv} AND seq = 3": [
+        "message 3 was deleted, but whom it mentions or who wrote it first is still there"],
+    "UPDATE entry SET origin_user = 2 WHERE conv = {conv} AND seq = 3": [
+        "message 3 was deleted, but whom it mentions or who wrote it first is still there"],
+    "UPDATE entry SET users = '[2]' WHERE conv = {conv} AND seq = 10": [
+        "message 3 was deleted, but whom an edit mentions is still there"],
+    "DELETE FROM mention WHERE conv = {conv} AND seq = 2 AND user_id = 3": [
+        "mentions of message 2 are not as in the log"],
+    "INSERT INTO mention (user_id, conv, seq) VALUES (1, {conv}, 3)": ["mentions of message 3 are not as in the log"],
+    "INSERT INTO mention (user_id, conv, seq) VALUES (1, 5, 3)": [
+        "conversation 5 does not exist, but there are rows of it in mention"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", DAMAGE_OF_MESSAGES)
+async def test_damage_to_pins_and_mentions_is_found_and_named(talk: Talk, sql: str) -> None:
+    """As above, in a group with a message that is edited and pinned, one that is deleted, one that is as it was."""
+    conv = await talk.group(1, 2, 3)
+    await talk.results(
+        msg(conv, 1, mentions=(2,)),
+        msg(conv, 2, mentions=(1, 3)),
+        msg(conv, 1, mentions=(2, 1)),
+        forward(conv, 3, (conv, 3)),
+        edit(conv, 1, 2, mentions=(3,)),
+        pin(conv, 1, 2),
+        pin(conv, 1, 3),
+        unpin(conv, 1, 3),
+        edit(conv, 2, 3, mentions=(1,)),
+        delete(conv, 2, 3),
+    )
+    assert await problems(talk) == []
+
+    async def plant(tx: Any) -> None:
+        await tx.execute(sql.format(conv=conv))
+
+    await talk.store.write(plant)
+    found = await problems(talk)
+    for line in DAMAGE_OF_MESSAGES[sql]:
+        assert any(line in each for each in found), found
+    assert len(found) == len(DAMAGE_OF_MESSAGES[sql]), found
 
 
 # the command

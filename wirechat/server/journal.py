@@ -120,7 +120,7 @@ class Journal:
 
 def _event(submission: Submission, result: Appended) -> wire.Event:
     append = submission.append
-    return wire.Event(
+    event = wire.Event(
         result.conv,
         result.seq,
         result.ts,
@@ -131,3 +131,6 @@ def _event(submission: Submission, result: Appended) -> wire.Event:
         result.users or None,
         append.cid,
     )
+    if result.content is not None and result.origin is not None:
+        event.content, event.origin = wire.Content.unpack(result.content), wire.Origin(*result.origin)
+    return event

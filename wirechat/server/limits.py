@@ -42,6 +42,9 @@ DELIVERED_AT_ONCE = 1_000
 POSITIONS_PER_TOKEN = 4
 """Positions listed in ACKs that count as one request: 48,000 at once and 8,000 a second, then 1008."""
 
+ENTRIES_PER_TOKEN = 100
+"""Entries that UNREAD looked at that count as one request: 600,000 at once and 200,000 a second, then 5001."""
+
 LOGINS_AT_ONCE = 1
 """Argon2id computations at a time: each takes a core and 19 MiB."""
 

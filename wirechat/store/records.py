@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
 
 import attrs
@@ -41,6 +42,16 @@ Origin = tuple[int, int]
 """(user, ts): who wrote a forwarded message first, and when."""
 
 
+def pack_users(users: tuple[int, ...]) -> str | None:
+    """A column of users."""
+    return json.dumps(users) if users else None
+
+
+def unpack_users(users: str | None) -> tuple[int, ...]:
+    """The users of such a column."""
+    return tuple(json.loads(users)) if users else ()
+
+
 class Refusal(enum.Enum):
     """Why the store says no."""
 
@@ -50,7 +61,7 @@ class Refusal(enum.Enum):
     DELETED = "the message was deleted"
     CID_REUSED = "the cid was used with other content"
     CONFLICT = "taken, or done already"
-    LIMIT = "the group is full"
+    LIMIT = "the group is full, or there are too many pins or reactions"
 
 
 @attrs.define
@@ -169,6 +180,21 @@ class HistoryPage:
     hi: int
     records: list[StoredRecord]
     rev: int
+
+
+@attrs.define
+class Count:
+    """How much of one conversation one user has not read."""
+
+    conv: int
+    head: int
+    """Highest seq that was counted."""
+    read: int
+    unread: int
+    mentions: int
+    """Those among them that mention him."""
+    more: bool
+    """Only the newest entries were looked at."""
 
 
 @attrs.define

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import attrs
 
-from wirechat.store.features.journal import unpack_users
-from wirechat.store.records import DIRECT, GROUP, MEMBER, OWNER, Kind
+from wirechat.store.records import DIRECT, GROUP, MEMBER, OWNER, Kind, unpack_users
 from wirechat.store.tx import Row, Tx
 
 PAGE = 1000
@@ -72,8 +71,8 @@ _CONVERSATIONS = (
     " FROM conv c LEFT JOIN conv_rc r ON r.conv = c.conv WHERE c.conv > $1 ORDER BY c.conv LIMIT $2"
 )
 _ENTRIES = (
-    "SELECT seq, ts, sender, kind, content, ref, users, cid, digest, target, rev, latest, edited"
-    " FROM entry WHERE conv = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+    "SELECT seq, ts, sender, kind, content, ref, users, cid, digest, target, rev, latest, edited, latest_users,"
+    " pinned, origin_user FROM entry WHERE conv = $1 AND seq > $2 ORDER BY seq LIMIT $3"
 )
 
 
@@ -90,7 +89,15 @@ def _hash(content: bytes | None) -> bytes | None:
     return None if content is None else hashlib.blake2b(content, digest_size=16).digest()
 
 
+_CHANGES = (Kind.EDIT, Kind.DELETE, Kind.REACT, Kind.PIN, Kind.UNPIN)
+
+
 # one conversation
+
+
+_State = tuple[int, bytes | None, int | None, bool, str | None, int | None]
+"""(rev, hash of the latest text, time of the last edit, deleted, whom the last edit mentions, PIN that holds)."""
+_STATE = ("rev", "latest text", "time of the last edit", "deletion", "mentions of the last edit", "pin")
 
 
 @attrs.define
@@ -98,21 +105,29 @@ class _Message:
     """A message that was changed, as its row says and as the log says."""
 
     sender: int
-    row: tuple[int, bytes | None, int | None, bool]
-    """(rev, hash of the latest text, time of the last edit, deleted)."""
+    row: _State
     rev: int
     latest: bytes | None = None
     edited: int | None = None
     deleted: bool = False
+    mentioned: str | None = None
+    pinned: int | None = None
     wiped: int = 0
     """Edits without content."""
+    naming: int = 0
+    """Edits that mention somebody."""
     edits: int = 0
     reactions: dict[int, bytes | None] = attrs.Factory(dict)
 
+    def delete(self) -> None:
+        """Nothing of it is left."""
+        self.deleted, self.reactions = True, {}
+        self.latest = self.edited = self.mentioned = self.pinned = None
+
     @property
-    def log(self) -> tuple[int, bytes | None, int | None, bool]:
+    def log(self) -> _State:
         """The same as the log says."""
-        return self.rev, self.latest, self.edited, self.deleted
+        return self.rev, self.latest, self.edited, self.deleted, self.mentioned, self.pinned
 
 
 @attrs.define
@@ -139,6 +154,8 @@ class _Log:
     first: Row = ()
     """(sender, kind, content, cid, digest) of entry 1."""
     periods: dict[int, list[tuple[int, int | None]]] = attrs.Factory(dict)
+    mentions: dict[int, set[int]] = attrs.Factory(dict)
+    """seq -> whom its message mentions in its latest state, without its sender."""
     kinds: bytearray = attrs.Factory(lambda: bytearray(1))
     """By seq."""
     messages: dict[int, _Message] = attrs.Factory(dict)
@@ -159,6 +176,7 @@ class _Log:
         self.expect("version of the member list", self.version, self.membership)
         self._check_messages()
         await self._check_reactions()
+        await self._check_mentions()
         await self._check_members()
         await self._check_creation()
         await self._check_marks()
@@ -174,6 +192,7 @@ class _Log:
     def _take(
         self, seq: int, ts: int, sender: int, kind: int, content: bytes | None, ref: int | None, users: str | None,
         cid: bytes, digest: bytes, target: int, rev: int, latest: bytes | None, edited: int | None,
+        latest_users: str | None, pinned: int | None, origin: int | None,
     ) -> None:  # fmt: skip
         if seq != self.seq + 1:
             missing = f"entry {seq - 1} is" if seq == self.seq + 2 else f"entries {self.seq + 1} to {seq - 1} are"
@@ -189,30 +208,44 @@ class _Log:
             self._take_membership(seq, sender, kind, users)
         elif not self._is_member(sender):
             self.say(f"entry {seq} is from user {sender}, who was no member")
-        if kind in (Kind.EDIT, Kind.DELETE, Kind.REACT):
-            self._take_change(seq, ts, sender, kind, content, ref, target)
+        if kind in _CHANGES:
+            self._take_change(seq, ts, sender, kind, content, ref, users, target)
         else:
-            self._take_record(seq, sender, kind, content, ref, target, rev, latest, edited)
+            deleted = kind == Kind.MSG and content is None
+            row = (rev, _hash(latest), edited, deleted, latest_users, pinned)
+            self._take_record(seq, sender, kind, ref, target, row)
+            if deleted and (users, origin) != (None, None):
+                self.say(f"message {seq} was deleted, but whom it mentions or who wrote it first is still there")
+            if kind == Kind.MSG:
+                self._take_mentions(seq, sender, users)
 
-    def _take_record(
-        self, seq: int, sender: int, kind: int, content: bytes | None, ref: int | None, target: int, rev: int,
-        latest: bytes | None, edited: int | None,
-    ) -> None:  # fmt: skip
+    def _take_mentions(self, seq: int, sender: int, packed: str | None) -> None:
+        """The message of this sender mentions these from here on."""
+        try:
+            users = set(unpack_users(packed)) - {sender}
+        except ValueError:
+            self.say(f"the mentions of message {seq} cannot be read")
+            return
+        self.mentions.pop(seq, None)
+        if users:
+            self.mentions[seq] = users
+
+    def _take_record(self, seq: int, sender: int, kind: int, ref: int | None, target: int, row: _State) -> None:
         if kind not in (Kind.MSG, Kind.CREATE, Kind.ADD, Kind.REMOVE):
             self.say(f"entry {seq} has the unknown kind {kind}")
         self.expect(f"target of entry {seq}", target, seq)
         if ref is not None and not self._is_message(ref):
             self.say(f"entry {seq} refers to entry {ref}, which is no earlier message")
-        row = (rev, _hash(latest), edited, kind == Kind.MSG and content is None)
-        if row != (seq, None, None, False):
+        if row != (seq, None, None, False, None, None):
             self.messages[seq] = _Message(sender, row, seq)
 
     def _is_message(self, seq: int) -> bool:
         return 0 < seq < len(self.kinds) - 1 and self.kinds[seq] == Kind.MSG
 
     def _take_change(
-        self, seq: int, ts: int, sender: int, kind: int, content: bytes | None, ref: int | None, target: int
-    ) -> None:
+        self, seq: int, ts: int, sender: int, kind: int, content: bytes | None, ref: int | None, users: str | None,
+        target: int,
+    ) -> None:  # fmt: skip
         self.expect(f"target of entry {seq}", target, ref)
         if ref is None or not self._is_message(ref):
             self.say(f"entry {seq} changes entry {ref}, which is no earlier message")
@@ -223,15 +256,22 @@ class _Log:
             return
         if message.deleted:
             self.say(f"entry {seq} changes message {ref}, which was deleted before")
-        if kind != Kind.REACT and sender != message.sender:
+        if kind in (Kind.EDIT, Kind.DELETE) and sender != message.sender:
             self.say(f"entry {seq} changes message {ref} of somebody else")
         message.rev = seq
         if kind == Kind.DELETE:
-            message.deleted, message.latest, message.edited, message.reactions = True, None, None, {}
+            message.delete()
+            self.mentions.pop(ref, None)
         elif kind == Kind.EDIT:
-            message.latest, message.edited = _hash(content), ts
+            message.latest, message.edited, message.mentioned = _hash(content), ts, users
             message.edits += 1
             message.wiped += content is None
+            message.naming += users is not None
+            self._take_mentions(ref, message.sender, users)
+        elif kind == Kind.PIN:
+            message.pinned = seq
+        elif kind == Kind.UNPIN:
+            message.pinned = None
         elif content is None:
             message.reactions.pop(sender, None)
         else:
@@ -239,12 +279,13 @@ class _Log:
 
     def _check_messages(self) -> None:
         for seq, message in self.messages.items():
-            names = ("rev", "latest text", "time of the last edit", "deletion")
-            wrong = [name for name, row, log in zip(names, message.row, message.log, strict=True) if row != log]
+            wrong = [name for name, row, log in zip(_STATE, message.row, message.log, strict=True) if row != log]
             if wrong:
                 self.say(f"{' and '.join(wrong)} of message {seq} not as in the log")
             if message.deleted and message.wiped != message.edits:
                 self.say(f"message {seq} was deleted, but the text of an edit is still there")
+            if message.deleted and message.naming:
+                self.say(f"message {seq} was deleted, but whom an edit mentions is still there")
             if not message.deleted and message.wiped:
                 self.say(f"message {seq} was not deleted, but the text of an edit is gone")
 
@@ -258,6 +299,14 @@ class _Log:
         for seq in sorted(found.keys() | expected.keys()):
             if found.get(seq) != expected.get(seq):
                 self.say(f"reactions to message {seq} are not as in the log")
+
+    async def _check_mentions(self) -> None:
+        found: dict[int, set[int]] = {}
+        for seq, user in await self.tx.fetch("SELECT seq, user_id FROM mention WHERE conv = $1", self.conv):
+            found.setdefault(seq, set()).add(user)
+        for seq in sorted(found.keys() | self.mentions.keys()):
+            if found.get(seq) != self.mentions.get(seq):
+                self.say(f"mentions of message {seq} are not as in the log")
 
     # members
 
@@ -360,7 +409,7 @@ _STRANGE_PAIRS = """
 async def _check_orphans(tx: Tx, problem: Tell) -> None:
     for conv, low, high in await tx.fetch(_STRANGE_PAIRS):
         problem(f"conversation {conv}: it is noted as the direct conversation of users {low} and {high}, and is not")
-    for table in ("conv_rc", "entry", "member", "past_period", "reaction", "mark", "creation", "direct"):
+    for table in ("conv_rc", "entry", "member", "past_period", "reaction", "mention", "mark", "creation", "direct"):
         for (conv,) in await tx.fetch(_LOST.format(table=table, key="conv", parent="conv", id="conv")):
             problem(f"conversation {conv} does not exist, but there are rows of it in {table}")
     for table in ("member", "device"):

@@ -6,13 +6,26 @@ stands, and which cids were used before. Membership and role are checked inside.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from wirechat.store.features import sync
-from wirechat.store.records import DIRECT, GROUP, MEMBER, OWNER, Append, Appended, Commit, Kind, Members, Refusal
+from wirechat.store.features import forwards, mentions, messages, pins, sync
+from wirechat.store.records import (
+    DIRECT,
+    GROUP,
+    MEMBER,
+    OWNER,
+    Append,
+    Appended,
+    Commit,
+    Kind,
+    Members,
+    Origin,
+    Refusal,
+    pack_users,
+    unpack_users,
+)
 from wirechat.store.tx import FOR_UPDATE, Tx
 
 _INSERT = """
@@ -20,13 +33,11 @@ _INSERT = """
                        origin_user, origin_ts, role)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
-REACTIONS_MAX = 1000
-"""Users with a reaction on one message: a record must fit into a frame."""
-
 MEMBERS_MAX = 1000
 """Members of a group."""
 
 _MSG = int(Kind.MSG)
+_MENTIONING = (Kind.MSG, Kind.EDIT)
 
 
 @attrs.define
@@ -61,6 +72,7 @@ class _Batch:
         self._done: dict[tuple[int, int, bytes], tuple[bytes, Appended]] = {}
         """(conv, sender, cid) -> digest and first answer."""
         self._rows: list[tuple[object, ...]] = []
+        self._mentions: list[mentions.Mention] = []
 
     async def load(self, batch: Sequence[Append]) -> None:
         """Lock the conversations, always in the same order, and ask what has to be known."""
@@ -90,13 +102,15 @@ class _Batch:
 
     def _plain(self, item: Append) -> Appended | None:
         """The common case, for which nothing has to be asked: a member writes a message that refers to none."""
-        if item.kind != _MSG or item.ref is not None or (item.conv, item.sender, item.cid) in self._done:
+        if item.kind != _MSG or item.ref is not None or item.source is not None:
+            return None
+        if (item.conv, item.sender, item.cid) in self._done:
             return None
         log = self._logs.get(item.conv)
         standing = self._standings.get((item.conv, item.sender))
         if log is None or standing is None or standing.until is not None:
             return None
-        return self._enter(log, item, ())
+        return self._enter(log, item, item.users)
 
     async def _any(self, item: Append) -> Appended | Refusal:
         await self._flush()
@@ -123,43 +137,55 @@ class _Batch:
             return await self._add(log, item)
         if item.kind == Kind.REMOVE:
             return await self._remove(log, standing, item)
+        if item.source is not None:
+            return await self._forward(log, standing, item, item.source)
         if item.ref is None:
-            return self._enter(log, item, ())
+            return self._enter(log, item, item.users)
         return await self._about(log, standing, item, item.ref)
 
-    def _enter(self, log: _Log, item: Append, users: tuple[int, ...], target: int | None = None) -> Appended:
+    def _enter(
+        self,
+        log: _Log,
+        item: Append,
+        users: tuple[int, ...],
+        target: int | None = None,
+        origin: Origin | tuple[None, None] = (None, None),
+    ) -> Appended:
         log.head = seq = log.head + 1
         log.last_ts = ts = max(self._now_ms, log.last_ts)
         log.touched = True
-        packed = json.dumps(users) if users else None
         self._rows.append(
-            (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, packed, item.cid, item.digest,
-             target or seq, seq, None, None, item.role)
+            (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, pack_users(users), item.cid,
+             item.digest, target or seq, seq, *origin, item.role)
         )  # fmt: skip
+        if users and item.kind == _MSG:
+            self._mentions += mentions.of(item.conv, seq, item.sender, users)
         self._done[item.conv, item.sender, item.cid] = item.digest, Appended(item.conv, seq, ts, True, users)
         return Appended(item.conv, seq, ts, False, users)
 
     # entries about a message
 
     async def _about(self, log: _Log, standing: _Standing, item: Append, ref: int) -> Appended | Refusal:
-        """A reply, an edit, a delete, a reaction."""
-        message = await self._tx.fetchrow(
-            "SELECT sender, content FROM entry WHERE conv = $1 AND seq = $2 AND kind = $3", item.conv, ref, _MSG
-        )
+        """A reply, an edit, a delete, a reaction, a pin."""
+        message = await self._message(standing, item, ref)
+        if isinstance(message, Refusal):
+            return message
+        if item.kind == _MSG:
+            return self._enter(log, item, item.users)
+        if not _may_change(log, standing, item, message):
+            return Refusal.FORBIDDEN
+        if (refusal := await messages.refusal(self._tx, item, message)) is not None:
+            return refusal
+        done = self._enter(log, item, item.users, ref)
+        await messages.project(self._tx, item, done, message)
+        return done
+
+    async def _message(self, standing: _Standing, item: Append, ref: int) -> messages.Message | Refusal:
+        """The message an entry refers to, if its sender sees it."""
+        message = await messages.find(self._tx, item.conv, ref)
         if message is None or not await self._sees(standing, item, ref):
             return Refusal.NOT_FOUND
-        sender, content = message
-        if item.kind == _MSG:
-            return self._enter(log, item, ())
-        if item.kind != Kind.REACT and sender != item.sender:
-            return Refusal.FORBIDDEN
-        if content is None:
-            return Refusal.DELETED
-        if item.kind == Kind.REACT and item.content is not None and await self._reacted_enough(item):
-            return Refusal.LIMIT
-        done = self._enter(log, item, (), ref)
-        await self._project(item, done)
-        return done
+        return message
 
     async def _sees(self, standing: _Standing, item: Append, ref: int) -> bool:
         if ref >= standing.since:
@@ -169,53 +195,21 @@ class _Batch:
             item.conv, item.sender, ref,
         ) is not None  # fmt: skip
 
-    async def _reacted_enough(self, item: Append) -> bool:
-        others = await self._tx.fetchrow(
-            "SELECT count(*) FROM reaction WHERE conv = $1 AND seq = $2 AND user_id <> $3",
-            item.conv, item.ref, item.sender,
-        )  # fmt: skip
-        assert others is not None
-        return int(others[0]) >= REACTIONS_MAX
-
-    async def _project(self, item: Append, done: Appended) -> None:
-        """What the entry does to the message it is about."""
-        if item.kind == Kind.EDIT:
-            await self._tx.execute(
-                "UPDATE entry SET latest = $1, edited = $2, rev = $3 WHERE conv = $4 AND seq = $5",
-                item.content, done.ts, done.seq, item.conv, item.ref,
-            )  # fmt: skip
-        elif item.kind == Kind.DELETE:
-            await self._wipe(item, done)
-        else:
-            await self._react(item, done)
-
-    async def _wipe(self, item: Append, done: Appended) -> None:
-        tx, conv, ref = self._tx, item.conv, item.ref
-        await tx.execute(
-            "UPDATE entry SET content = NULL, latest = NULL, edited = NULL, rev = $1 WHERE conv = $2 AND seq = $3",
-            done.seq, conv, ref,
-        )  # fmt: skip
-        await tx.execute(
-            "UPDATE entry SET content = NULL WHERE conv = $1 AND seq IN"
-            " (SELECT seq FROM entry WHERE conv = $1 AND ref = $2 AND kind = 2)",
-            conv,
-            ref,
-        )  # fmt: skip  the literal 2 (EDIT) lets the partial index serve; a walk of the log would hold up all writers
-        await tx.execute("DELETE FROM reaction WHERE conv = $1 AND seq = $2", conv, ref)
-
-    async def _react(self, item: Append, done: Appended) -> None:
-        tx, conv, ref = self._tx, item.conv, item.ref
-        if item.content is None:
-            await tx.execute(
-                "DELETE FROM reaction WHERE conv = $1 AND seq = $2 AND user_id = $3", conv, ref, item.sender
-            )
-        else:
-            await tx.execute(
-                "INSERT INTO reaction (conv, seq, user_id, content) VALUES ($1, $2, $3, $4)"
-                " ON CONFLICT (conv, seq, user_id) DO UPDATE SET content = excluded.content",
-                conv, ref, item.sender, item.content,
-            )  # fmt: skip
-        await tx.execute("UPDATE entry SET rev = $1 WHERE conv = $2 AND seq = $3", done.seq, conv, ref)
+    async def _forward(
+        self, log: _Log, standing: _Standing, item: Append, source: tuple[int, int]
+    ) -> Appended | Refusal:
+        """A message whose text is a copy."""
+        if item.ref is not None:
+            message = await self._message(standing, item, item.ref)
+            if isinstance(message, Refusal):
+                return message
+        copied = await forwards.copy(self._tx, item.sender, *source)
+        if isinstance(copied, Refusal):
+            return copied
+        content, origin = copied
+        done = self._enter(log, attrs.evolve(item, content=content), (), origin=origin)
+        done.content, done.origin = content, origin
+        return done
 
     # new conversations
 
@@ -342,6 +336,9 @@ class _Batch:
         if self._rows:
             rows, self._rows = self._rows, []
             await self._tx.executemany(_INSERT, rows)
+        if self._mentions:
+            noted, self._mentions = self._mentions, []
+            await mentions.note(self._tx, noted)
 
     async def finish(self, known: Mapping[int, int]) -> dict[int, Members]:
         """Write what is left; returns the member lists the caller does not have."""
@@ -360,10 +357,17 @@ class _Batch:
         return wanted
 
 
+def _may_change(log: _Log, standing: _Standing, item: Append, message: messages.Message) -> bool:
+    """Whether the sender has the right to do this to the message."""
+    if item.kind in (Kind.PIN, Kind.UNPIN):
+        return pins.may_pin(log.kind, standing.role)
+    return item.kind == Kind.REACT or message.sender == item.sender
+
+
 def _concerned(batch: Iterable[Append]) -> set[tuple[int, int]]:
     """(conv, user) of those who write, are added or are removed."""
     found = {(item.conv, item.sender) for item in batch}
-    found.update((item.conv, user) for item in batch for user in item.users)
+    found.update((item.conv, user) for item in batch if item.kind not in _MENTIONING for user in item.users)
     return found
 
 
@@ -375,8 +379,3 @@ async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[in
     await run.load(batch)
     results = await run.run(batch)
     return Commit(list(results), await run.finish(known))
-
-
-def unpack_users(users: str | None) -> tuple[int, ...]:
-    """The users column."""
-    return tuple(json.loads(users)) if users else ()

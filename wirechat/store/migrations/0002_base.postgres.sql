@@ -32,6 +32,7 @@ CREATE TABLE mention (
     seq BIGINT NOT NULL,
     PRIMARY KEY (user_id, conv, seq)
 );
+CREATE INDEX mention_message ON mention (conv, seq);
 
 CREATE TABLE hidden (
     user_id BIGINT NOT NULL,

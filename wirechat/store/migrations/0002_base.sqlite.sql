@@ -32,6 +32,7 @@ CREATE TABLE mention (
     seq INTEGER NOT NULL,
     PRIMARY KEY (user_id, conv, seq)
 ) WITHOUT ROWID, STRICT;
+CREATE INDEX mention_message ON mention (conv, seq);
 
 CREATE TABLE hidden (
     user_id INTEGER NOT NULL,
