@@ -38,7 +38,7 @@ from wirechat.client.events import (
 )
 from wirechat.client.features.accounts import Registered, register
 from wirechat.client.features.conversations import Conversation
-from wirechat.client.features.history import Page
+from wirechat.client.features.history import Mentioned, Page
 from wirechat.client.features.messages import Handle
 from wirechat.client.outbox import Sent
 from wirechat.client.transport import Transport
@@ -56,6 +56,7 @@ __all__ = [
     "Handle",
     "LogView",
     "LoginFailed",
+    "Mentioned",
     "MessageAdded",
     "Page",
     "ReceiptChanged",

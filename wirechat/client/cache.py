@@ -7,7 +7,9 @@ connection. One program owns a file: the last that opened it, and an earlier one
 """
 
 import contextlib
+import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
@@ -21,7 +23,7 @@ from wirechat.client.outbox import Entry
 
 __all__ = ["Cache", "Identity", "LogView"]
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x57434C31  # "WCL1"
 OWNER_BYTES = 16
 
@@ -43,9 +45,12 @@ CREATE TABLE conversation (conv INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE user (user INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE outbox (
     place INTEGER PRIMARY KEY AUTOINCREMENT, conv INTEGER NOT NULL, cid BLOB NOT NULL, kind INTEGER NOT NULL,
-    content BLOB, ref INTEGER, UNIQUE (conv, cid)
+    content BLOB, ref INTEGER, mentions TEXT, forward BLOB, UNIQUE (conv, cid)
 );
 """
+MIGRATIONS = {2: "ALTER TABLE outbox ADD COLUMN mentions TEXT; ALTER TABLE outbox ADD COLUMN forward BLOB;"}
+"""Version -> how a cache of it becomes one of the next: with an outbox in it, it must never be thrown away."""
+OUTBOX_FIELDS = "conv, cid, kind, content, ref, mentions, forward"
 LOG_FIELDS = (
     *("conv", "pos", "want", "catch", "low", "rpos", "rwant"),
     *("delivered", "read", "former", "former_at", "described"),
@@ -122,7 +127,7 @@ class _Changes:
             ("INSERT OR REPLACE INTO user VALUES (?, ?)", [(u, user.pack()) for u, user in self.users.items()]),
             (PUT_META, list(self.meta.items())),
             (
-                "INSERT INTO outbox (conv, cid, kind, content, ref) VALUES (?, ?, ?, ?, ?)",
+                f"INSERT INTO outbox ({OUTBOX_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 list(map(_entry, self.added)),
             ),
             ("DELETE FROM outbox WHERE conv = ? AND cid = ?", [(entry.conv, entry.cid) for entry in self.removed]),
@@ -146,6 +151,8 @@ class Cache:
         self._writing = _Changes()
         self._dirty = False
         self._under_way = False
+        self.revisions: Counter[int] = Counter()
+        """How often the records of a conversation have changed since the file was opened."""
         with _errors():
             self._load()
 
@@ -157,7 +164,7 @@ class Cache:
             self.token: bytes | None = meta.get("token")
             rows = self._writer.execute(f"SELECT {', '.join(LOG_FIELDS)} FROM log ORDER BY conv")
             self.logs: dict[int, Log] = {cast(int, row[0]): _log(row) for row in rows}
-            entries = self._writer.execute("SELECT conv, cid, kind, content, ref FROM outbox ORDER BY place")
+            entries = self._writer.execute(f"SELECT {OUTBOX_FIELDS} FROM outbox ORDER BY place")
             self.outbox: list[Entry] = [_load_entry(row) for row in entries]
 
     # --- changing: in memory, until take() and write()
@@ -194,6 +201,7 @@ class Cache:
 
     def put_record(self, conv: int, record: wire.Record) -> None:
         """The record is new or changed."""
+        self.revisions[conv] += 1
         self.changed().records[conv, record.seq] = record
 
     def put_marks(self, conv: int, marks: Iterable[wire.Watermark]) -> None:
@@ -210,6 +218,7 @@ class Cache:
 
     def drop_records(self, conv: int) -> None:
         """Forgets what was said in a conversation, for a jump."""
+        self.revisions[conv] += 1
         changes = self.changed()
         changes.dropped.add(conv)
         for key in [key for key in changes.records if key[0] == conv]:
@@ -231,6 +240,7 @@ class Cache:
         self._pending.meta = {**old.meta, "token": None}
         self._pending.added, self._pending.removed = old.added, old.removed
         self.token = None
+        self.revisions.update(list(self.logs))
         self.logs.clear()
 
     def add_entry(self, entry: Entry) -> None:
@@ -279,6 +289,20 @@ class Cache:
                 return None
         row = self._one("SELECT body FROM record WHERE conv = ? AND seq = ?", conv, seq)
         return None if row is None else wire.Record.unpack(row[0])
+
+    def records_above(self, conv: int, seq: int) -> Iterable[wire.Record]:
+        """The records above a seq as of now, written or not."""
+        found: dict[int, wire.Record] = {}
+        for changes in (self._pending, self._writing):
+            for (of, each), record in changes.records.items():
+                if of == conv and each > seq:
+                    found.setdefault(each, record)
+            if changes.wiped or conv in changes.dropped:
+                return found.values()
+        for (body,) in self._all("SELECT body FROM record WHERE conv = ? AND seq > ?", conv, seq):
+            record = wire.Record.unpack(body)
+            found.setdefault(record.seq, record)
+        return found.values()
 
     def view(self, conv: int, newest: int | None = None) -> LogView:
         """What is durable of a conversation; at most its `newest` records, None = all."""
@@ -345,7 +369,15 @@ def _prepare(connection: apsw.Connection) -> None:
     elif version[0] != APPLICATION_ID:
         raise CacheError("this file is not a client's cache")
     elif version[1] != VERSION:
-        raise CacheError(f"this cache has version {version[1]}; this program knows version {VERSION}")
+        _migrate(connection, version[1])
+
+
+def _migrate(connection: apsw.Connection, version: int) -> None:
+    if not set(range(version, VERSION)) <= MIGRATIONS.keys() or version > VERSION:
+        raise CacheError(f"this cache has version {version}; this program knows version {VERSION}")
+    for step in range(version, VERSION):
+        connection.execute(MIGRATIONS[step])
+    connection.pragma("user_version", VERSION)
 
 
 @contextlib.contextmanager
@@ -358,13 +390,17 @@ def _errors() -> Iterator[None]:
 
 def _entry(entry: Entry) -> tuple[Any, ...]:
     content = None if entry.content is None else entry.content.pack()
-    return (entry.conv, entry.cid, entry.kind, content, entry.ref)
+    mentions = json.dumps(entry.mentions) if entry.mentions else None
+    forward = None if entry.forward is None else entry.forward.pack()
+    return (entry.conv, entry.cid, entry.kind, content, entry.ref, mentions, forward)
 
 
 def _load_entry(row: tuple[Any, ...]) -> Entry:
-    conv, cid, kind, content, ref = row
+    conv, cid, kind, content, ref, mentions, forward = row
     unpacked = None if content is None else wire.Content.unpack(content)
-    return Entry(conv, cid, kind, unpacked, ref, durable=True)
+    source = None if forward is None else wire.Source.unpack(forward)
+    users = () if mentions is None else tuple(json.loads(mentions))
+    return Entry(conv, cid, kind, unpacked, ref, users, source, durable=True)
 
 
 def _log(row: tuple[Any, ...]) -> Log:

@@ -30,6 +30,7 @@ from wirechat.client.outbox import Entry, Outbox
 from wirechat.client.session import Progress, Session, State
 from wirechat.client.sync import JUMP_ENTRIES, Sync
 from wirechat.client.transport import Connect, Network, parse_url
+from wirechat.client.unread import Unread
 from wirechat.world import REAL, World
 
 __all__ = ["Client", "open_client"]
@@ -55,7 +56,7 @@ class Client:
         self.conversations = Conversations(self._call, sync, cache, world)
         self.messages = Messages(self._post, state.outbox, world)
         self.history = History(self._call, sync)
-        self.receipts = Receipts(self._call, sync)
+        self.receipts = Receipts(self._call, sync, Unread(cache, lambda: sync.me))
 
     @property
     def user(self) -> int:

@@ -40,7 +40,7 @@ class MessageAdded:
 
 @attrs.frozen
 class RecordChanged:
-    """A record was edited, deleted (no content), or got or lost a reaction."""
+    """A record was edited, deleted (no content), pinned or unpinned, or got or lost a reaction."""
 
     conv: int
     record: wire.Record
@@ -71,6 +71,7 @@ class SendFailed:
     content: wire.Content | None
     ref: int | None
     error: Refused
+    forward: wire.Source | None = None
 
 
 @attrs.frozen

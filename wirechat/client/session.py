@@ -259,7 +259,7 @@ class Session:
     def _tell(self, entry: Entry, outcome: Sent | Refused, error: CacheError | None) -> None:
         noticed = entry.waiter is not None and entry.waiter.settled(error or outcome)
         if isinstance(outcome, Refused) and not noticed and error is None:
-            lost = SendFailed(entry.conv, entry.cid, entry.kind, entry.content, entry.ref, outcome)
+            lost = SendFailed(entry.conv, entry.cid, entry.kind, entry.content, entry.ref, outcome, entry.forward)
             self._state.events.publish(lost)
 
     # --- time

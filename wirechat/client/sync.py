@@ -181,8 +181,12 @@ class Sync:
     def sent(self, entry: Entry, reply: wire.SendOk) -> None:
         """The reply stands for the EVENT that this connection does not get. It is not a counted push."""
         self._cache.remove_entry(entry)
+        if entry.forward is not None:
+            self.exists(entry.conv, reply.seq)  # its text is the server's copy
+            return
+        users = entry.mentions or None
         self._entry(
-            wire.Event(entry.conv, reply.seq, reply.ts, self.me, entry.kind, entry.content, entry.ref, None, entry.cid)
+            wire.Event(entry.conv, reply.seq, reply.ts, self.me, entry.kind, entry.content, entry.ref, users, entry.cid)
         )
 
     def exists(self, conv: int, seq: int) -> None:
