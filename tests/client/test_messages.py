@@ -32,7 +32,7 @@ def change(seq: int, kind: int, ref: int, content: wire.Content | None = None) -
 async def test_a_message_carries_its_mentions_and_so_does_its_record(
     autojump_clock: MockClock, stage: Stage, opened: Opened
 ) -> None:
-    """[11-24]: each user once, in the request and in one's own log; an edit replaces them."""
+    """[11-19]: each user once, in the request and in one's own log; an edit replaces them."""
     async with meet(stage, opened(), row(CONV, 0)) as (client, peer), trio.open_nursery() as nursery:
 
         async def server() -> None:
@@ -52,7 +52,7 @@ async def test_a_message_carries_its_mentions_and_so_does_its_record(
 async def test_a_forward_is_fetched_because_only_the_server_knows_its_text(
     autojump_clock: MockClock, stage: Stage, opened: Opened
 ) -> None:
-    """[11-23]: SEND_OK is evidence; the record comes with CHANGES."""
+    """[11-18]: SEND_OK is evidence; the record comes with CHANGES."""
     async with meet(stage, opened(), row(CONV, 0), row(TO, 0)) as (client, peer), trio.open_nursery() as nursery:
         copied = attrs.evolve(record(1, content="copied"), sender=ME, origin=wire.Origin(OTHER, 7))
 
@@ -98,7 +98,7 @@ async def test_pins_change_the_record_here_and_there(autojump_clock: MockClock, 
 
 
 async def test_our_client_asks_for_pins(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
-    """[11-21]: otherwise it would be told by rows."""
+    """[9-17]: otherwise it would be told by rows."""
     async with meet(stage, opened()) as (_, peer):
         assert wire.registries.Capability.PINS in peer.heard(wire.Hello)[0].caps
 
@@ -215,7 +215,7 @@ def test_a_cache_of_version_2_keeps_its_outbox_and_its_logs(tmp_path: Path) -> N
 async def test_single_records_come_in_order_however_the_server_cuts_them(
     autojump_clock: MockClock, stage: Stage, opened: Opened
 ) -> None:
-    """[12-34]: at most 100 at a time, the rest asked again; they do not enter the log."""
+    """[12-31]: at most 100 at a time, the rest asked again; they do not enter the log."""
     async with meet(stage, opened(jump_entries=0), row(CONV, 300)) as (client, peer), trio.open_nursery() as nursery:
         asked: list[tuple[int, ...]] = []
 
@@ -235,7 +235,7 @@ async def test_single_records_come_in_order_however_the_server_cuts_them(
 async def test_pins_and_mentions_are_asked_of_the_server(
     autojump_clock: MockClock, stage: Stage, opened: Opened
 ) -> None:
-    """[12-33], [12-35]."""
+    """[12-32], [12-33]."""
     async with meet(stage, opened()) as (client, peer), trio.open_nursery() as nursery:
         pin = wire.Pin(4, 9, OTHER, 1000)
 

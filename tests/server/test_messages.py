@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.rig import Client, Rig, serving
+from tests.server.rig import Client, serving
 from wirechat import wire
 from wirechat.wire import EntryKind
 from wirechat.wire.registries import Capability
@@ -30,24 +30,14 @@ async def done(client: Client, request: wire.Send) -> wire.SendOk:
     return answer
 
 
-async def able(rig: Rig, person: Client, *caps: int) -> Client:
-    """The person's device again, live, with these capabilities."""
-    client = Client(await rig.stream())
-    await client.send(wire.Hello("WC", 1, 1, caps, "test", 64))
-    client.welcome = await client.expect(wire.Welcome)
-    client.key, client.device, client.user = person.key, person.device, person.user
-    await client.login()
-    await client.sync()
-    return client
-
-
 async def test_pins_are_pushed_to_those_who_asked_for_them(tmp_path: Path) -> None:
-    """[11-21], [9-15]: the others get a row, and the record from CHANGES; nobody gets both."""
+    """[9-17]: the others get a row, and the record from CHANGES; nobody gets both."""
     async with serving(tmp_path) as rig:
         alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
         conv = await rig.group(alice, bob, carol)
         seq = (await alice.say(conv, "text")).seq
-        carol = await able(rig, carol, Capability.PINS)
+        carol = await rig.again(carol, caps=(Capability.PINS,))
+        await carol.sync()
         await bob.expect(wire.Event)
         pinned = await done(alice, pin(conv, seq))
         event = await carol.expect(wire.Event)
@@ -64,7 +54,7 @@ async def test_pins_are_pushed_to_those_who_asked_for_them(tmp_path: Path) -> No
 
 
 async def test_what_a_pin_is_refused_with(tmp_path: Path) -> None:
-    """[11-18] to [11-20], [11-6]."""
+    """[9-14] to [9-16], [11-6]."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         conv = await rig.group(alice, bob)
@@ -82,7 +72,7 @@ async def test_what_a_pin_is_refused_with(tmp_path: Path) -> None:
 
 
 async def test_a_forward_goes_out_with_the_text_and_its_origin(tmp_path: Path) -> None:
-    """[11-22], [11-23]: live, read later, and to a reader who was slow."""
+    """[11-16] to [11-18]: live and read later; once edited it is an ordinary message."""
     async with serving(tmp_path) as rig:
         alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
         here, there = await rig.group(alice, bob), await rig.group(bob, carol)
@@ -99,7 +89,7 @@ async def test_a_forward_goes_out_with_the_text_and_its_origin(tmp_path: Path) -
 
 
 async def test_what_a_forward_is_refused_with(tmp_path: Path) -> None:
-    """[11-22], P9: 4002 is for the target; of the source nothing is told apart."""
+    """[11-16], P9: 4002 is for the target; of the source nothing is told apart."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         mine, hers = await rig.group(bob), await rig.group(alice)
@@ -137,7 +127,7 @@ async def test_the_same_forward_and_the_same_mentions_are_the_same_content(tmp_p
 
 
 async def test_mentions_go_out_with_the_message_and_are_found_later(tmp_path: Path) -> None:
-    """[11-24], [12-35]: an edit replaces them; P8: a delete takes them along."""
+    """[11-19], [12-33]: an edit replaces them; P8: a delete takes them along."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         conv = await rig.group(alice, bob)
@@ -167,7 +157,7 @@ async def test_mentions_go_out_with_the_message_and_are_found_later(tmp_path: Pa
     ],
 )
 async def test_bad_mentions(tmp_path: Path, fields: dict[str, Any]) -> None:
-    """[11-24]: each user once, at most 50, in MSG and EDIT only."""
+    """[11-19]: each user once, at most 50, in MSG and EDIT only."""
     async with serving(tmp_path) as rig:
         alice = await rig.person("alice")
         conv = await rig.group(alice)
@@ -176,7 +166,7 @@ async def test_bad_mentions(tmp_path: Path, fields: dict[str, Any]) -> None:
 
 
 async def test_single_records(tmp_path: Path) -> None:
-    """[12-34]: in the order asked; what does not exist or may not be seen is left out (P9)."""
+    """[12-31]: in the order asked; what does not exist or may not be seen is left out (P9)."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         conv = await rig.group(alice)

@@ -35,7 +35,7 @@ async def counts(talk: Talk, user: int, *convs: int, entries_max: int = LARGE) -
 
 
 async def test_a_group_is_pinned_by_moderators_and_above(talk: Talk) -> None:
-    """[11-19]: others get 4001 whatever the message is; its visibility comes first (P9)."""
+    """[9-15]: others get 4001 whatever the message is; its visibility comes first (P9)."""
     conv = await talk.group(1, 2)
     seq = await talk.say(conv, 2)
     gone = await talk.say(conv, 2)
@@ -49,7 +49,7 @@ async def test_a_group_is_pinned_by_moderators_and_above(talk: Talk) -> None:
 
 
 async def test_both_pin_in_a_direct_conversation(talk: Talk) -> None:
-    """[11-19]."""
+    """[9-15]."""
     conv = (await talk.done(direct(1, 2))).conv
     seq = await talk.say(conv, 1)
     first = await talk.done(pin(conv, 2, seq))
@@ -60,7 +60,7 @@ async def test_both_pin_in_a_direct_conversation(talk: Talk) -> None:
 
 
 async def test_pinning_again_is_a_conflict_and_repeating_is_not(talk: Talk) -> None:
-    """[11-20], P2: 4005 for another cid, the first answer for the same one."""
+    """[9-16], P2: 4005 for another cid, the first answer for the same one."""
     conv = await talk.group(1)
     seq = await talk.say(conv, 1)
     wanted = pin(conv, 1, seq)
@@ -72,7 +72,7 @@ async def test_pinning_again_is_a_conflict_and_repeating_is_not(talk: Talk) -> N
 
 
 async def test_only_messages_that_are_there_are_pinned(talk: Talk) -> None:
-    """[11-18]: 4000 for what is no message or not seen, 4004 for what was deleted; a delete unpins."""
+    """[9-14]: 4000 for what is no message or not seen, 4004 for what was deleted; a delete unpins."""
     conv = await talk.group(1, 2)
     seq = await talk.say(conv, 1)
     await talk.done(pin(conv, 1, seq))
@@ -85,7 +85,7 @@ async def test_only_messages_that_are_there_are_pinned(talk: Talk) -> None:
 
 
 async def test_pins_are_bounded(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """[11-20]: 4007 above it; taking one back makes room."""
+    """[9-16]: 4007 above it; taking one back makes room."""
     monkeypatch.setattr("wirechat.store.features.pins.PINS_MAX", 2)
     conv = await talk.group(1)
     seqs = [await talk.say(conv, 1) for _ in range(3)]
@@ -99,7 +99,7 @@ async def test_pins_are_bounded(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_a_forward_is_a_copy_of_the_latest_text(talk: Talk) -> None:
-    """[11-22]: it says who wrote it and when; what happens to the source later does not touch it."""
+    """[11-16]: it says who wrote it and when; what happens to the source later does not touch it."""
     here, there = await talk.group(1, 2), await talk.group(2, 3)
     written = await talk.done(msg(here, 1, b"first"))
     await talk.done(edit(here, 1, written.seq, b"second"))
@@ -113,7 +113,7 @@ async def test_a_forward_is_a_copy_of_the_latest_text(talk: Talk) -> None:
 
 
 async def test_a_forward_of_a_forward_keeps_its_origin(talk: Talk) -> None:
-    """[11-22]: until somebody edits it; then he has written it himself."""
+    """[11-16]: until somebody edits it; then he has written it himself."""
     conv = await talk.group(1, 2)
     written = await talk.done(msg(conv, 1, b"text"))
     once = await talk.done(forward(conv, 2, (conv, written.seq)))
@@ -147,7 +147,7 @@ async def test_a_forward_is_executed_once(talk: Talk) -> None:
 
 
 async def test_a_forward_may_be_a_reply(talk: Talk) -> None:
-    """[11-22]: to a message that is seen; otherwise 4000."""
+    """[11-16]: to a message that is seen; otherwise 4000."""
     conv = await talk.group(1, 2)
     seq = await talk.say(conv, 1)
     assert await talk.refused(forward(conv, 2, (conv, seq), ref=99)) is Refusal.NOT_FOUND
@@ -159,7 +159,7 @@ async def test_a_forward_may_be_a_reply(talk: Talk) -> None:
 
 
 async def test_nobody_mentions_himself_and_outsiders_see_nothing(talk: Talk) -> None:
-    """[11-24]: users stay as they were sent; who is no member has a row and no way to it."""
+    """[11-19]: users stay as they were sent; who is no member has a row and no way to it."""
     conv = await talk.group(1, 2)
     seq = (await talk.done(msg(conv, 1, mentions=(1, 3, 2)))).seq
     assert (await talk.records(2, conv))[-1].users == (1, 3, 2)
@@ -214,14 +214,14 @@ async def test_who_is_blocked_neither_counts_nor_mentions(talk: Talk) -> None:
 
 
 async def test_records_come_in_the_order_asked_and_once(talk: Talk) -> None:
-    """[12-34]: entries that are no records, and what is not seen, are left out without a word."""
+    """[12-31]: entries that are no records, and what is not seen, are left out without a word."""
     conv = await talk.group(1, 2)
     await talk.results(msg(conv, 1), edit(conv, 1, 2), msg(conv, 2), react(conv, 1, 4))
     assert await records(talk, 2, conv, 4, 2, 3, 1, 4, 99, 0, 5) == ([4, 2, 1], False)
 
 
 async def test_records_that_do_not_fit_come_later(talk: Talk) -> None:
-    """[12-34]: at least one, and the first ones asked for."""
+    """[12-31]: at least one, and the first ones asked for."""
     conv = await talk.group(1, 2)
     for _ in range(3):
         await talk.say(conv, 1, b"x" * 1000)
