@@ -10,6 +10,7 @@ from random import Random
 import attrs
 import trio
 
+from tools.simulate import tally
 from tools.simulate.file import DeviceFile, Position
 from tools.simulate.gone import Gone
 from tools.simulate.history import History, Violation
@@ -136,8 +137,20 @@ class Device:
     async def _act(self, client: Client) -> None:
         try:
             await self._person.act(client)
+            self._check_counts(client)
         except ClientError as error:
             self._trace.count(f"operation: {type(error).__name__}")
+
+    def _check_counts(self, client: Client) -> None:
+        """What the device counts by itself is what its log says, but for what it knows to be deleted already."""
+        for conv, count in client.receipts.counted().items():
+            log, times = self._truth.log(conv), self._truth.periods(conv).get(self.user, ())
+            unread, _ = tally.unread(log, times, self.user, count.read, count.head)
+            at_least = unread & tally.unread(log, times, self.user, count.read, len(log))[0]
+            self._trace.count("counts of devices")
+            if not len(at_least) <= count.unread <= len(unread):
+                detail = f"{self.name}: {count}, unread are {unread}, of them {at_least} still"
+                self._history.violations.append(Violation("P5", "counted wrongly", detail))
 
     # the network
 

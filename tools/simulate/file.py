@@ -73,4 +73,6 @@ def _record(record: wire.Record) -> Record:
         record.users or (),
         record.edited,
         dict(reactions),
+        None if record.origin is None else (record.origin.user, record.origin.ts),
+        record.pinned,
     )

@@ -21,7 +21,7 @@ from collections.abc import Hashable, Iterable
 
 import attrs
 
-CREATE, ADD, REMOVE = 6, 7, 8
+MSG, EDIT, CREATE, ADD, REMOVE = 1, 2, 6, 7, 8
 
 
 @attrs.frozen
@@ -49,6 +49,8 @@ class Entry:
     ref: int | None = None
     users: tuple[int, ...] = ()
     cid: bytes | None = None
+    origin: Hashable = None
+    """Of a forward: (who wrote it first, when)."""
 
 
 @attrs.frozen
@@ -61,6 +63,8 @@ class Op:
     content: Hashable = None
     ref: int | None = None
     order: Hashable = None
+    source: tuple[int, int] | None = None
+    """Of a forward: (conv, seq) of the message whose text is copied; `content` is not known then."""
 
 
 @attrs.define
@@ -76,7 +80,9 @@ class _Asked:
 
 
 def _key(thing: Op | Entry) -> Hashable:
-    return thing.conv, thing.sender, thing.kind, thing.content, thing.ref
+    """A forward is told from other messages, not from other forwards."""
+    copied = (thing.source if isinstance(thing, Op) else thing.origin) is not None
+    return thing.conv, thing.sender, thing.kind, None if copied else thing.content, thing.ref, copied
 
 
 class History:
@@ -112,6 +118,10 @@ class History:
             self._blame("P2", "asked for twice", f"{self._name_of[_key(op)]} and {name} are one: {op}")
         self._asked[name] = _Asked(op, self._acked_max[op.conv], self._attempts, self._attempts)
         self._possible[_key(op)] += 1
+
+    def source(self, name: Hashable) -> tuple[int, int] | None:
+        """What the operation forwards."""
+        return self._asked[name].op.source
 
     def knows(self, name: Hashable) -> bool:
         """The operation was invoked before: this attempt is a retry."""
@@ -166,6 +176,8 @@ class History:
     def saw(self, observer: Hashable, user: int, entry: Entry) -> None:
         """`user` was shown `entry`. Whether he may see it is judged at the end, when memberships are known."""
         self._shown[user, entry.conv].add(entry.seq)
+        if entry.kind in (MSG, EDIT) and entry.content is None and (entry.users or entry.origin is not None):
+            self._blame("P8", "deleted and yet there", f"{observer} has {entry}")
         self._bind(entry, str(observer))
 
     def shown(self, user: int, conv: int, seq: int) -> None:
@@ -203,7 +215,7 @@ class History:
 
     def _count(self, entry: Entry, observer: str) -> None:
         """No more entries of a kind than operations that asked for them. Deleted text cannot be attributed."""
-        if entry.kind == CREATE or (entry.content is None and entry.kind in (1, 2)):
+        if entry.kind == CREATE or (entry.content is None and entry.kind in (MSG, EDIT)):
             return
         key = _key(entry)
         self._bound_count[key] += 1
@@ -217,7 +229,8 @@ class History:
     def _check_told(self, name: Hashable, op: Op, entry: Entry) -> None:
         asked = (op.conv, op.sender, op.kind, op.ref)
         found = (entry.conv, entry.sender, entry.kind, entry.ref)
-        if asked != found or (entry.content is not None and entry.content != op.content):
+        withheld = entry.content is None or op.source is not None
+        if asked != found or (not withheld and entry.content != op.content):
             self._blame("P1", "lost", f"{name} was acknowledged as {op.conv}/{entry.seq}, where {entry} is")
 
     # watermarks
@@ -311,14 +324,11 @@ class History:
 
 
 def _same(one: Entry, other: Entry) -> bool:
-    """Equal but for what may be withheld: the content of what was deleted, the cid of others."""
-    return (one.ts, one.sender, one.kind, one.ref, one.users) == (
-        other.ts,
-        other.sender,
-        other.kind,
-        other.ref,
-        other.users,
-    ) and (one.content is None or other.content is None or one.content == other.content)
+    """Equal but for what may be withheld: of what was deleted all that was said, and the cid of others."""
+    if (one.ts, one.sender, one.kind, one.ref) != (other.ts, other.sender, other.kind, other.ref):
+        return False
+    deleted = one.kind in (MSG, EDIT) and (one.content is None or other.content is None)
+    return deleted or (one.content, one.users, one.origin) == (other.content, other.users, other.origin)
 
 
 Periods = tuple[tuple[int, int | None], ...]

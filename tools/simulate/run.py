@@ -144,6 +144,7 @@ class Simulation:
         self._blame("does not converge", self._unfinished())
         self.truth.look()
         self.truth.check_gone()
+        self.truth.check_lists()
         for device in self.devices:
             file = device.file()
             if file is not None:

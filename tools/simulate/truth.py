@@ -13,15 +13,21 @@ from typing import Any
 
 import apsw
 
+from tools.simulate import tally
+from tools.simulate.copies import Copies
 from tools.simulate.history import Entry, History, Periods, Violation, periods
 from tools.simulate.reference import deleted
 from wirechat import wire
 
-ENTRIES = "SELECT seq, ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = ? AND seq > ? ORDER BY seq"
+ENTRIES = (
+    "SELECT seq, ts, sender, kind, content, ref, users, cid, origin_user, origin_ts"
+    " FROM entry WHERE conv = ? AND seq > ? ORDER BY seq"
+)
 
 STORED = """
     SELECT seq FROM entry WHERE conv = ?1 AND (seq = ?2 OR (ref = ?2 AND kind = 2))
-        AND (content IS NOT NULL OR latest IS NOT NULL)
+        AND coalesce(content, latest, users, latest_users, origin_user, origin_ts, pinned) IS NOT NULL
+    UNION SELECT seq FROM mention WHERE conv = ?1 AND seq = ?2
 """
 
 
@@ -46,6 +52,7 @@ class Truth:
         self._receipts: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         self._marks: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
         self._periods: dict[int, dict[int, Periods]] = {}
+        self.copies = Copies()
 
     # looking
 
@@ -66,17 +73,34 @@ class Truth:
         for conv, head, stamp in _rows(self._db, "SELECT conv, head, stamp FROM conv ORDER BY conv"):
             if head != len(self._logs.get(conv, ())):
                 self._take_entries(self._db, conv, stamp)
+        self._check_copies()
         self._take_receipts(self._db)
 
     def _take_entries(self, db: apsw.Connection, conv: int, stamp: int) -> None:
         log, stamps = self._logs.setdefault(conv, []), self._stamps.setdefault(conv, [])
-        for seq, ts, sender, kind, content, ref, users, cid in _rows(db, ENTRIES, conv, len(log)):
+        for seq, ts, sender, kind, content, ref, users, cid, author, written in _rows(db, ENTRIES, conv, len(log)):
             said_now = None if content is None else said(wire.Content.unpack(content))
-            entry = Entry(conv, seq, ts, sender, kind, said_now, ref, tuple(json.loads(users)) if users else (), cid)
+            whom = tuple(json.loads(users)) if users else ()
+            origin = None if author is None else (author, written)
+            entry = Entry(conv, seq, ts, sender, kind, said_now, ref, whom, cid, origin=origin)
             self._history.logged(entry)
+            self.copies.take(entry)
             log.append(entry)
             stamps.append(stamp)
         self._periods.pop(conv, None)
+
+    def _check_copies(self) -> None:
+        """A forward says what its source said, names who wrote it, and its sender sees the source."""
+
+        def source(copy: Entry) -> tuple[int, int]:
+            return self._history.source((copy.sender, copy.conv, copy.cid)) or (0, 0)
+
+        for wrong in self.copies.wrong(
+            lambda place: self._logs[place[0]][place[1] - 1],
+            lambda conv, user: self.periods(conv).get(user, ()),
+            source,
+        ):
+            self._blame("P9", "forwarded wrongly", wrong)
 
     def _take_receipts(self, db: apsw.Connection) -> None:
         for conv, rrev, rstamp in _rows(db, "SELECT conv, rrev, rstamp FROM conv_rc ORDER BY conv"):
@@ -106,6 +130,16 @@ class Truth:
             for ref in sorted(deleted(log)):
                 for (seq,) in _rows(self._db, STORED, conv, ref):
                     self._blame("P8", "deleted and yet stored", f"{conv}/{seq}")
+
+    def check_lists(self) -> None:
+        """Mentions and pins are stored as the logs say."""
+        assert self._db is not None
+        for conv, log in self._logs.items():
+            mentions = set(_rows(self._db, "SELECT user_id, seq FROM mention WHERE conv = ?", conv))
+            pins = set(_rows(self._db, "SELECT seq, pinned FROM entry WHERE conv = ? AND pinned IS NOT NULL", conv))
+            for name, found, expected in (("mentions", mentions, tally.mentions(log)), ("pins", pins, tally.pins(log))):
+                if found != expected:
+                    self._blame("P5", "not as in the log", f"{name} of {conv} are {found}, should be {expected}")
 
     def _blame(self, promise: str, rule: str, detail: str) -> None:
         self._history.violations.append(Violation(promise, rule, detail))

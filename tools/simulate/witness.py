@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 
 import attrs
 
+from tools.simulate import tally
 from tools.simulate.file import Position
 from tools.simulate.gone import Gone
 from tools.simulate.history import Entry, History, Op, Violation
@@ -121,7 +122,15 @@ class Witness:
     def _send(self, request: wire.Send) -> None:
         self._invoke(
             request,
-            Op(request.conv, self._device.user, request.kind, said(request.content), request.ref, self._device.name),
+            Op(
+                request.conv,
+                self._device.user,
+                request.kind,
+                said(request.content),
+                request.ref,
+                self._device.name,
+                source=None if request.forward is None else (request.forward.conv, request.forward.seq),
+            ),
         )
         self._take_turn(request)
 
@@ -206,6 +215,7 @@ class Witness:
             event.ref,
             event.users or (),
             event.cid,
+            origin=_origin(event.origin),
         )
         self._history.saw(self._label, self._device.user, entry)
 
@@ -272,8 +282,50 @@ class Witness:
                     record.ref,
                     record.users or (),
                     record.cid,
+                    origin=_origin(record.origin),
                 )
                 self._history.saw(self._label, self._device.user, entry)
+
+    def _records_ok(self, reply: wire.RecordsOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Records)
+        self._trace.count("single records")
+        self._records(request.conv, reply.records)
+
+    def _pins_ok(self, reply: wire.PinsOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Pins)
+        for pin in reply.pins:
+            self._history.shown(self._device.user, request.conv, pin.seq)
+            if not tally.is_pin(self._truth.log(request.conv), pin.seq, pin.pinned, pin.user, pin.ts):
+                self._blame("P5", "not a pin", f"{request.conv}: {pin}")
+
+    def _mentions_ok(self, reply: wire.MentionsOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Mentions)
+        me, log = self._device.user, self._truth.log(request.conv)
+        for seq in reply.seqs:
+            self._history.shown(me, request.conv, seq)
+            said = [
+                entry
+                for entry in log
+                if seq in (entry.seq, entry.ref) and entry.kind in (EntryKind.MSG, EntryKind.EDIT)
+            ]
+            if not any(me in entry.users for entry in said):
+                self._blame("P5", "not a mention", f"{request.conv}/{seq} does not mention {me}")
+
+    def _unread_ok(self, reply: wire.UnreadOk) -> None:
+        """Each count is exact at its own head."""
+        del self._asked[reply.rid]
+        for count in reply.counts:
+            self._trace.count("counts of the server")
+            times = self._truth.periods(count.conv).get(self._device.user, ())
+            if not times:
+                self._blame("P9", "counted for a stranger", f"{count}")
+            log, me = self._truth.log(count.conv), self._device.user
+            unread, mentions = tally.unread(log, times, me, count.read, count.head)
+            if (count.unread, count.mentions) != (len(unread), len(mentions)):
+                self._blame("P5", "counted wrongly", f"{count}, unread are {unread}, mentions {mentions}")
 
     def _pong(self, pong: wire.Pong) -> None:
         self._token(pong.token)
@@ -327,8 +379,16 @@ _RECEIVED: Handlers = {
     wire.MarksOk: Witness._marks_ok,
     wire.ChangesOk: Witness._changes_ok,
     wire.HistoryOk: Witness._history_ok,
+    wire.RecordsOk: Witness._records_ok,
+    wire.PinsOk: Witness._pins_ok,
+    wire.MentionsOk: Witness._mentions_ok,
+    wire.UnreadOk: Witness._unread_ok,
     wire.Pong: Witness._pong,
 }
+
+
+def _origin(origin: wire.Origin | None) -> tuple[int, int] | None:
+    return None if origin is None else (origin.user, origin.ts)
 
 
 def _short(message: wire.Message) -> str:

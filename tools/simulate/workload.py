@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+from wirechat import wire
 from wirechat.client.client import Client
 from wirechat.wire.registries import ConversationKind, EntryKind
 
@@ -13,6 +14,11 @@ DEEDS = {
     "edit": 3,
     "delete": 1,
     "react": 2,
+    "pin": 2,
+    "unpin": 1,
+    "forward": 3,
+    "unread": 2,
+    "look": 1,
     "mark": 3,
     "add": 1,
     "remove": 1,
@@ -74,8 +80,12 @@ class Person:
         ]
         return self._chance.choice(seqs[-5:]) if seqs else None
 
+    def _whom(self) -> list[int]:
+        """Who is mentioned: mostly nobody, sometimes people who are not there."""
+        return self._chance.sample(self._everyone, self._chance.choice([0, 0, 1, 2]))
+
     async def _send(self, client: Client, conv: int) -> None:
-        await client.messages.send(conv, self._text())
+        await client.messages.send(conv, self._text(), mentions=self._whom())
 
     async def _reply(self, client: Client, conv: int) -> None:
         await client.messages.send(conv, self._text(), reply_to=self._message(client, conv, mine=False))
@@ -83,7 +93,7 @@ class Person:
     async def _edit(self, client: Client, conv: int) -> None:
         seq = self._message(client, conv, mine=True)
         if seq is not None:
-            await client.messages.edit(conv, seq, self._text())
+            await client.messages.edit(conv, seq, self._text(), mentions=self._whom())
 
     async def _delete(self, client: Client, conv: int) -> None:
         seq = self._message(client, conv, mine=True)
@@ -94,6 +104,39 @@ class Person:
         seq = self._message(client, conv, mine=False)
         if seq is not None:
             await client.messages.react(conv, seq, self._chance.choice([None, self._text()[:20]]))
+
+    async def _pin(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None:
+            await client.messages.pin(conv, seq)
+
+    async def _unpin(self, client: Client, conv: int) -> None:
+        pinned = [record.seq for record in client.log(conv).records.values() if record.pinned is not None]
+        if pinned:
+            await client.messages.unpin(conv, self._chance.choice(pinned))
+
+    async def _forward(self, client: Client, conv: int) -> None:
+        """Mostly a message that is there, sometimes whatever has that number in any conversation."""
+        source = self._chance.choice([known.conv for known in client.conversations.list()])
+        seq = self._message(client, source, mine=False)
+        if seq is None or self._chance.random() < 0.3:
+            seq = self._chance.randint(1, max(1, client.log(source).head))
+        await client.messages.forward(source, seq, conv)
+
+    async def _unread(self, client: Client, conv: int) -> None:
+        """Asks the server also for what this device could count itself."""
+        convs = tuple(known.conv for known in client.conversations.list())
+        if self._chance.random() < 0.5:
+            await client.receipts.unread(convs)
+        else:
+            await client._call(wire.Unread(0, convs), wire.UnreadOk)
+
+    async def _look(self, client: Client, conv: int) -> None:
+        """What is pinned, where one is mentioned, and single records."""
+        await client.history.pins(conv)
+        page = await client.history.mentions(conv, limit=self._chance.randint(1, 3))
+        head = max(1, client.log(conv).head)
+        await client.history.records(conv, [*page.seqs, *(self._chance.randint(1, head) for _ in range(3))])
 
     async def _mark(self, client: Client, conv: int) -> None:
         await client.receipts.mark_read(conv, self._chance.randint(1, client.log(conv).head + 2))
