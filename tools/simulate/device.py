@@ -148,7 +148,8 @@ class Device:
             unread, _ = tally.unread(log, times, self.user, count.read, count.head)
             at_least = unread & tally.unread(log, times, self.user, count.read, len(log))[0]
             self._trace.count("counts of devices")
-            if not len(at_least) <= count.unread <= len(unread):
+            known = client.conversations.get(conv)
+            if known is None or known.head != count.head or not len(at_least) <= count.unread <= len(unread):
                 detail = f"{self.name}: {count}, unread are {unread}, of them {at_least} still"
                 self._history.violations.append(Violation("P5", "counted wrongly", detail))
 
