@@ -20,7 +20,10 @@ REACHED = (
     "buffer overflows",
     "changes pages",
     "connections",
+    "counts of devices",
+    "counts of the server",
     "digest pages beyond the first",
+    "error 4005",
     "error 5000",
     "error 6000",
     "event MessageAdded",
@@ -38,10 +41,12 @@ REACHED = (
     "horizons",
     "inspections",
     "offers held back",
+    "pushes of forwards",
     "resets",
     "retries",
     "rows pushes",
     "short sends",
+    "single records",
 )
 
 

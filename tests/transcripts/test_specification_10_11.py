@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.server.rig import Client, Rig, serving
@@ -414,3 +415,75 @@ async def test_11_10_the_users_other_connections_hear_of_it_with_the_cid(tmp_pat
         await alice.silence()
         assert [record.cid for record in (await history(laptop, made.conv)).records] == cids
         assert [record.cid for record in (await history(bob, made.conv)).records] == [None] * 3
+
+
+async def test_11_16_the_source_of_a_forward_is_looked_at_when_it_is_executed(tmp_path: Path) -> None:
+    """Its latest text; and a repetition is one whatever has become of the source."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        source = await done(alice, msg(conv, "first"))
+        await done(alice, edit(conv, source, "second"))
+        request = wire.Send(0, conv, os.urandom(8), 1, None, forward=wire.Source(conv, source))
+        seq = await done(bob, request)
+        await done(alice, edit(conv, source, "third"))
+        await done(alice, delete(conv, source))
+        assert await done(bob, request) == seq
+        (record,) = (await bob.ask(wire.Records(0, conv, (seq,)), wire.RecordsOk)).records
+        assert record.content == wire.Content(1, "second")
+
+
+async def test_11_16_a_former_member_forwards_what_he_could_see(tmp_path: Path) -> None:
+    """What was changed after he left is withheld from his forwards too."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv, own = await rig.group(alice, bob), await rig.group(bob)
+        kept, edited = await done(alice, msg(conv, "kept")), await done(alice, msg(conv, "edited"))
+        await remove(alice, conv, bob)
+        later = await done(alice, msg(conv, "later"))
+        await done(alice, edit(conv, edited, "changed"))
+        for seq, answer in ((kept, wire.SendOk), (edited, wire.Error), (later, wire.Error)):
+            await bob.ask(wire.Send(0, own, os.urandom(8), 1, None, forward=wire.Source(conv, seq)), answer)
+
+
+async def test_11_18_other_connections_of_the_sender_get_the_copy(tmp_path: Path) -> None:
+    """Live, with its cid; so do the connections of the others, without it."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        source = await done(bob, msg(conv, "text"))
+        await alice.expect(wire.Event)
+        device = await rig.server.store.write(_another_device, alice.user, alice.key.public_key().public_bytes_raw())
+        second = await rig.greeted()
+        second.key, second.user, second.device = alice.key, alice.user, device
+        await second.login()
+        await second.sync()
+        request = wire.Send(0, conv, os.urandom(8), 1, None, forward=wire.Source(conv, source))
+        seq = await done(alice, request)
+        for client, cid in ((second, request.cid), (bob, None)):
+            event = await client.expect(wire.Event, lambda event: event.seq == seq)
+            assert (event.content, event.cid) == (wire.Content(1, "text"), cid)
+            assert event.origin is not None
+            assert event.origin.user == bob.user
+        await alice.silence()
+
+
+async def _another_device(tx: Tx, user: int, key: bytes) -> int:
+    await devices.create(tx, 4242, user, key, "second", 0)
+    return 4242
+
+
+async def test_11_19_mentions_are_data_beside_the_text(tmp_path: Path) -> None:
+    """In the order given, with ids of people who are not there or nowhere; no list is the same as an empty one."""
+    async with serving(tmp_path) as rig:
+        alice, bob, eve = await rig.person("alice"), await rig.person("bob"), await rig.person("eve")
+        conv = await rig.group(alice, bob)
+        users = (eve.user, 424242, alice.user, bob.user)
+        request = wire.Send(0, conv, os.urandom(8), 1, wire.Content(1, "@nobody"), mentions=users)
+        seq = await done(alice, request)
+        assert (await bob.expect(wire.Event)).users == users
+        await eve.silence()
+        await done(alice, edit(conv, seq, "@bob"))
+        assert (await changes(bob, conv, seq)).records[0].users is None
+        first = wire.Send(0, conv, os.urandom(8), 1, wire.Content(1, "hi"), mentions=())
+        assert await done(alice, first) == await done(alice, attrs.evolve(first, mentions=None))

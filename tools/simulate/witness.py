@@ -204,6 +204,7 @@ class Witness:
 
     def _event(self, event: wire.Event) -> None:
         self._trace.count("pushes")
+        self._trace.count("pushes of forwards", event.origin is not None)
         self._of(event.conv).to(event.seq)
         entry = Entry(
             event.conv,
