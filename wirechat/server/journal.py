@@ -131,6 +131,6 @@ def _event(submission: Submission, result: Appended) -> wire.Event:
         result.users or None,
         append.cid,
     )
-    if result.content is not None and result.origin is not None:
+    if result.origin is not None and result.content is not None:
         event.content, event.origin = wire.Content.unpack(result.content), wire.Origin(*result.origin)
     return event

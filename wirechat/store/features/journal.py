@@ -154,8 +154,9 @@ class _Batch:
         log.head = seq = log.head + 1
         log.last_ts = ts = max(self._now_ms, log.last_ts)
         log.touched = True
+        packed = pack_users(users) if users else None
         self._rows.append(
-            (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, pack_users(users), item.cid,
+            (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, packed, item.cid,
              item.digest, target or seq, seq, *origin, item.role)
         )  # fmt: skip
         if users and item.kind == _MSG:
