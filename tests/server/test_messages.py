@@ -10,6 +10,7 @@ import pytest
 
 from tests.server.rig import Client, serving
 from wirechat import wire
+from wirechat.store.features import pins
 from wirechat.wire import EntryKind
 from wirechat.wire.registries import Capability
 
@@ -218,3 +219,8 @@ async def test_counting_costs_what_it_costs(tmp_path: Path, monkeypatch: pytest.
         assert answer.counts == (wire.Count(convs[0], 4, 0, 3, 0, True),)
         assert answer.left == (convs[1],)
         assert connection.tokens <= before - 3
+
+
+def test_the_store_and_the_protocol_have_the_same_limits() -> None:
+    """The store knows nothing of the protocol, so it says the number again."""
+    assert pins.PINS_MAX == wire.limits.PINS

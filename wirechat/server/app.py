@@ -85,7 +85,7 @@ class Server:
                 await self._drain()
                 clients.cancel_scope.cancel()
             upkeep.cancel_scope.cancel()
-        with trio.move_on_after(limits.LAST_FLUSH_SECONDS, shield=True):
+        with trio.move_on_after(limits.LAST_WRITES_SECONDS, shield=True):
             await self.receipts.flush()
 
     async def _accept(self, listener: AsyncIterable[Endpoint], clients: trio.Nursery) -> None:

@@ -36,8 +36,8 @@ PASS_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 """Delivered watermarks are written behind at most this late."""
 
-LAST_FLUSH_SECONDS = 5.0
-"""How long a server that ends tries to write the last of them: a disk that hangs must not keep it from ending."""
+LAST_WRITES_SECONDS = 2.0
+"""What a stopping server takes at most to write down what it had put off; a disk that hangs must not hold it."""
 
 DELIVERED_AT_ONCE = 1_000
 """Of them in one transaction, which a message may have to wait for."""
