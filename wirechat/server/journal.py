@@ -130,4 +130,5 @@ def _event(submission: Submission, result: Appended) -> wire.Event:
         append.ref,
         result.users or None,
         append.cid,
+        role=append.role,
     )

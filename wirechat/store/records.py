@@ -34,11 +34,19 @@ class Kind(enum.IntEnum):
 DIRECT, GROUP, SELF, ACCOUNT = 1, 2, 3, 6
 """Kinds of conversations."""
 
-MEMBER, MODERATOR, ADMIN, OWNER = 1, 2, 3, 4
-"""Roles."""
+NONE, MEMBER, MODERATOR, ADMIN, OWNER = 0, 1, 2, 3, 4
+"""Roles; NONE: not a member any more."""
+
+ABOUT = 11
+"""The content type of a new description; that of a new title is another."""
 
 Origin = tuple[int, int]
 """(user, ts): who wrote a forwarded message first, and when."""
+
+
+def content_type(content: bytes) -> int:
+    """The type of a packed Content, which is a msgpack array that begins with it."""
+    return content[1]
 
 
 class Refusal(enum.Enum):

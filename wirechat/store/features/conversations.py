@@ -38,18 +38,15 @@ async def members(tx: Tx, user: int, conv: int, after: int, limit: int) -> list[
 
 async def describe(
     tx: Tx, user: int, convs: Sequence[int]
-) -> list[tuple[int, int, int, int, bytes | None, int | None]]:
-    """(conv, kind, role, members, packed title, peer) of those the user is or was in; role and members 0 for a former
-    member.
+) -> list[tuple[int, int, int, int, bytes | None, int | None, bytes | None]]:
+    """(conv, kind, role, members, packed title, peer, packed description) of those the user is or was in; role and
+    members 0 for a former member.
     """
     rows = await tx.fetchmany(
-        "SELECT c.conv, c.kind, m.role, m.until, c.title,"
-        " (SELECT count(*) FROM member o WHERE o.conv = c.conv AND o.until IS NULL),"
-        " CASE WHEN c.kind = 1 THEN (SELECT o.user_id FROM member o WHERE o.conv = c.conv AND o.user_id <> $1) END"
-        " FROM member m JOIN conv c ON c.conv = m.conv WHERE m.user_id = $1 AND m.conv = $2",
+        "SELECT c.conv, c.kind, m.role, CASE WHEN m.until IS NULL THEN"
+        " (SELECT count(*) FROM member o WHERE o.conv = c.conv AND o.until IS NULL) ELSE 0 END, c.title,"
+        " CASE WHEN c.kind = 1 THEN (SELECT o.user_id FROM member o WHERE o.conv = c.conv AND o.user_id <> $1) END,"
+        " c.about FROM member m JOIN conv c ON c.conv = m.conv WHERE m.user_id = $1 AND m.conv = $2",
         [(user, conv) for conv in convs],
     )
-    found = []
-    for conv, kind, role, until, title, count, peer in rows:
-        found.append((conv, kind, role if until is None else 0, count if until is None else 0, title, peer))
-    return found
+    return [(row[0], row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows]
