@@ -55,9 +55,9 @@ def test_10_12_no_roles_outside_of_groups(kind: int) -> None:
 
 async def info(talk: Talk, user: int, conv: int) -> tuple[Any, ...]:
     """(kind, role, members, title, description) as this user is told."""
-    (row,) = await talk.store.read(conversations.describe, user, [conv])
-    assert row[0] == conv
-    return row[1], row[2], row[3], row[4], row[6]
+    (found,) = await talk.store.read(conversations.describe, user, [conv])
+    assert found.conv == conv
+    return found.kind, found.role, found.members, found.title, found.about
 
 
 async def test_10_13_a_role_is_given(talk: Talk) -> None:
@@ -163,6 +163,18 @@ async def test_10_16_title_and_description(talk: Talk) -> None:
     assert await talk.refused(title(conv, 2)) is Refusal.FORBIDDEN
     await talk.done(assign(conv, 1, 2, ADMIN))
     await talk.done(title(conv, 2, b"third"))
+
+
+async def test_10_17_a_former_member_is_told_what_it_was_called_when_he_left(talk: Talk) -> None:
+    """P9: what comes after he does not learn, neither from the log nor from the description."""
+    conv = (await talk.done(group(1, 2, 3, title=packed(1, b"first")))).conv
+    await talk.done(remove(conv, 3, 3))
+    await talk.results(title(conv, 1, b"second"), about(conv, 1, b"what for"), about(conv, 1, b"why"))
+    await talk.results(remove(conv, 2, 2), title(conv, 1, b"third"), about(conv, 1, b""))
+    assert await info(talk, 3, conv) == (GROUP, NONE, 0, packed(1, b"first"), None)
+    assert await info(talk, 2, conv) == (GROUP, NONE, 0, packed(10, b"second"), packed(11, b"why"))
+    await talk.done(add(conv, 1, 2))
+    assert await info(talk, 2, conv) == (GROUP, MEMBER, 2, packed(10, b"third"), packed(11, b""))
 
 
 @pytest.mark.parametrize("make", [direct(1, 2), notes(1)])

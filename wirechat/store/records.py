@@ -37,8 +37,8 @@ DIRECT, GROUP, SELF, ACCOUNT = 1, 2, 3, 6
 NONE, MEMBER, MODERATOR, ADMIN, OWNER = 0, 1, 2, 3, 4
 """Roles; NONE: not a member any more."""
 
-ABOUT = 11
-"""The content type of a new description; that of a new title is another."""
+TITLE, ABOUT = 10, 11
+"""Content types of META entries."""
 
 Origin = tuple[int, int]
 """(user, ts): who wrote a forwarded message first, and when."""
@@ -191,6 +191,22 @@ class DigestRow:
     former: bool
     account_log: bool = False
     """The conversation is the user's account log, of which not every client wants to hear."""
+
+
+@attrs.define
+class Description:
+    """What one user may know of a conversation besides its log."""
+
+    conv: int
+    kind: int
+    role: int
+    """NONE for a former member."""
+    members: int
+    """0 for a former member."""
+    title: bytes | None
+    """Packed, as the entry has it that said so last; so is `about`."""
+    peer: int | None
+    about: bytes | None
 
 
 @attrs.define

@@ -57,7 +57,7 @@ class Roster:
     def assigned(self, sender: int, user: int, role: int) -> str:
         """ROLE names this user."""
         mine, theirs = self.role(sender), self.role(user)
-        if theirs in (NONE, role) or not roles.may_assign(mine, theirs, role):
+        if NONE in (theirs, role) or theirs == role or not roles.may_assign(mine, theirs, role):
             return f"gives user {user} the role {role}, which user {sender} might not do"
         self.roles[user] = role
         if role == OWNER:

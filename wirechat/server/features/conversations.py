@@ -15,7 +15,7 @@ from wirechat.server.identifiers import draw
 from wirechat.server.journal import Journal, Submission
 from wirechat.store.database import Store
 from wirechat.store.features import conversations
-from wirechat.store.records import Append, Appended, Refusal
+from wirechat.store.records import Append, Appended, Description, Refusal
 from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
 from wirechat.world import World
 
@@ -125,8 +125,8 @@ class Conversations:
     async def get(self, connection: Connection, request: wire.ConvGet) -> wire.Message:
         """Describe conversations; the others are left out without a word (P9)."""
         user = connection.require_session().user
-        rows = await self._store.read(conversations.describe, user, request.convs)
-        return wire.ConvGetOk(request.rid, tuple(_info(*row) for row in rows))
+        found = await self._store.read(conversations.describe, user, request.convs)
+        return wire.ConvGetOk(request.rid, tuple(_info(each) for each in found))
 
     async def members(self, connection: Connection, request: wire.Members) -> wire.Message:
         """A page of members."""
@@ -138,10 +138,9 @@ class Conversations:
         return wire.MembersOk(request.rid, tuple(wire.Member(*row) for row in rows[:limit]), len(rows) > limit)
 
 
-def _info(
-    conv: int, kind: int, role: int, members: int, title: bytes | None, peer: int | None, about: bytes | None
-) -> wire.Info:
-    return wire.Info(conv, kind, role, members, _text(title), peer, _text(about))
+def _info(known: Description) -> wire.Info:
+    title, about = _text(known.title), _text(known.about)
+    return wire.Info(known.conv, known.kind, known.role, known.members, title, known.peer, about)
 
 
 def _text(packed: bytes | None) -> str | None:

@@ -32,6 +32,8 @@ ALTER TABLE entry ADD COLUMN role INTEGER;
 ALTER TABLE entry ADD COLUMN latest_users TEXT;
 ALTER TABLE entry ADD COLUMN pinned INTEGER;
 CREATE INDEX entry_pinned ON entry (conv, pinned) WHERE pinned IS NOT NULL;
+-- What a conversation was called when somebody left.
+CREATE INDEX entry_meta ON entry (conv, seq) WHERE kind = 9;
 
 -- Who is mentioned in the latest state of a message.
 CREATE TABLE mention (
