@@ -21,7 +21,7 @@ from collections.abc import Hashable, Iterable
 
 import attrs
 
-CREATE, ADD, REMOVE = 6, 7, 8
+CREATE, ADD, REMOVE, ROLE = 6, 7, 8, 10
 
 
 @attrs.frozen
@@ -49,6 +49,7 @@ class Entry:
     ref: int | None = None
     users: tuple[int, ...] = ()
     cid: bytes | None = None
+    role: int | None = None
 
 
 @attrs.frozen
@@ -61,6 +62,9 @@ class Op:
     content: Hashable = None
     ref: int | None = None
     order: Hashable = None
+    users: tuple[int, ...] = ()
+    """ROLE: whose; for others not compared."""
+    role: int | None = None
 
 
 @attrs.define
@@ -76,7 +80,8 @@ class _Asked:
 
 
 def _key(thing: Op | Entry) -> Hashable:
-    return thing.conv, thing.sender, thing.kind, thing.content, thing.ref
+    whom = (thing.users, thing.role) if thing.kind == ROLE else None
+    return thing.conv, thing.sender, thing.kind, thing.content, thing.ref, whom
 
 
 class History:
@@ -108,7 +113,7 @@ class History:
     def invoke(self, name: Hashable, op: Op) -> None:
         """`name` identifies the operation; retries are the same operation."""
         self._attempts += 1
-        if op.content is not None and self._name_of.setdefault(_key(op), name) != name and self.distinct:
+        if isinstance(op.content, str) and self._name_of.setdefault(_key(op), name) != name and self.distinct:
             self._blame("P2", "asked for twice", f"{self._name_of[_key(op)]} and {name} are one: {op}")
         self._asked[name] = _Asked(op, self._acked_max[op.conv], self._attempts, self._attempts)
         self._possible[_key(op)] += 1
@@ -312,12 +317,13 @@ class History:
 
 def _same(one: Entry, other: Entry) -> bool:
     """Equal but for what may be withheld: the content of what was deleted, the cid of others."""
-    return (one.ts, one.sender, one.kind, one.ref, one.users) == (
+    return (one.ts, one.sender, one.kind, one.ref, one.users, one.role) == (
         other.ts,
         other.sender,
         other.kind,
         other.ref,
         other.users,
+        other.role,
     ) and (one.content is None or other.content is None or one.content == other.content)
 
 

@@ -30,6 +30,7 @@ class Record:
     users: tuple[int, ...]
     edited: int | None = None
     reactions: dict[int, object] = attrs.Factory(dict)
+    role: int | None = None
 
 
 def fold(log: Sequence[Entry], upto: int) -> dict[int, Record]:
@@ -38,8 +39,9 @@ def fold(log: Sequence[Entry], upto: int) -> dict[int, Record]:
     for entry in log[:upto]:
         if entry.kind not in CHANGES:
             records[entry.seq] = Record(
-                entry.seq, entry.seq, entry.ts, entry.sender, entry.kind, entry.content, entry.ref, entry.users
-            )
+                entry.seq, entry.seq, entry.ts, entry.sender, entry.kind, entry.content, entry.ref, entry.users,
+                role=entry.role,
+            )  # fmt: skip
         else:
             _change(records[entry.ref or 0], entry)
     return records

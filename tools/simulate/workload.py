@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from wirechat.client.client import Client
-from wirechat.wire.registries import ConversationKind, EntryKind
+from wirechat.wire.registries import ConversationKind, EntryKind, Role
 
 DEEDS = {
     "send": 9,
@@ -17,6 +17,10 @@ DEEDS = {
     "add": 1,
     "remove": 1,
     "leave": 1,
+    "role": 2,
+    "title": 1,
+    "about": 1,
+    "moderate": 1,
     "page": 2,
     "who_read": 1,
 }
@@ -47,12 +51,17 @@ class Person:
             return
         convs = [known.conv for known in client.conversations.list() if known.info is not None and not known.former]
         if not convs or self._chance.random() < 0.03:
-            await client.conversations.direct(
-                self._chance.choice([user for user in self._everyone if user != client.user])
-            )
+            await self._meet(client)
             return
         deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
         await getattr(self, f"_{deed}")(client, self._chance.choice(convs))
+
+    async def _meet(self, client: Client) -> None:
+        user = self._chance.choice(self._everyone)
+        if user == client.user:
+            await client.conversations.notes()
+        else:
+            await client.conversations.direct(user)
 
     async def _make_group(self, client: Client) -> None:
         self._groups -= 1
@@ -114,6 +123,33 @@ class Person:
     async def _leave(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv) and self._chance.random() < 0.5:
             await client.conversations.leave(conv)
+
+    async def _role(self, client: Client, conv: int) -> None:
+        """Mostly who may."""
+        others = sorted(_members(client, conv) - {client.user})
+        if others and self._may(client, conv, Role.ADMIN):
+            role = self._chance.choice((1, 2, 2, 3, 3, 4))
+            await client.conversations.set_role(conv, self._chance.choice(others), role)
+
+    async def _title(self, client: Client, conv: int) -> None:
+        if self._may(client, conv, Role.ADMIN):
+            await client.conversations.set_title(conv, self._chance.choice(("", self._text()[:20])))
+
+    async def _about(self, client: Client, conv: int) -> None:
+        if self._may(client, conv, Role.ADMIN):
+            await client.conversations.set_about(conv, self._chance.choice(("", self._text()[:20])))
+
+    async def _moderate(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None and self._may(client, conv, Role.MODERATOR):
+            await client.messages.delete(conv, seq)
+
+    def _may(self, client: Client, conv: int, role: Role) -> bool:
+        """Whether this device thinks that it may, or tries anyway."""
+        known = client.conversations.get(conv)
+        return (known is not None and known.info is not None and known.info.role >= role) or (
+            self._chance.random() < 0.2
+        )
 
     def _is_group(self, client: Client, conv: int) -> bool:
         known = client.conversations.get(conv)

@@ -414,7 +414,7 @@ class Sync:
             if record.kind in DESCRIBED and record.seq not in known:
                 if record.kind in MEMBERSHIP and self.me in (record.users or ()):
                     self._membership(log, record.seq, record.kind == EntryKind.REMOVE)
-                if news:
+                if news or record.seq > log.pos:
                     self._describe_again(log)
 
     def _membership(self, log: Log, seq: int, former: bool) -> None:
