@@ -204,6 +204,30 @@ async def test_10_18_what_changes_a_description_makes_it_asked_for_again(
         assert len(peer.heard(wire.ConvGet)) == before + 2 * again
 
 
+async def test_10_18_a_page_of_history_may_bring_it_first(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """What CHANGES would bring is held already when it comes, and yet the description is older than it."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer), trio.open_nursery() as nursery:
+        await client.synced()
+        made = wire.Record(1, 1, 1000, OTHER, 9, wire.Content(10, "team"))
+
+        async def server() -> None:
+            asked = await peer.next_of(wire.History)
+            peer.say(wire.HistoryOk(asked.rid, 1, 1, (made,), 1))
+
+        nursery.start_soon(server)
+        before = len(peer.heard(wire.ConvGet))
+        await client.history.page(CONV)
+        await trio.sleep(1)
+        assert len(peer.heard(wire.ConvGet)) == before + 1
+        peer.say(wire.Rows((row(CONV, 1),)))
+        asked = await peer.next_of(wire.Changes)
+        peer.say(wire.ChangesOk(asked.rid, 1, (made,), False))
+        await trio.sleep(1)
+        assert len(peer.heard(wire.ConvGet)) == before + 1
+
+
 async def test_history_pages_back_to_the_beginning(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
     async with meet(stage, opened(jump_entries=0), row(CONV, 4)) as (client, peer), trio.open_nursery() as nursery:
 

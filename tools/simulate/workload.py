@@ -66,7 +66,11 @@ class Person:
     async def _make_group(self, client: Client) -> None:
         self._groups -= 1
         others = [user for user in self._everyone if user != client.user]
-        await client.conversations.create_group("g", self._chance.sample(others, self._chance.randint(1, len(others))))
+        members = self._chance.sample(others, self._chance.randint(1, len(others)))
+        conv = await client.conversations.create_group("g", members)
+        for user in members:
+            if self._chance.random() < 0.5:
+                await client.conversations.set_role(conv, user, self._chance.choice((Role.MODERATOR, Role.ADMIN)))
 
     def _text(self) -> str:
         """Unique, so that every entry can be told from every other; sometimes long."""
