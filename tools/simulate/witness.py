@@ -311,7 +311,7 @@ class Witness:
         if token is None:
             return
         self._trace.count("horizons")
-        horizon = int.from_bytes(token[4:], "big")
+        horizon = int.from_bytes(token[4:12], "big")
         for conv, head, receipts in self._truth.stamped_before(self._device.user, horizon):
             told = self._device.told.get(conv, Evidence())
             if told.head < head or told.receipts < receipts:

@@ -17,7 +17,9 @@ from collections import deque
 from collections.abc import Callable
 
 from wirechat import wire
+from wirechat.server import horizon
 from wirechat.server.outbox import Outbox, Push
+from wirechat.wire.registries import Capability
 
 
 class Mode(enum.Enum):
@@ -45,6 +47,7 @@ class Session:
         "horizon",
         "mode",
         "outbox",
+        "round_account",
         "round_after",
         "round_from",
         "round_horizon",
@@ -79,9 +82,10 @@ class Session:
         """Number of the last counted push the client acknowledged."""
         self.round_after = 0
         self.round_from = 0
+        self.round_account = 0
         self.round_horizon = 0
-        """The first round: the conversation its last page ended with, the stamp its rows start from, and the horizon
-        that the final page will hand over."""
+        """The first round: the conversation its last page ended with, the stamp its rows start from, the one from which
+        the account log counts, and the horizon that the final page will hand over."""
         self._unacked: deque[Push | None] = deque()
         self._held_back: list[Push | bytes] = []
         self._overflowed = False
@@ -163,6 +167,15 @@ class Session:
         if self.mode is Mode.BEHIND and self.window and len(self._unacked) <= self.window // 2:
             self.attach()
             self._catch_up(self)
+
+    @property
+    def account_log(self) -> bool:
+        """The client wants to hear of the account log."""
+        return Capability.ACCOUNT_LOG in self.caps
+
+    def token(self, epoch: bytes, at: int | None = None) -> bytes:
+        """The horizon `at`, None = the session's, as the client is told it."""
+        return horizon.pack(epoch, self.horizon if at is None else at, self.account_log)
 
     def reply(self, message: wire.Message) -> None:
         """Answer a request."""

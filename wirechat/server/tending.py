@@ -19,7 +19,6 @@ from wirechat.server.hub import Hub
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
 from wirechat.store.features import sync
-from wirechat.wire.registries import Capability
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +76,7 @@ async def one_pass(store: Store, hub: Hub) -> None:
             for user, row in rows.get(conv, {}).items():
                 frame = wire.Rows((row_of(row),)).encode()
                 for session in hub.of(user):
-                    if not row.account_log or Capability.ACCOUNT_LOG in session.caps:
+                    if session.account_log or not row.account_log:
                         session.offer(frame)
     hub.horizon = horizon
     for session in hub.sessions():

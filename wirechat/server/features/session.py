@@ -110,7 +110,7 @@ class Sessions:
     def ping(self, connection: Connection, ping: wire.Ping) -> None:
         """Answer with the session's horizon, never the node's: it covers only what was sent before it."""
         session = connection.session
-        token = self._store.epoch + session.horizon.to_bytes(8, "big") if session and session.horizon else None
+        token = session.token(self._store.epoch) if session and session.horizon else None
         connection.send(wire.Pong(ping.t, self._world.now_ms(), token))
 
     def state(self, connection: Connection, state: wire.State) -> None:

@@ -30,6 +30,10 @@ _ROW = f"""
 """
 
 
+NEVER = 2**62
+"""A stamp that is never given."""
+
+
 async def horizon(tx: Tx) -> int:
     """Everything stamped before this is visible in this snapshot."""
     row = await tx.fetchrow(_HORIZON[tx.engine])
@@ -44,16 +48,17 @@ async def next_stamp(tx: Tx) -> int:
     return int(row[0])
 
 
-async def digest(tx: Tx, user: int, since: int, after: int, limit: int, account_log: bool = True) -> list[DigestRow]:
-    """Conversations of a user stamped at `since` or later, by id, from the one after `after`; with or without the
-    account log.
+async def digest(
+    tx: Tx, user: int, since: int, after: int, limit: int, account_since: int | None = None
+) -> list[DigestRow]:
+    """Conversations of a user stamped at `since` or later, by id, from the one after `after`. His account log counts
+    from `account_since`, None = from `since` too.
     """
-    which = "" if account_log else f" AND c.kind <> {ACCOUNT}"
     rows = await tx.fetch(
-        _ROW + "WHERE m.user_id = $1 AND m.conv > $2"
-        " AND (m.stamp >= $3 OR (m.until IS NULL AND (c.stamp >= $3 OR r.rstamp >= $3)))"
-        f"{which} ORDER BY m.conv LIMIT $4",
-        user, after, since, limit,
+        f"{_ROW} WHERE m.user_id = $1 AND m.conv > $2 AND CASE WHEN c.kind <> {ACCOUNT}"
+        " THEN m.stamp >= $3 OR (m.until IS NULL AND (c.stamp >= $3 OR r.rstamp >= $3))"
+        " ELSE c.stamp >= $4 END ORDER BY m.conv LIMIT $5",
+        user, after, since, since if account_since is None else account_since, limit,
     )  # fmt: skip
     return [_digest_row(row) for row in rows]
 
