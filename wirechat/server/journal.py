@@ -26,6 +26,9 @@ from wirechat.store.records import Append, Appended, Commit, Refusal
 log = structlog.get_logger(__name__)
 
 
+MEMBERSHIP = (wire.EntryKind.CREATE, wire.EntryKind.ADD, wire.EntryKind.REMOVE)
+
+
 class AppendStore(Protocol):
     """What the journal needs of the store."""
 
@@ -114,6 +117,8 @@ class Journal:
             pushes.append(push)
             leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
             self._hub.deliver(push, session, leaving)
+            if submission.append.kind in MEMBERSHIP:
+                self._hub.regrouped(result.users)
             if result.rrev:
                 self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
 
