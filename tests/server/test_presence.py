@@ -60,7 +60,7 @@ async def gone(rig: Rig, client: Client) -> None:
 
 
 async def test_p9_strangers_are_like_who_does_not_exist(tmp_path: Path) -> None:
-    """[13-11], [13-12]: one for each user asked for, in that order; of strangers offline and nothing else."""
+    """[13-17], [13-18]: one for each user asked for, in that order; of strangers offline and nothing else."""
     async with serving(tmp_path) as rig:
         alice, bob, eve = await rig.person("alice"), await rig.person("bob"), await rig.person("eve")
         await rig.group(alice, bob)
@@ -74,7 +74,7 @@ async def test_p9_strangers_are_like_who_does_not_exist(tmp_path: Path) -> None:
         await alice.silence()
 
 
-async def test_13_13_who_comes_and_goes_is_told(tmp_path: Path) -> None:
+async def test_13_19_who_comes_and_goes_is_told(tmp_path: Path) -> None:
     """Somebody looks at one of his devices, or at none, and then since when in whole minutes."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
@@ -95,7 +95,7 @@ async def test_13_13_who_comes_and_goes_is_told(tmp_path: Path) -> None:
         assert await told(alice) == wire.Status(back.user, True)
 
 
-async def test_13_13_only_the_latest_counts(tmp_path: Path) -> None:
+async def test_13_19_only_the_latest_counts(tmp_path: Path) -> None:
     """Whoever is back before anybody was told has not been away."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
@@ -106,7 +106,7 @@ async def test_13_13_only_the_latest_counts(tmp_path: Path) -> None:
 
 
 async def test_p6_nobody_is_told_who_does_not_look_or_does_not_read(tmp_path: Path) -> None:
-    """[13-13]: nothing waits for him; when he looks again he is told how it is then."""
+    """[13-19]: nothing waits for him; when he looks again he is told how it is then."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         conv = await rig.group(alice, bob)
@@ -134,7 +134,7 @@ async def test_p6_nobody_is_told_who_does_not_look_or_does_not_read(tmp_path: Pa
         ("UPDATE account SET audience = 2 WHERE user_id = $1 AND $2 > 0", "UPDATE account SET audience = 1"),
     ],
 )
-async def test_13_12_a_block_or_another_audience_counts_at_once(tmp_path: Path, hide: str, show: str) -> None:
+async def test_13_18_a_block_or_another_audience_counts_at_once(tmp_path: Path, hide: str, show: str) -> None:
     """For both of them, whichever of the two it was; each sees the other as if he did not exist."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
@@ -153,7 +153,7 @@ async def test_13_12_a_block_or_another_audience_counts_at_once(tmp_path: Path, 
         assert await told(bob) == wire.Status(alice.user, True)
 
 
-async def test_13_12_who_shares_no_conversation_any_more_is_not_told(tmp_path: Path) -> None:
+async def test_13_18_who_shares_no_conversation_any_more_is_not_told(tmp_path: Path) -> None:
     """P9: after a removal neither sees the other; after a new conversation both do."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
@@ -171,7 +171,7 @@ async def test_13_12_who_shares_no_conversation_any_more_is_not_told(tmp_path: P
         assert await told(bob) == wire.Status(alice.user, True)
 
 
-async def test_13_12_what_another_node_changed_counts_after_a_minute(
+async def test_13_18_what_another_node_changed_counts_after_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is read again before the next push, unless that is fresh."""
@@ -188,7 +188,7 @@ async def test_13_12_what_another_node_changed_counts_after_a_minute(
         assert await told(alice) == wire.Status(bob.user, False)
 
 
-async def test_13_13_another_profile_is_told_by_its_rev(tmp_path: Path) -> None:
+async def test_13_19_another_profile_is_told_by_its_rev(tmp_path: Path) -> None:
     """So that the client asks for it."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
@@ -198,7 +198,7 @@ async def test_13_13_another_profile_is_told_by_its_rev(tmp_path: Path) -> None:
         assert await told(alice) == wire.Status(bob.user, True, None, 1)
 
 
-async def test_13_10_a_new_set_replaces_the_old_one(tmp_path: Path) -> None:
+async def test_13_15_a_new_set_replaces_the_old_one(tmp_path: Path) -> None:
     """And the end of the connection ends it: nothing is kept."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
@@ -214,7 +214,7 @@ async def test_13_10_a_new_set_replaces_the_old_one(tmp_path: Path) -> None:
                 await trio.sleep(0.01)
 
 
-async def test_13_14_when_somebody_was_last_there_outlives_the_server(tmp_path: Path) -> None:
+async def test_13_20_when_somebody_was_last_there_outlives_the_server(tmp_path: Path) -> None:
     """It is written within seconds, and when the server stops."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
@@ -240,7 +240,7 @@ async def typed(client: Client) -> tuple[int, bool, int | None]:
     return message.conv, message.on, message.user
 
 
-async def test_13_15_the_other_members_who_look_are_told(tmp_path: Path) -> None:
+async def test_13_22_the_other_members_who_look_are_told(tmp_path: Path) -> None:
     """With the user; not his own other devices, nobody who does not look, no outsider and no former member (P9)."""
     async with serving(tmp_path) as rig:
         names = ("alice", "bob", "carol", "dave", "eve")
@@ -261,7 +261,7 @@ async def test_13_15_the_other_members_who_look_are_told(tmp_path: Path) -> None
             await client.silence(0.1)
 
 
-async def test_13_15_also_when_the_members_must_be_read(tmp_path: Path) -> None:
+async def test_13_22_also_when_the_members_must_be_read(tmp_path: Path) -> None:
     """After a restart the server has forgotten who is in; outsiders do not make it remember."""
     async with serving(tmp_path) as rig:
         alice, bob, eve = await rig.person("alice"), await rig.person("bob"), await rig.person("eve")
@@ -275,7 +275,7 @@ async def test_13_15_also_when_the_members_must_be_read(tmp_path: Path) -> None:
         assert await typed(bob) == (conv, True, alice.user)
 
 
-async def test_13_15_not_too_often(tmp_path: Path) -> None:
+async def test_13_22_not_too_often(tmp_path: Path) -> None:
     """What says the same again within 2.5 s is dropped; what says something else is not."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
@@ -289,7 +289,7 @@ async def test_13_15_not_too_often(tmp_path: Path) -> None:
         await bob.silence()
 
 
-async def test_13_15_not_between_those_who_are_blocked(tmp_path: Path) -> None:
+async def test_13_22_not_between_those_who_are_blocked(tmp_path: Path) -> None:
     """Whoever of the two blocks; the others in the group are told. It counts at once, and no longer than it is so."""
     async with serving(tmp_path) as rig:
         alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
@@ -308,7 +308,7 @@ async def test_13_15_not_between_those_who_are_blocked(tmp_path: Path) -> None:
         assert await typed(bob) == (conv, True, alice.user)
 
 
-async def test_13_15_not_in_large_groups(tmp_path: Path) -> None:
+async def test_13_22_not_in_large_groups(tmp_path: Path) -> None:
     """Above limits.typing_members."""
     async with serving(tmp_path) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")

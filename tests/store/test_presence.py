@@ -21,7 +21,7 @@ async def sees(talk: Talk, *pairs: tuple[int, int]) -> list[tuple[int, int]]:
     return sorted(await talk.store.read(presence.visible, pairs))
 
 
-async def test_13_11_who_shares_a_conversation_sees_the_other(talk: Talk) -> None:
+async def test_13_17_who_shares_a_conversation_sees_the_other(talk: Talk) -> None:
     """A direct one or a group, as current members; strangers and who does not exist are the same to everyone."""
     await talk.done(direct(1, 2))
     conv = await talk.group(1, 3)
@@ -42,7 +42,7 @@ async def test_13_11_who_shares_a_conversation_sees_the_other(talk: Talk) -> Non
         "UPDATE account SET audience = 3 WHERE user_id = 2",
     ],
 )
-async def test_13_11_blocks_and_audiences_hide_both_from_each_other(talk: Talk, sql: str) -> None:
+async def test_13_17_blocks_and_audiences_hide_both_from_each_other(talk: Talk, sql: str) -> None:
     """And from nobody else; an audience of a later version counts as nobody."""
     await talk.group(1, 2)
     await talk.group(3, 4)
@@ -50,7 +50,7 @@ async def test_13_11_blocks_and_audiences_hide_both_from_each_other(talk: Talk, 
     assert await sees(talk, (1, 2), (2, 1), (3, 4)) == [(3, 4)]
 
 
-async def test_13_14_when_somebody_was_last_there(talk: Talk) -> None:
+async def test_13_20_when_somebody_was_last_there(talk: Talk) -> None:
     """Written for many at once, never back in time; with the rev of the profile."""
     await talk.group(1, 2, 3)
     await talk.store.write(presence.saw, [(2, 120_000), (3, 60_000)])
@@ -61,7 +61,7 @@ async def test_13_14_when_somebody_was_last_there(talk: Talk) -> None:
     }  # fmt: skip
 
 
-async def test_13_15_who_must_not_see_somebody_type(talk: Talk) -> None:
+async def test_13_22_who_must_not_see_somebody_type(talk: Talk) -> None:
     """Those he has blocked and those who have blocked him, among these."""
     for pair in ((1, 2), (3, 1), (4, 5), (1, 6)):
         await change(talk, "INSERT INTO block (user_id, blocked) VALUES ($1, $2)", *pair)

@@ -67,7 +67,7 @@ class Presence:
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
-        dispatcher.beside(wire.PresenceSub, self.watch)
+        dispatcher.exclusive(wire.PresenceSub, self.watch)  # of two sets the later one holds
 
     def changed(self, user: int) -> None:
         """Profile, audience or blocks of this user are others now: within a second his watchers know."""
