@@ -147,6 +147,12 @@ class Truth:
         ended = [end for _, end in self.periods(conv).get(user, ())]
         return [self._standings[conv].described(user, end) for end in reversed(ended)]
 
+    def together(self, one: int, other: int, ever: bool = False) -> bool:
+        """Both are members of some conversation now, or were ever."""
+        found = [(times.get(one), times.get(other)) for times in map(self.periods, self._logs)]
+        both = [(mine, theirs) for mine, theirs in found if mine and theirs]
+        return any(ever or (mine[-1][1] is None and theirs[-1][1] is None) for mine, theirs in both)
+
     def marks(self, conv: int) -> dict[int, tuple[int, int]]:
         """user -> (delivered, read)."""
         return self._marks[conv]

@@ -298,6 +298,21 @@ class Witness:
             if info.role == 0 and told not in [attrs.evolve(each, role=0, members=0) for each in known]:
                 self._blame("P9", "described as it is now", f"{told}, should be one of {known}")
 
+    def _presence(self, message: wire.PresenceSubOk | wire.Presence) -> None:
+        """P9: of a stranger one learns what one learns of somebody who does not exist."""
+        self._trace.count("statuses", len(message.users))
+        for status in message.users:
+            if status != wire.Status(status.user, False) and not self._truth.together(
+                self._device.user, status.user, ever=True
+            ):
+                self._blame("P9", "presence of a stranger", f"{status}")
+
+    def _typing(self, message: wire.Typing) -> None:
+        self._trace.count("typing")
+        times = self._truth.periods(message.conv)
+        if message.user not in times or self._device.user not in times or message.user == self._device.user:
+            self._blame("P9", "typing elsewhere", f"{message}, members {sorted(times)}")
+
     def _pong(self, pong: wire.Pong) -> None:
         self._token(pong.token)
 
@@ -356,6 +371,9 @@ _RECEIVED: Handlers = {
     wire.ChangesOk: Witness._changes_ok,
     wire.HistoryOk: Witness._history_ok,
     wire.Pong: Witness._pong,
+    wire.PresenceSubOk: Witness._presence,
+    wire.Presence: Witness._presence,
+    wire.Typing: Witness._typing,
 }
 
 

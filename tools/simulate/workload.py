@@ -21,6 +21,9 @@ DEEDS = {
     "title": 1,
     "about": 1,
     "moderate": 1,
+    "watch": 1,
+    "look": 1,
+    "typing": 1,
     "page": 2,
     "who_read": 1,
 }
@@ -43,6 +46,14 @@ class Person:
         self._groups = groups
         self._chance = chance
         self._said = 0
+        self.sit_down()
+
+    def sit_down(self) -> None:
+        """The program at this device begins anew: what it only knows in memory is gone."""
+        self.watched: tuple[int, ...] = ()
+        """Whom it was asked to watch."""
+        self.active = True
+        """Somebody looks at it."""
 
     async def act(self, client: Client) -> None:
         """One operation. Raises ClientError when the server or the network would not."""
@@ -147,6 +158,19 @@ class Person:
         seq = self._message(client, conv, mine=False)
         if seq is not None and self._may(client, conv, Role.MODERATOR):
             await client.messages.delete(conv, seq)
+
+    async def _watch(self, client: Client, conv: int) -> None:
+        """Anybody, also strangers."""
+        wanted = tuple(self._chance.sample(self._everyone, self._chance.randint(0, len(self._everyone))))
+        await client.presence.watch(wanted)
+        self.watched = wanted
+
+    async def _look(self, client: Client, conv: int) -> None:
+        self.active = self._chance.random() < 0.5
+        client.presence.active(self.active)
+
+    async def _typing(self, client: Client, conv: int) -> None:
+        client.presence.typing(conv, self._chance.random() < 0.7)
 
     def _may(self, client: Client, conv: int, role: Role) -> bool:
         """Whether this device thinks that it may, or tries anyway."""
