@@ -52,6 +52,56 @@ async def test_watching_says_how_it_is_and_what_changes(
         assert (await first(feed, PresenceChanged)).statuses == (there(), away(9))
 
 
+async def test_p12_a_server_that_cannot_is_asked_again(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """5000 on a later connection, which nobody waits for; and not when the server does not know presence at all."""
+    async with meet(stage, opened()) as (client, peer), trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            asked = await peer.expect(wire.PresenceSub)
+            peer.say(wire.PresenceSubOk(asked.rid, (there(),)))
+
+        nursery.start_soon(server)
+        await client.presence.watch([OTHER])
+        feed = client.events()
+        peer.abort()
+        again = await stage.connection()
+        await again.synced()
+        start = trio.current_time()
+        asked = await again.expect(wire.PresenceSub)
+        again.say(wire.Error(asked.rid, code=5000, retry_ms=2000))
+        asked = await again.expect(wire.PresenceSub)
+        assert trio.current_time() >= start + 2
+        again.say(wire.PresenceSubOk(asked.rid, (there(),)))
+        assert (await first(feed, PresenceChanged)).statuses == (there(),)
+        again.abort()
+        old = await stage.connection()
+        await old.synced()
+        asked = await old.expect(wire.PresenceSub)
+        old.say(wire.Error(asked.rid, code=3001))
+        await trio.sleep(10)
+        assert len(old.heard(wire.PresenceSub)) == 1
+
+
+async def test_of_two_calls_the_later_one_holds(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """Also when the earlier one has to be repeated."""
+    async with meet(stage, opened()) as (client, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(client.presence.watch, [9])
+        assert (await peer.expect(wire.PresenceSub)).users == (9,)
+        nursery.start_soon(client.presence.watch, [OTHER])
+        peer.abort()
+        again = await stage.connection()
+        await again.login()
+        sync = await again.expect(wire.Sync)
+        again.say(wire.SyncOk(sync.rid, 1, (), None, b"H2"))
+        while (asked := await again.expect(wire.PresenceSub)).users == (9,):
+            again.say(wire.PresenceSubOk(asked.rid, (there(9),)))
+        assert asked.users == (OTHER,)
+        again.say(wire.PresenceSubOk(asked.rid, (there(),)))
+        await trio.sleep(10)
+        assert again.heard(wire.PresenceSub)[-1].users == (OTHER,)
+        assert (client.presence.get(9), client.presence.get(OTHER)) == (None, there())
+
+
 async def test_watching_nobody_is_not_repeated(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
     async with meet(stage, opened()) as (client, peer), trio.open_nursery() as nursery:
 

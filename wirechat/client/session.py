@@ -75,6 +75,7 @@ class Session:
         self._sending_max = 1
         self._pump_at = math.inf
         self._expire_at = math.inf
+        self._watch_failures = 0
         self._failures: dict[int, int] = {}
         self._ack_wanted = trio.Event()
         self._timers: trio.Nursery | None = None
@@ -289,12 +290,19 @@ class Session:
         watching = self._state.watching
         if not watching.active:
             self.tell(wire.State(False))
-        if watching.wanted:
-            self._link.ask(wire.PresenceSub(0, watching.wanted), self._watched)
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._state.watching.wanted:
+            self._link.ask(wire.PresenceSub(0, self._state.watching.wanted), self._watched)
 
     def _watched(self, result: wire.Reply | ClientError) -> None:
         if isinstance(result, wire.PresenceSubOk):
             self._presence(result.users)
+        elif isinstance(result, Unavailable) and result.code is not None and self._timers is not None:
+            delay = (result.retry_ms or 0) / 1000 + jitter(self._uniform, self._watch_failures)
+            self._watch_failures += 1
+            self._timers.start_soon(self._after, delay, self._watch)
 
     def _presence(self, statuses: Sequence[wire.Status]) -> None:
         self._sync.news += self._state.watching.told(statuses)

@@ -20,6 +20,7 @@ class Presence:
         self._sync = sync
         self._watching = watching
         self._tell = tell
+        self._one_at_a_time = trio.Lock()
 
     async def watch(self, users: Iterable[int]) -> dict[int, wire.Status]:
         """Watches these users and no others any more, on this connection and all that follow; at most 256.
@@ -28,8 +29,9 @@ class Presence:
         """
         request = wire.PresenceSub(0, tuple(dict.fromkeys(users)))
         check(request)
-        self._watching.want(request.users)
-        reply = await self._call(request, wire.PresenceSubOk, self._told)
+        async with self._one_at_a_time:  # a repeated request must not replace the one of a later call
+            self._watching.want(request.users)
+            reply = await self._call(request, wire.PresenceSubOk, self._told)
         return {status.user: status for status in reply.users}
 
     def get(self, user: int) -> wire.Status | None:
