@@ -117,7 +117,7 @@ class Journal:
             pushes.append(push)
             leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
             self._hub.deliver(push, session, leaving)
-            if submission.append.kind in MEMBERSHIP:
+            if result.users and submission.append.kind in MEMBERSHIP:
                 self._hub.regrouped(result.users)
             if result.rrev:
                 self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
