@@ -11,7 +11,7 @@ import trio
 
 from wirechat.store.database import Store
 from wirechat.store.features import accounts, conversations, history, receipts
-from wirechat.store.records import DIRECT, GROUP, Append, Appended, Commit, Kind, Refusal, StoredRecord
+from wirechat.store.records import DIRECT, GROUP, SELF, Append, Appended, Commit, Kind, Refusal, StoredRecord
 
 PATIENCE = 20.0
 """Seconds a test waits for the store."""
@@ -33,11 +33,12 @@ def entry(
     id: bytes | None = None,
     conv_kind: int = 0,
     source: tuple[int, int] | None = None,
+    role: int | None = None,
 ) -> Append:
     """An entry somebody wants; the digest is that of its content."""
-    what = (int(kind), content, ref, users, conv_kind, source)
+    what = (int(kind), content, ref, users, conv_kind, source, role)
     digest = hashlib.blake2b(repr(what).encode(), digest_size=16).digest()
-    return Append(conv, sender, id or cid(), kind, content, ref, users, digest, conv_kind, source)
+    return Append(conv, sender, id or cid(), kind, content, ref, users, digest, conv_kind, source, role)
 
 
 def msg(
@@ -90,12 +91,33 @@ def remove(conv: int, sender: int, user: int, id: bytes | None = None) -> Append
     return entry(conv, sender, Kind.REMOVE, users=(user,), id=id)
 
 
+def assign(conv: int, sender: int, user: int, role: int, id: bytes | None = None) -> Append:
+    return entry(conv, sender, Kind.ROLE, users=(user,), id=id, role=role)
+
+
+def title(conv: int, sender: int, text: bytes = b"title", id: bytes | None = None) -> Append:
+    return entry(conv, sender, Kind.META, packed(10, text), id=id)
+
+
+def about(conv: int, sender: int, text: bytes = b"about", id: bytes | None = None) -> Append:
+    return entry(conv, sender, Kind.META, packed(11, text), id=id)
+
+
+def packed(kind: int, text: bytes) -> bytes:
+    """A Content of at most 31 bytes, as msgpack has it."""
+    return bytes([0x92, kind, 0xA0 + len(text)]) + text
+
+
 def group(owner: int, *others: int, title: bytes | None = None, id: bytes | None = None) -> Append:
     return entry(int.from_bytes(os.urandom(6), "big"), owner, Kind.CREATE, title, users=others, id=id, conv_kind=GROUP)
 
 
 def direct(one: int, other: int, id: bytes | None = None) -> Append:
     return entry(int.from_bytes(os.urandom(6), "big"), one, Kind.CREATE, users=(other,), id=id, conv_kind=DIRECT)
+
+
+def notes(user: int, id: bytes | None = None) -> Append:
+    return entry(int.from_bytes(os.urandom(6), "big"), user, Kind.CREATE, id=id, conv_kind=SELF)
 
 
 class Talk:
@@ -158,6 +180,12 @@ class Talk:
 
     async def members(self, conv: int) -> dict[int, int]:
         return (await self.store.read(conversations.member_list, conv)).since
+
+    async def roles(self, asking: int, conv: int) -> dict[int, int]:
+        """The roles of the members, as a member is told."""
+        rows = await self.store.read(conversations.members, asking, conv, 0, LARGE)
+        assert not isinstance(rows, Refusal), rows
+        return {user: role for user, role, _ in rows}
 
     async def mark(self, conv: int, user: int, delivered: int = 0, read: int = 0, large: int = 64) -> Any:
         """(delivered, read) after raising them, or a refusal."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.store.talk import LARGE, Talk, add, delete, edit, forward, msg, pin, react, remove, unpin
+from tests.store.talk import LARGE, Talk, add, assign, delete, edit, forward, msg, pin, react, remove, title, unpin
 from wirechat.store.features import conversations, history, mentions, pins, receipts, sync, unread
-from wirechat.store.records import ChangesPage, HistoryPage, Refusal
+from wirechat.store.records import GROUP, ChangesPage, Description, HistoryPage, Refusal
 
 NOWHERE = 4_242
 
@@ -22,6 +22,7 @@ async def conv(talk: Talk) -> int:
     await talk.done(remove(conv, 1, 3))
     await talk.say(conv, 1, b"after")
     await talk.done(edit(conv, 1, 2, b"changed after"))
+    await talk.done(title(conv, 1))
     await talk.mark(conv, 1, read=5)
     return conv
 
@@ -43,6 +44,7 @@ async def answers(talk: Talk, user: int, conv: int) -> list[Any]:
             msg(conv, user), msg(conv, user, ref=2), edit(conv, user, 2), delete(conv, user, 2), react(conv, user, 2),
             add(conv, user, 4), add(conv, user, 777), remove(conv, user, user), remove(conv, user, 1),
             pin(conv, user, 2), unpin(conv, user, 2), msg(conv, user, mentions=(1,)), forward(conv, user, (conv, 2)),
+            title(conv, user), assign(conv, user, 1, 1),
         ),
     ]  # fmt: skip
 
@@ -62,7 +64,7 @@ async def test_an_outsider_gets_the_answers_of_a_conversation_that_does_not_exis
     """[9-10]: to the letter."""
     assert await answers(talk, 9, conv) == await answers(talk, 9, NOWHERE)
     assert await answers(talk, 9, conv) == [
-        *[Refusal.NO_CONVERSATION] * 6, [], *[Refusal.NO_CONVERSATION] * 2, [Refusal.NO_CONVERSATION] * 13,
+        *[Refusal.NO_CONVERSATION] * 6, [], *[Refusal.NO_CONVERSATION] * 2, [Refusal.NO_CONVERSATION] * 15,
     ]  # fmt: skip
     assert await talk.store.read(sync.digest, 9, 0, 0, 100) == []
     assert await lists(talk, 9, conv) == await lists(talk, 9, NOWHERE) == [*[Refusal.NO_CONVERSATION] * 3, ([], [])]
@@ -78,8 +80,8 @@ async def test_a_former_member_keeps_what_he_could_see(talk: Talk, conv: int) ->
     assert marks == (0, [], False)
     assert (who, members, read, delivered) == (Refusal.FORBIDDEN,) * 4
     assert standing == (1, 4)
-    assert description == [(conv, 2, 0, 0, None, None)]
-    assert appended == [Refusal.FORBIDDEN] * 13
+    assert description == [Description(conv, GROUP, 0, 0, None, None, None)]
+    assert appended == [Refusal.FORBIDDEN] * 15
     (row,) = await talk.store.read(sync.digest, 3, 0, 0, 100)
     assert (row.head, row.rrev, row.former) == (4, 0, True)
 
@@ -130,4 +132,4 @@ async def test_descriptions_leave_out_what_is_none_of_ones_business(talk: Talk, 
     """A list with all kinds of conversations in it."""
     own = await talk.group(9)
     found = await talk.store.read(conversations.describe, 9, [conv, NOWHERE, own])
-    assert [row[0] for row in found] == [own]
+    assert [each.conv for each in found] == [own]

@@ -4,6 +4,7 @@ it was committed."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -64,6 +65,7 @@ class Device:
         self.told: dict[int, Evidence] = {}
         self.unsettled: dict[int, set[Name]] = {}
         self.in_turn = plan.pipeline == 1
+        self.client: Client | None = None
         self._account = account
         self._person = person
         self._plan = plan
@@ -93,6 +95,7 @@ class Device:
 
     async def _run_client(self) -> None:
         account = self._account
+        self._person.sit_down()
         try:
             async with (
                 open_client(
@@ -109,6 +112,7 @@ class Device:
                 ) as client,
                 trio.open_nursery() as nursery,
             ):
+                self.client = client
                 nursery.start_soon(self._watch, client)
                 while self.ops_left:
                     await trio.sleep(self._chance.expovariate(1 / self._plan.pause))
@@ -118,6 +122,8 @@ class Device:
         except* ClientError as group:
             self._trace.event(self.name, "stopped:", group.exceptions[0])
             self._trace.count("clients that stopped by themselves")
+        finally:
+            self.client = None
 
     async def _watch(self, client: Client) -> None:
         shown: set[tuple[int, int]] = set()
@@ -133,6 +139,23 @@ class Device:
         if (conv, seq) in shown and self.durable()[conv].low == 1:
             self._history.violations.append(Violation("P2", "shown twice", f"{self.name}: {conv}/{seq}"))
         shown.add((conv, seq))
+
+    # presence
+
+    @property
+    def looked_at(self) -> bool:
+        """Somebody looks at it, and the server should know."""
+        return self.client is not None and self._person.active
+
+    def unseen(self, there: set[int]) -> Iterator[str]:
+        """In what it was told wrongly of those it watches; `there`: who is."""
+        if self.client is None or not self.client.connected or not self._person.active:
+            return
+        for user in self._person.watched:
+            status = self.client.presence.get(user)
+            expected = user in there and self._truth.together(self.user, user)
+            if status is None or status.online != expected or (status.seen is not None and status.online):
+                yield f"told {status}, {'there' if expected else 'not there, or a stranger'}"
 
     async def _act(self, client: Client) -> None:
         try:

@@ -21,7 +21,7 @@ from collections.abc import Hashable, Iterable
 
 import attrs
 
-MSG, EDIT, CREATE, ADD, REMOVE = 1, 2, 6, 7, 8
+MSG, EDIT, CREATE, ADD, REMOVE, ROLE = 1, 2, 6, 7, 8, 10
 
 
 @attrs.frozen
@@ -49,6 +49,7 @@ class Entry:
     ref: int | None = None
     users: tuple[int, ...] = ()
     cid: bytes | None = None
+    role: int | None = None
     origin: Hashable = None
     """Of a forward: (who wrote it first, when)."""
 
@@ -63,6 +64,9 @@ class Op:
     content: Hashable = None
     ref: int | None = None
     order: Hashable = None
+    users: tuple[int, ...] = ()
+    """ROLE: whose; for others not compared."""
+    role: int | None = None
     source: tuple[int, int] | None = None
     """Of a forward: (conv, seq) of the message whose text is copied; `content` is not known then."""
 
@@ -82,7 +86,8 @@ class _Asked:
 def _key(thing: Op | Entry) -> Hashable:
     """A forward is told from other messages, not from other forwards."""
     copied = (thing.source if isinstance(thing, Op) else thing.origin) is not None
-    return thing.conv, thing.sender, thing.kind, None if copied else thing.content, thing.ref, copied
+    whom = (thing.users, thing.role) if thing.kind == ROLE else None
+    return thing.conv, thing.sender, thing.kind, None if copied else thing.content, thing.ref, copied, whom
 
 
 class History:
@@ -114,7 +119,7 @@ class History:
     def invoke(self, name: Hashable, op: Op) -> None:
         """`name` identifies the operation; retries are the same operation."""
         self._attempts += 1
-        if op.content is not None and self._name_of.setdefault(_key(op), name) != name and self.distinct:
+        if isinstance(op.content, str) and self._name_of.setdefault(_key(op), name) != name and self.distinct:
             self._blame("P2", "asked for twice", f"{self._name_of[_key(op)]} and {name} are one: {op}")
         self._asked[name] = _Asked(op, self._acked_max[op.conv], self._attempts, self._attempts)
         self._possible[_key(op)] += 1
@@ -325,7 +330,7 @@ class History:
 
 def _same(one: Entry, other: Entry) -> bool:
     """Equal but for what may be withheld: of what was deleted all that was said, and the cid of others."""
-    if (one.ts, one.sender, one.kind, one.ref) != (other.ts, other.sender, other.kind, other.ref):
+    if (one.ts, one.sender, one.kind, one.ref, one.role) != (other.ts, other.sender, other.kind, other.ref, other.role):
         return False
     deleted = one.kind in (MSG, EDIT) and (one.content is None or other.content is None)
     return deleted or (one.content, one.users, one.origin) == (other.content, other.users, other.origin)

@@ -30,6 +30,7 @@ class Record:
     users: tuple[int, ...]
     edited: int | None = None
     reactions: dict[int, object] = attrs.Factory(dict)
+    role: int | None = None
     origin: object = None
     pinned: int | None = None
 
@@ -41,7 +42,7 @@ def fold(log: Sequence[Entry], upto: int) -> dict[int, Record]:
         if entry.kind not in CHANGES:
             records[entry.seq] = Record(
                 entry.seq, entry.seq, entry.ts, entry.sender, entry.kind, entry.content, entry.ref, entry.users,
-                origin=entry.origin,
+                role=entry.role, origin=entry.origin,
             )  # fmt: skip
         else:
             _change(records[entry.ref or 0], entry)

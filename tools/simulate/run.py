@@ -154,7 +154,9 @@ class Simulation:
         self.history.finish()
 
     def _unfinished(self) -> Iterator[str]:
+        there = {device.user for device in self.devices if device.looked_at}
         for device in self.devices:
+            yield from (f"{device.name}: {text}" for text in device.unseen(there))
             file = device.file()
             if file is None:
                 yield f"{device.name}: has no file"

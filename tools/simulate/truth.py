@@ -17,10 +17,12 @@ from tools.simulate import tally
 from tools.simulate.copies import Copies
 from tools.simulate.history import Entry, History, Periods, Violation, periods
 from tools.simulate.reference import deleted
+from tools.simulate.standing import Described, Standing
 from wirechat import wire
+from wirechat.wire.registries import ContentType
 
 ENTRIES = (
-    "SELECT seq, ts, sender, kind, content, ref, users, cid, origin_user, origin_ts"
+    "SELECT seq, ts, sender, kind, content, ref, users, cid, role, origin_user, origin_ts"
     " FROM entry WHERE conv = ? AND seq > ? ORDER BY seq"
 )
 
@@ -31,9 +33,11 @@ STORED = """
 """
 
 
-def said(content: wire.Content | None) -> str | bytes | None:
-    """What a content says, whatever its type."""
-    return None if content is None else content.data
+def said(content: wire.Content | None) -> str | bytes | tuple[int, str | bytes] | None:
+    """What a content says; with its type where it is not what people say."""
+    if content is None:
+        return None
+    return content.data if content.type in (ContentType.TEXT, ContentType.EMOJI) else (content.type, content.data)
 
 
 def _rows(db: apsw.Connection, sql: str, *values: int) -> list[Any]:
@@ -53,6 +57,7 @@ class Truth:
         self._marks: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
         self._periods: dict[int, dict[int, Periods]] = {}
         self.copies = Copies()
+        self._standings: dict[int, Standing] = {}
 
     # looking
 
@@ -70,22 +75,26 @@ class Truth:
         if version == self._version:
             return
         self._version = version
-        for conv, head, stamp in _rows(self._db, "SELECT conv, head, stamp FROM conv ORDER BY conv"):
+        for conv, kind, head, stamp in _rows(self._db, "SELECT conv, kind, head, stamp FROM conv ORDER BY conv"):
             if head != len(self._logs.get(conv, ())):
+                self._standings.setdefault(conv, Standing(kind))
                 self._take_entries(self._db, conv, stamp)
+                self._check_roles(self._db, conv)
         self._check_copies()
         self._take_receipts(self._db)
 
     def _take_entries(self, db: apsw.Connection, conv: int, stamp: int) -> None:
         log, stamps = self._logs.setdefault(conv, []), self._stamps.setdefault(conv, [])
-        for seq, ts, sender, kind, content, ref, users, cid, author, written in _rows(db, ENTRIES, conv, len(log)):
+        for seq, ts, sender, kind, content, ref, users, cid, role, *written in _rows(db, ENTRIES, conv, len(log)):
             said_now = None if content is None else said(wire.Content.unpack(content))
             whom = tuple(json.loads(users)) if users else ()
-            origin = None if author is None else (author, written)
-            entry = Entry(conv, seq, ts, sender, kind, said_now, ref, whom, cid, origin=origin)
+            origin = None if written[0] is None else (written[0], written[1])
+            entry = Entry(conv, seq, ts, sender, kind, said_now, ref, whom, cid, role, origin)
             self._history.logged(entry)
             self.copies.take(entry)
             log.append(entry)
+            if wrong := self._standings[conv].take(entry, log):
+                self._blame("10-3", "not allowed", wrong)
             stamps.append(stamp)
         self._periods.pop(conv, None)
 
@@ -101,6 +110,11 @@ class Truth:
             source,
         ):
             self._blame("P9", "forwarded wrongly", wrong)
+
+    def _check_roles(self, db: apsw.Connection, conv: int) -> None:
+        found = dict(_rows(db, "SELECT user_id, role FROM member WHERE conv = ? AND until IS NULL", conv))
+        if found != self._standings[conv].roles:
+            self._blame("10-12", "other roles", f"{conv}: {found}, by the log {self._standings[conv].roles}")
 
     def _take_receipts(self, db: apsw.Connection) -> None:
         for conv, rrev, rstamp in _rows(db, "SELECT conv, rrev, rstamp FROM conv_rc ORDER BY conv"):
@@ -158,6 +172,17 @@ class Truth:
         if conv not in self._periods:
             self._periods[conv] = periods(self.log(conv))
         return self._periods[conv]
+
+    def described(self, conv: int, user: int) -> list[Described]:
+        """What CONV_GET should say to this user now, and before, what it said after each period that he left."""
+        ended = [end for _, end in self.periods(conv).get(user, ())]
+        return [self._standings[conv].described(user, end) for end in reversed(ended)]
+
+    def together(self, one: int, other: int, ever: bool = False) -> bool:
+        """Both are members of some conversation now, or were ever."""
+        found = [(times.get(one), times.get(other)) for times in map(self.periods, self._logs)]
+        both = [(mine, theirs) for mine, theirs in found if mine and theirs]
+        return any(ever or (mine[-1][1] is None and theirs[-1][1] is None) for mine, theirs in both)
 
     def marks(self, conv: int) -> dict[int, tuple[int, int]]:
         """user -> (delivered, read)."""

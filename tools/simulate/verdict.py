@@ -66,6 +66,8 @@ def unfinished(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
         position = positions.get(conv)
         if position is None or position.pos != head(times, truth.log(conv)) or position.catch:
             yield f"{conv}: at {position}, the log is at {head(times, truth.log(conv))}"
+        elif device.info(conv) != truth.described(conv, user)[0]:
+            yield f"{conv}: described as {device.info(conv)}, should be {truth.described(conv, user)[0]}"
         elif times[-1][1] is None:
             yield from _unequal_marks(conv, device.marks(conv), truth.marks(conv))
 

@@ -16,10 +16,11 @@ from tools.simulate import tally
 from tools.simulate.file import Position
 from tools.simulate.gone import Gone
 from tools.simulate.history import Entry, History, Op, Violation
+from tools.simulate.standing import Described
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth, said
 from wirechat import wire
-from wirechat.wire.registries import EntryKind, SyncMode
+from wirechat.wire.registries import ContentType, EntryKind, SyncMode
 
 
 @attrs.define
@@ -33,6 +34,9 @@ class Evidence:
         self.head = max(self.head, head)
         self.receipts = max(self.receipts, receipts)
 
+
+Appending = wire.Send | wire.MemberAdd | wire.MemberDel | wire.MemberSet | wire.ConvSet
+Appended = wire.SendOk | wire.MemberAddOk | wire.MemberDelOk | wire.MemberSetOk | wire.ConvSetOk
 
 Name = tuple[int, int, bytes]
 """(user, conv, cid) of an operation."""
@@ -116,7 +120,7 @@ class Witness:
 
     # what the device asks for
 
-    def _name(self, request: wire.Send | wire.MemberAdd | wire.MemberDel) -> Name:
+    def _name(self, request: Appending) -> Name:
         return self._device.user, request.conv, request.cid
 
     def _send(self, request: wire.Send) -> None:
@@ -149,7 +153,16 @@ class Witness:
     def _remove(self, request: wire.MemberDel) -> None:
         self._invoke(request, Op(request.conv, self._device.user, EntryKind.REMOVE))
 
-    def _invoke(self, request: wire.Send | wire.MemberAdd | wire.MemberDel, op: Op) -> None:
+    def _assign(self, request: wire.MemberSet) -> None:
+        op = Op(request.conv, self._device.user, EntryKind.ROLE, users=(request.user,), role=request.role)
+        self._invoke(request, op)
+
+    def _describe(self, request: wire.ConvSet) -> None:
+        title, about = (ContentType.TITLE, request.title), (ContentType.ABOUT, request.about)
+        said = about if request.title is None else title
+        self._invoke(request, Op(request.conv, self._device.user, EntryKind.META, said))
+
+    def _invoke(self, request: Appending, op: Op) -> None:
         name = self._name(request)
         if self._history.knows(name):
             self._trace.count("retries")
@@ -177,9 +190,9 @@ class Witness:
 
     # what the server says
 
-    def _sent_ok(self, reply: wire.SendOk | wire.MemberAddOk | wire.MemberDelOk) -> None:
+    def _sent_ok(self, reply: Appended) -> None:
         request = self._asked.pop(reply.rid)
-        assert isinstance(request, wire.Send | wire.MemberAdd | wire.MemberDel)
+        assert isinstance(request, Appending)
         self._trace.count("acknowledged")
         self._settle(request)
         self._history.ok(self._name(request), reply.seq, reply.ts)
@@ -195,11 +208,11 @@ class Witness:
         if error.code in OUR_FAULT:
             self._blame("P12", "the server calls our own client broken", f"{error}")
         request = None if error.rid is None else self._asked.pop(error.rid, None)
-        if isinstance(request, wire.Send | wire.MemberAdd | wire.MemberDel) and error.code // 1000 in (3, 4):
+        if isinstance(request, Appending) and error.code // 1000 in (3, 4):
             self._settle(request)
             self._history.failed(self._name(request))
 
-    def _settle(self, request: wire.Send | wire.MemberAdd | wire.MemberDel) -> None:
+    def _settle(self, request: Appending) -> None:
         self._device.unsettled.get(request.conv, set()).discard(self._name(request))
 
     def _event(self, event: wire.Event) -> None:
@@ -216,7 +229,8 @@ class Witness:
             event.ref,
             event.users or (),
             event.cid,
-            origin=_origin(event.origin),
+            event.role,
+            _origin(event.origin),
         )
         self._history.saw(self._label, self._device.user, entry)
 
@@ -283,7 +297,8 @@ class Witness:
                     record.ref,
                     record.users or (),
                     record.cid,
-                    origin=_origin(record.origin),
+                    record.role,
+                    _origin(record.origin),
                 )
                 self._history.saw(self._label, self._device.user, entry)
 
@@ -328,6 +343,29 @@ class Witness:
             if (count.unread, count.mentions) != (len(unread), len(mentions)):
                 self._blame("P5", "counted wrongly", f"{count}, unread are {unread}, mentions {mentions}")
 
+    def _conv_get_ok(self, reply: wire.ConvGetOk) -> None:
+        """P9: a former member is told what it was called when he left. He may be back by now: then of earlier times."""
+        for info in reply.infos:
+            told = Described(info.kind, info.role, info.members, info.title, info.about)
+            known = self._truth.described(info.conv, self._device.user)
+            if info.role == 0 and told not in [attrs.evolve(each, role=0, members=0) for each in known]:
+                self._blame("P9", "described as it is now", f"{told}, should be one of {known}")
+
+    def _presence(self, message: wire.PresenceSubOk | wire.Presence) -> None:
+        """P9: of a stranger one learns what one learns of somebody who does not exist."""
+        self._trace.count("statuses", len(message.users))
+        for status in message.users:
+            if status != wire.Status(status.user, False) and not self._truth.together(
+                self._device.user, status.user, ever=True
+            ):
+                self._blame("P9", "presence of a stranger", f"{status}")
+
+    def _typing(self, message: wire.Typing) -> None:
+        self._trace.count("typing")
+        times = self._truth.periods(message.conv)
+        if message.user not in times or self._device.user not in times or message.user == self._device.user:
+            self._blame("P9", "typing elsewhere", f"{message}, members {sorted(times)}")
+
     def _pong(self, pong: wire.Pong) -> None:
         self._token(pong.token)
 
@@ -364,6 +402,8 @@ _SENT: Handlers = {
     wire.Send: Witness._send,
     wire.MemberAdd: Witness._add,
     wire.MemberDel: Witness._remove,
+    wire.MemberSet: Witness._assign,
+    wire.ConvSet: Witness._describe,
     wire.Mark: Witness._mark,
     wire.Ack: Witness._ack,
 }
@@ -371,6 +411,9 @@ _RECEIVED: Handlers = {
     wire.SendOk: Witness._sent_ok,
     wire.MemberAddOk: Witness._sent_ok,
     wire.MemberDelOk: Witness._sent_ok,
+    wire.MemberSetOk: Witness._sent_ok,
+    wire.ConvSetOk: Witness._sent_ok,
+    wire.ConvGetOk: Witness._conv_get_ok,
     wire.ConvNewOk: Witness._created,
     wire.Error: Witness._error,
     wire.Event: Witness._event,
@@ -385,6 +428,9 @@ _RECEIVED: Handlers = {
     wire.MentionsOk: Witness._mentions_ok,
     wire.UnreadOk: Witness._unread_ok,
     wire.Pong: Witness._pong,
+    wire.PresenceSubOk: Witness._presence,
+    wire.Presence: Witness._presence,
+    wire.Typing: Witness._typing,
 }
 
 

@@ -6,7 +6,7 @@ from random import Random
 
 from wirechat import wire
 from wirechat.client.client import Client
-from wirechat.wire.registries import ConversationKind, EntryKind
+from wirechat.wire.registries import ConversationKind, EntryKind, Role
 
 DEEDS = {
     "send": 9,
@@ -18,11 +18,18 @@ DEEDS = {
     "unpin": 1,
     "forward": 3,
     "unread": 2,
-    "look": 1,
+    "lists": 1,
     "mark": 3,
     "add": 1,
     "remove": 1,
     "leave": 1,
+    "role": 2,
+    "title": 1,
+    "about": 1,
+    "moderate": 1,
+    "watch": 1,
+    "look": 1,
+    "typing": 1,
     "page": 2,
     "who_read": 1,
 }
@@ -45,6 +52,14 @@ class Person:
         self._groups = groups
         self._chance = chance
         self._said = 0
+        self.sit_down()
+
+    def sit_down(self) -> None:
+        """The program at this device begins anew: what it only knows in memory is gone."""
+        self.watched: tuple[int, ...] = ()
+        """Whom it was asked to watch."""
+        self.active = True
+        """Somebody looks at it."""
 
     async def act(self, client: Client) -> None:
         """One operation. Raises ClientError when the server or the network would not."""
@@ -53,17 +68,26 @@ class Person:
             return
         convs = [known.conv for known in client.conversations.list() if known.info is not None and not known.former]
         if not convs or self._chance.random() < 0.03:
-            await client.conversations.direct(
-                self._chance.choice([user for user in self._everyone if user != client.user])
-            )
+            await self._meet(client)
             return
         deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
         await getattr(self, f"_{deed}")(client, self._chance.choice(convs))
 
+    async def _meet(self, client: Client) -> None:
+        user = self._chance.choice(self._everyone)
+        if user == client.user:
+            await client.conversations.notes()
+        else:
+            await client.conversations.direct(user)
+
     async def _make_group(self, client: Client) -> None:
         self._groups -= 1
         others = [user for user in self._everyone if user != client.user]
-        await client.conversations.create_group("g", self._chance.sample(others, self._chance.randint(1, len(others))))
+        members = self._chance.sample(others, self._chance.randint(1, len(others)))
+        conv = await client.conversations.create_group("g", members)
+        for user in members:
+            if self._chance.random() < 0.5:
+                await client.conversations.set_role(conv, user, self._chance.choice((Role.MODERATOR, Role.ADMIN)))
 
     def _text(self) -> str:
         """Unique, so that every entry can be told from every other; sometimes long."""
@@ -107,7 +131,7 @@ class Person:
 
     async def _pin(self, client: Client, conv: int) -> None:
         seq = self._message(client, conv, mine=False)
-        if seq is not None:
+        if seq is not None and (self._may(client, conv, Role.MODERATOR) or not self._is_group(client, conv)):
             await client.messages.pin(conv, seq)
 
     async def _unpin(self, client: Client, conv: int) -> None:
@@ -131,7 +155,7 @@ class Person:
         else:
             await client._call(wire.Unread(0, convs), wire.UnreadOk)
 
-    async def _look(self, client: Client, conv: int) -> None:
+    async def _lists(self, client: Client, conv: int) -> None:
         """What is pinned, where one is mentioned, and single records."""
         await client.history.pins(conv)
         page = await client.history.mentions(conv, limit=self._chance.randint(1, 3))
@@ -157,6 +181,46 @@ class Person:
     async def _leave(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv) and self._chance.random() < 0.5:
             await client.conversations.leave(conv)
+
+    async def _role(self, client: Client, conv: int) -> None:
+        """Mostly who may."""
+        others = sorted(_members(client, conv) - {client.user})
+        if others and self._may(client, conv, Role.ADMIN):
+            role = self._chance.choice((1, 2, 2, 3, 3, 4))
+            await client.conversations.set_role(conv, self._chance.choice(others), role)
+
+    async def _title(self, client: Client, conv: int) -> None:
+        if self._may(client, conv, Role.ADMIN):
+            await client.conversations.set_title(conv, self._chance.choice(("", self._text()[:20])))
+
+    async def _about(self, client: Client, conv: int) -> None:
+        if self._may(client, conv, Role.ADMIN):
+            await client.conversations.set_about(conv, self._chance.choice(("", self._text()[:20])))
+
+    async def _moderate(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None and self._may(client, conv, Role.MODERATOR):
+            await client.messages.delete(conv, seq)
+
+    async def _watch(self, client: Client, conv: int) -> None:
+        """Anybody, also strangers."""
+        wanted = tuple(self._chance.sample(self._everyone, self._chance.randint(0, len(self._everyone))))
+        await client.presence.watch(wanted)
+        self.watched = wanted
+
+    async def _look(self, client: Client, conv: int) -> None:
+        self.active = self._chance.random() < 0.5
+        client.presence.active(self.active)
+
+    async def _typing(self, client: Client, conv: int) -> None:
+        client.presence.typing(conv, self._chance.random() < 0.7)
+
+    def _may(self, client: Client, conv: int, role: Role) -> bool:
+        """Whether this device thinks that it may, or tries anyway."""
+        known = client.conversations.get(conv)
+        return (known is not None and known.info is not None and known.info.role >= role) or (
+            self._chance.random() < 0.2
+        )
 
     def _is_group(self, client: Client, conv: int) -> bool:
         known = client.conversations.get(conv)

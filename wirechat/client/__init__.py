@@ -10,7 +10,8 @@ connector    one session after the other             session     one logged-in c
 link         frames, requests and replies            transport   TCP, TLS, WebSocket
 login        how we prove who we are                 sync        the resume algorithm, with log, acks
 cache        everything durable, in one file         commit      when it becomes durable
-outbox       entries the server has not answered     events, errors, backoff
+outbox       entries the server has not answered     watching    who is there, who types
+                                                     events, errors, backoff
 """
 
 from wirechat.client.cache import LogView
@@ -30,11 +31,13 @@ from wirechat.client.events import (
     Disconnected,
     Event,
     MessageAdded,
+    PresenceChanged,
     ReceiptChanged,
     RecordChanged,
     Refresh,
     Resynced,
     SendFailed,
+    TypingChanged,
 )
 from wirechat.client.features.accounts import Registered, register
 from wirechat.client.features.conversations import Conversation
@@ -59,6 +62,7 @@ __all__ = [
     "Mentioned",
     "MessageAdded",
     "Page",
+    "PresenceChanged",
     "ReceiptChanged",
     "RecordChanged",
     "Refresh",
@@ -68,6 +72,7 @@ __all__ = [
     "SendFailed",
     "Sent",
     "Transport",
+    "TypingChanged",
     "Unavailable",
     "UnknownOutcome",
     "open_client",

@@ -22,11 +22,13 @@ __all__ = [
     "Events",
     "Feed",
     "MessageAdded",
+    "PresenceChanged",
     "ReceiptChanged",
     "RecordChanged",
     "Refresh",
     "Resynced",
     "SendFailed",
+    "TypingChanged",
 ]
 
 
@@ -59,6 +61,22 @@ class ConversationChanged:
     """A conversation is new, its description changed, the device jumped to its newest entries, or it does not exist."""
 
     conv: int
+
+
+@attrs.frozen
+class PresenceChanged:
+    """Watched users came or went, or changed their profile (`rev`). Only while connected."""
+
+    statuses: tuple[wire.Status, ...]
+
+
+@attrs.frozen
+class TypingChanged:
+    """Somebody types in a conversation, or does not any more."""
+
+    conv: int
+    user: int
+    on: bool
 
 
 @attrs.frozen
@@ -105,6 +123,8 @@ Event = (
     | RecordChanged
     | ReceiptChanged
     | ConversationChanged
+    | PresenceChanged
+    | TypingChanged
     | SendFailed
     | Connected
     | Disconnected

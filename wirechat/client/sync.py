@@ -28,6 +28,7 @@ JUMP_ENTRIES = 2000  # a longer gap is not fetched: the device jumps to the newe
 FILLS_MAX = 16  # questions of this module under way at once
 DESCRIBE_MAX = 256  # conversations in one CONV_GET
 MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE})
+DESCRIBED = MEMBERSHIP | {EntryKind.META, EntryKind.ROLE}  # what CONV_GET says changes with these
 
 
 @attrs.frozen(eq=False)
@@ -414,10 +415,10 @@ class Sync:
                 self.news.append(RecordChanged(log.conv, record))
             elif news:
                 self.news.append(MessageAdded(log.conv, record))
-            if record.kind in MEMBERSHIP and record.seq not in known:
-                if self.me in (record.users or ()):
+            if record.kind in DESCRIBED and record.seq not in known:
+                if record.kind in MEMBERSHIP and self.me in (record.users or ()):
                     self._membership(log, record.seq, record.kind == EntryKind.REMOVE)
-                if news:
+                if news or record.seq > log.pos:
                     self._describe_again(log)
 
     def _membership(self, log: Log, seq: int, former: bool) -> None:
@@ -430,7 +431,7 @@ class Sync:
             self._describe_again(log)
 
     def _describe_again(self, log: Log) -> None:
-        """The membership changed; an answer under way may be older than that."""
+        """What CONV_GET says has changed; an answer under way may be older than that."""
         log.described = False
         log.outdated = wire.ConvGet in log.asking
         log.stalled.discard(wire.ConvGet)

@@ -25,6 +25,7 @@ from wirechat.server.features.accounts import Accounts
 from wirechat.server.features.conversations import Conversations
 from wirechat.server.features.history import History
 from wirechat.server.features.messages import Messages
+from wirechat.server.features.presence import Presence, Typing
 from wirechat.server.features.receipts import Receipts
 from wirechat.server.features.session import Sessions
 from wirechat.server.features.sync import Sync
@@ -55,6 +56,7 @@ class Server:
         self.draining = False
         passwords = Passwords(world)
         self.receipts = Receipts(store, self.hub)
+        self.presence, self.typing = Presence(store, self.hub, world.now_ms), Typing(store, self.hub)
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
         resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
@@ -66,8 +68,15 @@ class Server:
             Messages(self.journal, digests),
             self._history,
             self.receipts,
+            self.presence,
+            self.typing,
         ):
             feature.register(self.dispatcher)
+
+    def changed(self, user: int) -> None:
+        """The profile, the audience or the blocks of a user are others now: who sees him must follow."""
+        self.presence.changed(user)
+        self.typing.changed(user)
 
     async def run(self, listeners: Listeners, stop: trio.Event) -> None:
         """Serve until cancelled, or until `stop` is set and the drain is over."""
@@ -76,6 +85,7 @@ class Server:
             upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub)
             upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub)
             upkeep.start_soon(_for_ever, self.receipts.run)
+            upkeep.start_soon(_for_ever, self.presence.run)
             async with trio.open_nursery() as clients:
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:
@@ -87,6 +97,7 @@ class Server:
             upkeep.cancel_scope.cancel()
         with trio.move_on_after(limits.LAST_WRITES_SECONDS, shield=True):
             await self.receipts.flush()
+            await self.presence.flush()
 
     async def _accept(self, listener: AsyncIterable[Endpoint], clients: trio.Nursery) -> None:
         async for endpoint in listener:

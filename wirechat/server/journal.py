@@ -26,6 +26,9 @@ from wirechat.store.records import Append, Appended, Commit, Refusal
 log = structlog.get_logger(__name__)
 
 
+MEMBERSHIP = (wire.EntryKind.CREATE, wire.EntryKind.ADD, wire.EntryKind.REMOVE)
+
+
 class AppendStore(Protocol):
     """What the journal needs of the store."""
 
@@ -114,6 +117,8 @@ class Journal:
             pushes.append(push)
             leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
             self._hub.deliver(push, session, leaving)
+            if result.users and submission.append.kind in MEMBERSHIP:
+                self._hub.regrouped(result.users)
             if result.rrev:
                 self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
 
@@ -130,6 +135,7 @@ def _event(submission: Submission, result: Appended) -> wire.Event:
         append.ref,
         result.users or None,
         append.cid,
+        role=append.role,
     )
     if result.origin is not None and result.content is not None:
         event.content, event.origin = wire.Content.unpack(result.content), wire.Origin(*result.origin)

@@ -48,6 +48,33 @@ POSITIONS_PER_TOKEN = 4
 ENTRIES_PER_TOKEN = 100
 """Entries that UNREAD looked at that count as one request: 600,000 at once and 200,000 a second, then 5001."""
 
+TOKENS_PER_WATCHED = 2
+"""Requests that watching one user counts as: it is looked for what the two share."""
+
+TOKENS_PER_TYPING = 20
+"""Requests that one TYPING counts as: it goes out to as many as three dozen sessions. 100 a second stay allowed."""
+
+TYPING_SECONDS = 2.5
+"""TYPING of one session in one conversation is passed on this often, unless it says something else."""
+
+TYPING_KEPT = 16
+"""Conversations in which a session is remembered to type."""
+
+TYPING_READS = 64
+"""Reads under way on one node to find out who may see somebody type; above it nobody is told."""
+
+APART_MAX = 20_000
+"""Who must not see somebody type is remembered for this many members and conversations; forgetting costs a read."""
+
+VISIBLE_SECONDS = 60.0
+"""Who may see whom is read again before a push when it is older than this: another node may have changed it."""
+
+DOUBTS_AT_ONCE = 500
+"""Pairs of users of whom it is read once a second whether the one may still see the other."""
+
+SEEN_SWEEPS = 5
+"""When people were last there is written every that many sweeps."""
+
 LOGINS_AT_ONCE = 1
 """Argon2id computations at a time: each takes a core and 19 MiB."""
 

@@ -35,8 +35,11 @@ class Kind(enum.IntEnum):
 DIRECT, GROUP, SELF, ACCOUNT = 1, 2, 3, 6
 """Kinds of conversations."""
 
-MEMBER, MODERATOR, ADMIN, OWNER = 1, 2, 3, 4
-"""Roles."""
+NONE, MEMBER, MODERATOR, ADMIN, OWNER = 0, 1, 2, 3, 4
+"""Roles; NONE: not a member any more."""
+
+TITLE, ABOUT = 10, 11
+"""Content types of META entries."""
 
 Origin = tuple[int, int]
 """(user, ts): who wrote a forwarded message first, and when."""
@@ -50,6 +53,11 @@ def pack_users(users: tuple[int, ...]) -> str | None:
 def unpack_users(users: str | None) -> tuple[int, ...]:
     """The users of such a column."""
     return tuple(json.loads(users)) if users else ()
+
+
+def content_type(content: bytes) -> int:
+    """The type of a packed Content, which is a msgpack array that begins with it."""
+    return content[1]
 
 
 class Refusal(enum.Enum):
@@ -209,6 +217,22 @@ class DigestRow:
     former: bool
     account_log: bool = False
     """The conversation is the user's account log, of which not every client wants to hear."""
+
+
+@attrs.define
+class Description:
+    """What one user may know of a conversation besides its log."""
+
+    conv: int
+    kind: int
+    role: int
+    """NONE for a former member."""
+    members: int
+    """0 for a former member."""
+    title: bytes | None
+    """Packed, as the entry has it that said so last; so is `about`."""
+    peer: int | None
+    about: bytes | None
 
 
 @attrs.define

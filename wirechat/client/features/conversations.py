@@ -55,6 +55,23 @@ class Conversations:
         """The one direct conversation with this user, made when there is none. Returns its id."""
         return await self._new(ConversationKind.DIRECT, (user,), None)
 
+    async def notes(self) -> int:
+        """One's notes to self: the conversation with nobody else, made when there is none. Returns its id."""
+        return await self._new(ConversationKind.SELF, (), None)
+
+    async def set_title(self, conv: int, text: str) -> int:
+        """Gives a group another title; "" = none. Returns the seq of the entry that says so."""
+        return await self._set(wire.ConvSet(0, conv, self._cid(), title=text))
+
+    async def set_about(self, conv: int, text: str) -> int:
+        """Gives a group another description; "" = none. Returns the seq of the entry that says so."""
+        return await self._set(wire.ConvSet(0, conv, self._cid(), about=text))
+
+    async def set_role(self, conv: int, user: int, role: int) -> int:
+        """Gives a member of a group another role; Role.OWNER hands one's own on. Returns the seq of the entry."""
+        request = wire.MemberSet(0, conv, self._cid(), user, role)
+        return (await self._call(request, wire.MemberSetOk, lambda reply: self._sync.exists(conv, reply.seq))).seq
+
     async def add(self, conv: int, users: Iterable[int]) -> int:
         """Adds users to a group. Returns the seq of the entry that says so."""
         request = wire.MemberAdd(0, conv, self._cid(), tuple(users))
@@ -95,6 +112,10 @@ class Conversations:
         request = wire.ConvNew(0, self._cid(), kind, members, title)
         reply = await self._call(request, wire.ConvNewOk, lambda reply: self._sync.exists(reply.conv, reply.seq))
         return reply.conv
+
+    async def _set(self, request: wire.ConvSet) -> int:
+        conv = request.conv
+        return (await self._call(request, wire.ConvSetOk, lambda reply: self._sync.exists(conv, reply.seq))).seq
 
     def _cid(self) -> bytes:
         return self._world.random_bytes(CID_BYTES)

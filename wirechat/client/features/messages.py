@@ -82,7 +82,7 @@ class Messages:
         return await (await self._append(conv, EntryKind.EDIT, content, seq, mentions)).wait()
 
     async def delete(self, conv: int, seq: int) -> Sent:
-        """Deletes one's own message for all."""
+        """Deletes a message for all: one's own, or in a group, from moderator on, one of somebody of lower role."""
         return await (await self._append(conv, EntryKind.DELETE, None, seq)).wait()
 
     async def react(self, conv: int, seq: int, emoji: str | None) -> Sent:

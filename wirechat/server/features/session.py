@@ -119,7 +119,7 @@ class Sessions:
             connection.window = state.window
         session = connection.session
         if session is not None:
-            session.active = state.active
+            connection.hub.look(session, state.active)
             session.window = connection.window
             session.made_room()
 

@@ -10,12 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from wirechat.store.features import forwards, mentions, messages, pins, sync
+from wirechat.store.features import forwards, mentions, messages, roles, sync
 from wirechat.store.records import (
+    ABOUT,
+    ADMIN,
     DIRECT,
     GROUP,
     MEMBER,
+    MODERATOR,
+    NONE,
     OWNER,
+    SELF,
     Append,
     Appended,
     Commit,
@@ -23,6 +28,7 @@ from wirechat.store.records import (
     Members,
     Origin,
     Refusal,
+    content_type,
     pack_users,
     unpack_users,
 )
@@ -56,6 +62,7 @@ class _Standing:
     """A member as the batch goes on."""
 
     role: int
+    """NONE once he is not a member any more."""
     since: int
     until: int | None
 
@@ -137,6 +144,10 @@ class _Batch:
             return await self._add(log, item)
         if item.kind == Kind.REMOVE:
             return await self._remove(log, standing, item)
+        if item.kind == Kind.META:
+            return await self._describe(log, standing, item)
+        if item.kind == Kind.ROLE:
+            return await self._assign(log, standing, item)
         if item.source is not None:
             return await self._forward(log, standing, item, item.source)
         if item.ref is None:
@@ -173,7 +184,7 @@ class _Batch:
             return message
         if item.kind == _MSG:
             return self._enter(log, item, item.users)
-        if not _may_change(log, standing, item, message):
+        if not await self._may_change(log, standing, item, message.sender):
             return Refusal.FORBIDDEN
         if (refusal := await messages.refusal(self._tx, item, message)) is not None:
             return refusal
@@ -187,6 +198,21 @@ class _Batch:
         if message is None or not await self._sees(standing, item, ref):
             return Refusal.NOT_FOUND
         return message
+
+    async def _may_change(self, log: _Log, mine: _Standing, item: Append, author: int) -> bool:
+        """Whether the sender has the right to do this to a message of this author."""
+        if item.kind in (Kind.PIN, Kind.UNPIN):
+            return roles.may_pin(log.kind, mine.role)
+        if item.sender == author or item.kind == Kind.REACT:
+            return True
+        return item.kind == Kind.DELETE and roles.may_moderate(log.kind, mine.role, await self._role(item.conv, author))
+
+    async def _role(self, conv: int, user: int) -> int:
+        standing = self._standings.get((conv, user))
+        if standing is not None:
+            return standing.role
+        row = await self._tx.fetchrow("SELECT role FROM member WHERE conv = $1 AND user_id = $2", conv, user)
+        return NONE if row is None else int(row[0])
 
     async def _sees(self, standing: _Standing, item: Append, ref: int) -> bool:
         if ref >= standing.since:
@@ -222,7 +248,7 @@ class _Batch:
             return await self._again(known[0]) if known[1] == item.digest else Refusal.CID_REUSED
         if (refusal := await self._may_create(item)) is not None:
             return refusal
-        if item.conv_kind == DIRECT and (existing := await self._direct(item)) is not None:
+        if item.conv_kind != GROUP and (existing := await self._direct(item)) is not None:
             await self._note_creation(item, existing)
             return await self._again(existing)
         while await self._tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
@@ -246,7 +272,7 @@ class _Batch:
         return None if len(known) == len(users) else Refusal.NOT_FOUND
 
     async def _direct(self, item: Append) -> int | None:
-        low, high = sorted((item.sender, *item.users))
+        low, high = _pair(item)
         row = await self._tx.fetchrow("SELECT conv FROM direct WHERE low = $1 AND high = $2", low, high)
         return None if row is None else int(row[0])
 
@@ -264,8 +290,8 @@ class _Batch:
         )  # fmt: skip
         await tx.execute("INSERT INTO conv_rc (conv, rrev, rstamp) VALUES ($1, 0, $2)", conv, self._stamp)
         await self._note_creation(item, conv)
-        if item.conv_kind == DIRECT:
-            low, high = sorted((item.sender, *item.users))
+        if item.conv_kind in (DIRECT, SELF):
+            low, high = _pair(item)
             await tx.execute("INSERT INTO direct (low, high, conv) VALUES ($1, $2, $3)", low, high, conv)
         log = self._logs[conv] = _Log(item.conv_kind, 0, 0, 1)
         done = self._enter(log, item, (item.sender, *item.users))
@@ -300,13 +326,13 @@ class _Batch:
         return standing is not None and standing.until is None
 
     async def _begin_periods(self, conv: int, users: Sequence[int], role: int, seq: int) -> None:
-        """Who comes back has one more period, and the role he had: who made a group owns it again."""
+        """Who comes back has one more period."""
         earlier = {user: self._standings[conv, user] for user in users if (conv, user) in self._standings}
         await self._tx.executemany(
             "INSERT INTO past_period (conv, user_id, since, until) VALUES ($1, $2, $3, $4)",
             [(conv, user, was.since, was.until) for user, was in earlier.items()],
         )
-        now = {user: _Standing(earlier[user].role if user in earlier else role, seq, None) for user in users}
+        now = {user: _Standing(role, seq, None) for user in users}
         await self._tx.executemany(
             "INSERT INTO member (conv, user_id, role, since, until, stamp) VALUES ($1, $2, $3, $4, NULL, $5)"
             " ON CONFLICT (conv, user_id) DO UPDATE"
@@ -317,17 +343,67 @@ class _Batch:
 
     async def _remove(self, log: _Log, mine: _Standing, item: Append) -> Appended | Refusal:
         (user,) = item.users
-        if log.kind != GROUP or (user != item.sender and mine.role != OWNER):
+        leaves = user == item.sender
+        if log.kind != GROUP or not (leaves or mine.role >= MODERATOR):
             return Refusal.FORBIDDEN
         if not self._is_member(item.conv, user):
             return Refusal.NOT_FOUND
+        theirs = self._standings[item.conv, user]
+        if not leaves and not roles.may_moderate(log.kind, mine.role, theirs.role):
+            return Refusal.FORBIDDEN
         done = self._enter(log, item, item.users)
         log.version = done.seq
-        self._standings[item.conv, user].until = done.seq
+        left, theirs.role, theirs.until = theirs.role, NONE, done.seq
         await self._tx.execute(
-            "UPDATE member SET until = $1, stamp = $2 WHERE conv = $3 AND user_id = $4",
-            done.seq, self._stamp, item.conv, user,
+            "UPDATE member SET until = $1, role = $2, stamp = $3 WHERE conv = $4 AND user_id = $5",
+            done.seq, NONE, self._stamp, item.conv, user,
         )  # fmt: skip
+        if left == OWNER:
+            await self._succeed(item.conv)
+        return done
+
+    # roles, title and description
+
+    async def _succeed(self, conv: int) -> None:
+        """The owner left: whoever stands highest, and of those was there first, follows him."""
+        heir = await self._tx.fetchrow(
+            "SELECT user_id FROM member WHERE conv = $1 AND until IS NULL ORDER BY role DESC, since, user_id LIMIT 1",
+            conv,
+        )
+        if heir is not None:
+            await self._give(conv, heir[0], OWNER)
+
+    async def _give(self, conv: int, user: int, role: int) -> None:
+        standing = self._standings.get((conv, user))
+        if standing is not None:
+            standing.role = role
+        await self._tx.execute("UPDATE member SET role = $1 WHERE conv = $2 AND user_id = $3", role, conv, user)
+
+    async def _assign(self, log: _Log, mine: _Standing, item: Append) -> Appended | Refusal:
+        (user,) = item.users
+        assert item.role is not None
+        if log.kind != GROUP or mine.role < ADMIN:
+            return Refusal.FORBIDDEN
+        if not self._is_member(item.conv, user):
+            return Refusal.NOT_FOUND
+        theirs = self._standings[item.conv, user].role
+        if not roles.may_assign(mine.role, theirs, item.role):
+            return Refusal.FORBIDDEN
+        if theirs == item.role:
+            return Refusal.CONFLICT
+        done = self._enter(log, item, item.users)
+        await self._give(item.conv, user, item.role)
+        if item.role == OWNER:
+            await self._give(item.conv, item.sender, ADMIN)
+        return done
+
+    async def _describe(self, log: _Log, mine: _Standing, item: Append) -> Appended | Refusal:
+        if not roles.may_describe(log.kind, mine.role):
+            return Refusal.FORBIDDEN
+        assert item.content is not None
+        done = self._enter(log, item, ())
+        column = "about" if content_type(item.content) == ABOUT else "title"
+        await self._tx.execute(f"UPDATE conv SET {column} = $1 WHERE conv = $2", item.content, item.conv)
         return done
 
     # the end
@@ -358,18 +434,17 @@ class _Batch:
         return wanted
 
 
-def _may_change(log: _Log, standing: _Standing, item: Append, message: messages.Message) -> bool:
-    """Whether the sender has the right to do this to the message."""
-    if item.kind in (Kind.PIN, Kind.UNPIN):
-        return pins.may_pin(log.kind, standing.role)
-    return item.kind == Kind.REACT or message.sender == item.sender
-
-
 def _concerned(batch: Iterable[Append]) -> set[tuple[int, int]]:
     """(conv, user) of those who write, are added or are removed."""
     found = {(item.conv, item.sender) for item in batch}
     found.update((item.conv, user) for item in batch if item.kind not in _MENTIONING for user in item.users)
     return found
+
+
+def _pair(item: Append) -> tuple[int, int]:
+    """How a direct conversation or notes to self are noted: by the two who are in it, or twice by the one."""
+    both = (item.sender, *item.users)
+    return min(both), max(both)
 
 
 async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:

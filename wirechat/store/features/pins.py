@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wirechat.store.features import visibility
-from wirechat.store.records import GROUP, MODERATOR, Kind, Refusal
+from wirechat.store.records import Kind, Refusal
 from wirechat.store.tx import Tx
 
 PINS_MAX = 100
@@ -11,11 +11,6 @@ PINS_MAX = 100
 
 Pin = tuple[int, int, int, int]
 """(seq, seq of the PIN, who pinned, when)."""
-
-
-def may_pin(conv_kind: int, role: int) -> bool:
-    """In a group a moderator and above; elsewhere everybody who is in."""
-    return conv_kind != GROUP or role >= MODERATOR
 
 
 async def refusal(tx: Tx, conv: int, kind: int, pinned: int | None) -> Refusal | None:
