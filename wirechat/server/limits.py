@@ -48,8 +48,11 @@ POSITIONS_PER_TOKEN = 4
 ENTRIES_PER_TOKEN = 100
 """Entries that UNREAD looked at that count as one request: 600,000 at once and 200,000 a second, then 5001."""
 
-TOKENS_PER_WATCHED = 2
-"""Requests that watching one user counts as: it is looked for what the two share."""
+TOKENS_PER_WATCHED = 8
+"""Requests that watching one user counts as: whether the two share a conversation takes up to 0.4 ms to find out."""
+
+PAIRS_AT_ONCE = 32
+"""Pairs of users of whom that is found out in one read, which others may have to wait for."""
 
 TOKENS_PER_TYPING = 20
 """Requests that one TYPING counts as: it goes out to as many as three dozen sessions. 100 a second stay allowed."""
@@ -69,7 +72,7 @@ APART_MAX = 20_000
 VISIBLE_SECONDS = 60.0
 """Who may see whom is read again before a push when it is older than this: another node may have changed it."""
 
-DOUBTS_AT_ONCE = 500
+DOUBTS_AT_ONCE = 256
 """Pairs of users of whom it is read once a second whether the one may still see the other."""
 
 SEEN_SWEEPS = 5

@@ -79,7 +79,7 @@ class Presence:
         connection.tokens -= len(request.users) * limits.TOKENS_PER_WATCHED
         watch = self._enter(session, request.users)
         try:
-            found = await self._store.read(presence.visible, [(session.user, user) for user in watch.told])
+            found = await self._visible([(session.user, user) for user in watch.told])
         except StoreError:
             self._forget(session)
             raise
@@ -87,6 +87,13 @@ class Presence:
             watch.known[user] = self._with_unwritten(user, known)
         watch.told = {user: self._status(watch, user) for user in watch.told}
         return wire.PresenceSubOk(request.rid, tuple(watch.told[user] for user in request.users))
+
+    async def _visible(self, pairs: list[presence.Pair]) -> dict[presence.Pair, tuple[int | None, int]]:
+        """Those of the pairs in which the first may see the second, read in bites, so that others get between."""
+        found: dict[presence.Pair, tuple[int | None, int]] = {}
+        for start in range(0, len(pairs), limits.PAIRS_AT_ONCE):
+            found |= await self._store.read(presence.visible, pairs[start : start + limits.PAIRS_AT_ONCE])
+        return found
 
     def _enter(self, session: Session, users: Iterable[int]) -> Watch:
         self._forget(session)
@@ -169,9 +176,7 @@ class Presence:
             self._doubted.update(((watch.session.user, user), None) for user in watch.told)
 
     async def _check(self, pairs: list[presence.Pair]) -> None:
-        if not pairs:
-            return
-        found = await self._store.read(presence.visible, pairs)
+        found = await self._visible(pairs)
         for pair in pairs:
             del self._doubted[pair]
             for session in self._hub.of(pair[0]):
