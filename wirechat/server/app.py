@@ -17,14 +17,17 @@ import trio
 
 from wirechat import wire
 from wirechat.server import limits, tending
+from wirechat.server.account_log import AccountLog
 from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.endpoint import Endpoint
-from wirechat.server.features.accounts import Accounts
+from wirechat.server.features.accounts import Accounts, Secrets
 from wirechat.server.features.conversations import Conversations
+from wirechat.server.features.devices import Devices
 from wirechat.server.features.history import History
 from wirechat.server.features.messages import Messages
+from wirechat.server.features.privacy import Privacy
 from wirechat.server.features.receipts import Receipts
 from wirechat.server.features.session import Sessions
 from wirechat.server.features.sync import Sync
@@ -53,15 +56,20 @@ class Server:
         self.dispatcher = Dispatcher()
         self.connections: dict[Connection, None] = {}
         self.draining = False
-        passwords = Passwords(world)
+        passwords, throttle = Passwords(world), Throttle()
+        account_log = AccountLog(world, self.journal)
+        self._devices = Devices(world, store, self.hub, account_log)
         self.receipts = Receipts(store, self.hub)
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
         resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
         for feature in (
             resumption,
-            Sessions(config, world, store, passwords, Throttle(), resumption.catch_up),
-            Accounts(config, world, store, passwords),
+            Sessions(config, world, store, passwords, throttle, account_log, resumption.catch_up),
+            Accounts(config, world, store, passwords, account_log, _nobody_watches),
+            Secrets(config, store, passwords, throttle, account_log, self.hub),
+            self._devices,
+            Privacy(account_log, _nobody_watches),
             Conversations(world, store, self.journal, digests),
             Messages(self.journal, digests),
             self._history,
@@ -76,6 +84,7 @@ class Server:
             upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub)
             upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub)
             upkeep.start_soon(_for_ever, self.receipts.run)
+            upkeep.start_soon(_for_ever, self._devices.run)
             async with trio.open_nursery() as clients:
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:
@@ -87,6 +96,7 @@ class Server:
             upkeep.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
             await self.receipts.flush()
+            await self._devices.flush()
 
     async def _accept(self, listener: AsyncIterable[Endpoint], clients: trio.Nursery) -> None:
         async for endpoint in listener:
@@ -129,6 +139,10 @@ class Server:
         with trio.move_on_after(1):
             while self.connections:  # noqa: ASYNC110
                 await trio.sleep(0.02)
+
+
+def _nobody_watches(user: int) -> None:
+    """Who the profile or the blocks of a user matter to at once; nobody yet."""
 
 
 async def _for_ever(work: Callable[..., Awaitable[None]], *args: object) -> None:

@@ -36,6 +36,9 @@ PASS_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 """Delivered watermarks are written behind at most this late."""
 
+SEEN_SECONDS = 5.0
+"""When devices were last connected is written behind at most this late."""
+
 DELIVERED_AT_ONCE = 1_000
 """Of them in one transaction, which a message may have to wait for."""
 

@@ -23,6 +23,10 @@ _VISIBLE = """
     AND t.rev <= $4
 """
 
+_NOT_HIDDEN = """
+    NOT EXISTS (SELECT 1 FROM hidden h WHERE h.user_id = $3 AND h.conv = t.conv AND h.seq = t.seq)
+"""
+
 RECORD_BYTES, USER_BYTES, REACTION_BYTES = 72, 9, 12
 """At most what they cost in a frame, contents aside."""
 
@@ -36,9 +40,10 @@ async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_ma
         return top
     first, upto = top
     walk_from = max(since, await _earliest(tx, user, conv, first) - 1)
+    shown = await shown_to(tx, user, conv)
     rows = await tx.fetch(
         f"SELECT {_RECORD} FROM entry e JOIN entry t ON t.conv = e.conv AND t.seq = e.target"
-        f" WHERE e.conv = $1 AND {_VISIBLE} AND e.seq > $5 AND t.rev = e.seq ORDER BY e.seq LIMIT $6",
+        f" WHERE e.conv = $1 AND {_VISIBLE} AND {shown} AND e.seq > $5 AND t.rev = e.seq ORDER BY e.seq LIMIT $6",
         conv, first, user, upto, walk_from, limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
@@ -53,14 +58,34 @@ async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, byte
         return top
     first, upto = top
     hi = upto if hi is None else min(hi, upto)
+    shown = await shown_to(tx, user, conv)
     rows = await tx.fetch(
-        f"SELECT {_RECORD} FROM entry t WHERE t.conv = $1 AND {_VISIBLE} AND t.target = t.seq AND t.seq <= $5"
-        " AND t.seq >= $6 ORDER BY t.seq DESC LIMIT $7",
+        f"SELECT {_RECORD} FROM entry t WHERE t.conv = $1 AND {_VISIBLE} AND {shown} AND t.target = t.seq"
+        " AND t.seq <= $5 AND t.seq >= $6 ORDER BY t.seq DESC LIMIT $7",
         conv, first, user, upto, hi, await _earliest(tx, user, conv, first), limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
     more = len(records) < len(rows)
     return HistoryPage(records[-1].seq if more else 1, hi, records[::-1], upto)
+
+
+async def visible(tx: Tx, user: int, conv: int, seqs: Sequence[int]) -> set[int] | Refusal:
+    """Which of these are records that the user may see, hidden or not."""
+    top = await _top(tx, user, conv)
+    if isinstance(top, Refusal):
+        return top
+    first, upto = top
+    rows = await tx.fetchmany(
+        f"SELECT t.seq FROM entry t WHERE t.conv = $1 AND {_VISIBLE} AND t.target = t.seq AND t.seq = $5",
+        [(conv, first, user, upto, seq) for seq in seqs],
+    )
+    return {seq for (seq,) in rows}
+
+
+async def shown_to(tx: Tx, user: int, conv: int) -> str:
+    """The condition under which records `t` are not hidden by user $3: only who has hidden something pays for it."""
+    row = await tx.fetchrow("SELECT 1 FROM hidden WHERE user_id = $1 AND conv = $2 LIMIT 1", user, conv)
+    return "TRUE" if row is None else _NOT_HIDDEN
 
 
 async def _top(tx: Tx, user: int, conv: int) -> tuple[int, int] | Refusal:

@@ -76,8 +76,8 @@ class HideOk(Reply):
 
 @attrs.define(slots=True)
 class Hide(Request):
-    """Deletes messages for oneself alone, on all own devices, for ever: a HIDE entry in the account log. What is
-    hidden already is left out.
+    """Deletes messages for oneself alone, on all own devices, for ever: a HIDE entry in the account log. When all of
+    it is hidden already, no entry is made.
 
     rid    request id, chosen by the client, unique among its unanswered requests
     conv   conversation
