@@ -25,17 +25,21 @@ from wirechat.client.errors import (
     UnknownOutcome,
 )
 from wirechat.client.events import (
+    AccountChanged,
     Connected,
     ConversationChanged,
+    DevicesChanged,
     Disconnected,
     Event,
     MessageAdded,
+    MessagesHidden,
     ReceiptChanged,
     RecordChanged,
     Refresh,
     Resynced,
     SendFailed,
 )
+from wirechat.client.features.account import Me
 from wirechat.client.features.accounts import Registered, register
 from wirechat.client.features.conversations import Conversation
 from wirechat.client.features.history import Page
@@ -44,6 +48,7 @@ from wirechat.client.outbox import Sent
 from wirechat.client.transport import Transport
 
 __all__ = [
+    "AccountChanged",
     "CacheError",
     "Client",
     "ClientError",
@@ -51,12 +56,15 @@ __all__ = [
     "ConnectionFailed",
     "Conversation",
     "ConversationChanged",
+    "DevicesChanged",
     "Disconnected",
     "Event",
     "Handle",
     "LogView",
     "LoginFailed",
+    "Me",
     "MessageAdded",
+    "MessagesHidden",
     "Page",
     "ReceiptChanged",
     "RecordChanged",

@@ -98,6 +98,7 @@ class _Changes:
     wiped: bool = False
     forgotten: set[int] = attrs.field(factory=set)
     dropped: set[int] = attrs.field(factory=set)
+    hidden: set[tuple[int, int]] = attrs.field(factory=set)
     logs: dict[int, Log] = attrs.field(factory=dict)
     records: dict[tuple[int, int], wire.Record] = attrs.field(factory=dict)
     marks: list[tuple[int, int, int, int]] = attrs.field(factory=list)
@@ -117,6 +118,7 @@ class _Changes:
             ("DELETE FROM record WHERE conv = ?", [(conv,) for conv in self.dropped]),
             (PUT_LOG, [tuple(getattr(log, name) for name in LOG_FIELDS) for log in self.logs.values()]),
             (PUT_RECORD, [(conv, seq, record.pack()) for (conv, seq), record in self.records.items()]),
+            ("DELETE FROM record WHERE conv = ? AND seq = ?", list(self.hidden)),
             (PUT_MARK, list(self.marks)),
             ("INSERT OR REPLACE INTO conversation VALUES (?, ?)", [(c, info.pack()) for c, info in self.infos.items()]),
             ("INSERT OR REPLACE INTO user VALUES (?, ?)", [(u, user.pack()) for u, user in self.users.items()]),
@@ -155,6 +157,7 @@ class Cache:
             meta = dict(cast(Iterable[tuple[str, Any]], self._writer.execute("SELECT key, value FROM meta")))
             self.identity = Identity(**{field.name: meta.get(field.name) for field in attrs.fields(Identity)})
             self.token: bytes | None = meta.get("token")
+            self.account_log: int | None = meta.get("account_log")
             rows = self._writer.execute(f"SELECT {', '.join(LOG_FIELDS)} FROM log ORDER BY conv")
             self.logs: dict[int, Log] = {cast(int, row[0]): _log(row) for row in rows}
             entries = self._writer.execute("SELECT conv, cid, kind, content, ref FROM outbox ORDER BY place")
@@ -182,10 +185,19 @@ class Cache:
         self.token = None
         self.changed().meta["token"] = None
 
+    def set_account_log(self, conv: int) -> None:
+        """Which conversation is the account log of this user."""
+        self.account_log = conv
+        self.changed().meta["account_log"] = conv
+
     def set_identity(self, identity: Identity) -> None:
         """Who this device is, from now on."""
         self.identity = identity
         self.changed().meta.update(attrs.asdict(identity))
+
+    def log_out(self) -> None:
+        """Forgets what this device could log in with. Whose cache it is stays."""
+        self.set_identity(Identity(self.identity.handle, self.identity.user))
 
     def put_log(self, log: Log) -> None:
         """The log is new or its numbers changed."""
@@ -204,6 +216,12 @@ class Cache:
         """The description of a conversation."""
         self.changed().infos[info.conv] = info
 
+    def put_me(self, user: wire.User) -> None:
+        """One's own account; its handle may be another one than before."""
+        self.put_users((user,))
+        if user.handle != self.identity.handle:
+            self.set_identity(attrs.evolve(self.identity, handle=user.handle))
+
     def put_users(self, users: Iterable[wire.User]) -> None:
         """Accounts, by id."""
         self.changed().users.update((user.user, user) for user in users)
@@ -214,6 +232,13 @@ class Cache:
         changes.dropped.add(conv)
         for key in [key for key in changes.records if key[0] == conv]:
             del changes.records[key]
+
+    def hide(self, conv: int, seqs: Iterable[int]) -> None:
+        """Forgets messages for ever."""
+        changes = self.changed()
+        for seq in seqs:
+            changes.records.pop((conv, seq), None)
+            changes.hidden.add((conv, seq))
 
     def forget(self, conv: int) -> None:
         """Forgets a conversation; what waits for it in the outbox stays."""
@@ -228,9 +253,9 @@ class Cache:
     def wipe(self) -> None:
         """Forgets everything but who we are and the outbox."""
         old, self._pending = self.changed(), _Changes(wiped=True)
-        self._pending.meta = {**old.meta, "token": None}
+        self._pending.meta = {**old.meta, "token": None, "account_log": None}
         self._pending.added, self._pending.removed = old.added, old.removed
-        self.token = None
+        self.token = self.account_log = None
         self.logs.clear()
 
     def add_entry(self, entry: Entry) -> None:
@@ -291,6 +316,11 @@ class Cache:
         by_user = {user: wire.Watermark(user, delivered, read) for user, delivered, read in marks}
         pos, head, low, read = row
         return LogView(conv, pos, head, low, read, {record.seq: record for record in records}, by_user)
+
+    def account_records(self) -> Iterator[wire.Record]:
+        """The account log, in the order of seq."""
+        for (body,) in self._all("SELECT body FROM record WHERE conv = ? ORDER BY seq", self.account_log or 0):
+            yield wire.Record.unpack(body)
 
     def infos(self) -> dict[int, wire.Info]:
         """The durable descriptions, by conversation."""

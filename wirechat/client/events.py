@@ -15,13 +15,16 @@ from wirechat import wire
 from wirechat.client.errors import ClientError, Refused
 
 __all__ = [
+    "AccountChanged",
     "Connected",
     "ConversationChanged",
+    "DevicesChanged",
     "Disconnected",
     "Event",
     "Events",
     "Feed",
     "MessageAdded",
+    "MessagesHidden",
     "ReceiptChanged",
     "RecordChanged",
     "Refresh",
@@ -59,6 +62,24 @@ class ConversationChanged:
     """A conversation is new, its description changed, the device jumped to its newest entries, or it does not exist."""
 
     conv: int
+
+
+@attrs.frozen
+class MessagesHidden:
+    """This user has hidden messages, on whatever device: they have left the log and will not come back."""
+
+    conv: int
+    seqs: tuple[int, ...]
+
+
+@attrs.frozen
+class AccountChanged:
+    """The own profile, its audience, or the list of blocked users is another one; see client.account."""
+
+
+@attrs.frozen
+class DevicesChanged:
+    """A device of this user is new, was renamed or revoked, or a password or key was changed."""
 
 
 @attrs.frozen
@@ -104,6 +125,9 @@ Event = (
     | RecordChanged
     | ReceiptChanged
     | ConversationChanged
+    | MessagesHidden
+    | AccountChanged
+    | DevicesChanged
     | SendFailed
     | Connected
     | Disconnected

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from wirechat.store.features import conversations
 from wirechat.store.features.journal import unpack_users
-from wirechat.store.records import ChangesPage, Entry, HistoryPage, Refusal, StoredRecord
+from wirechat.store.records import ChangesPage, Entry, HistoryPage, Kind, Refusal, StoredRecord
 from wirechat.store.tx import Row, Tx
 
 _RECORD = """
@@ -69,14 +69,14 @@ async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, byte
     return HistoryPage(records[-1].seq if more else 1, hi, records[::-1], upto)
 
 
-async def visible(tx: Tx, user: int, conv: int, seqs: Sequence[int]) -> set[int] | Refusal:
-    """Which of these are records that the user may see, hidden or not."""
+async def visible_messages(tx: Tx, user: int, conv: int, seqs: Sequence[int]) -> set[int] | Refusal:
+    """Which of these are messages that the user may see, hidden or not."""
     top = await _top(tx, user, conv)
     if isinstance(top, Refusal):
         return top
     first, upto = top
     rows = await tx.fetchmany(
-        f"SELECT t.seq FROM entry t WHERE t.conv = $1 AND {_VISIBLE} AND t.target = t.seq AND t.seq = $5",
+        f"SELECT t.seq FROM entry t WHERE t.conv = $1 AND {_VISIBLE} AND t.kind = {Kind.MSG:d} AND t.seq = $5",
         [(conv, first, user, upto, seq) for seq in seqs],
     )
     return {seq for (seq,) in rows}

@@ -10,10 +10,10 @@ from wirechat.store.tx import Tx
 
 
 async def hide(tx: Tx, user: int, conv: int, seqs: Sequence[int]) -> bool | Refusal:
-    """Hide records that the user sees. False when all of them are hidden already."""
+    """Hide messages that the user sees. False when all of them are hidden already."""
     if await account_log.is_one(tx, user, conv):
         return Refusal.NO_CONVERSATION
-    visible = await history.visible(tx, user, conv, seqs)
+    visible = await history.visible_messages(tx, user, conv, seqs)
     if isinstance(visible, Refusal):
         return visible
     if not visible.issuperset(seqs):

@@ -81,7 +81,7 @@ class Hide(Request):
 
     rid    request id, chosen by the client, unique among its unanswered requests
     conv   conversation
-    seqs   records, at least one
+    seqs   messages, at least one
     """
 
     CODE: ClassVar[int] = 86
