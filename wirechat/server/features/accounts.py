@@ -158,7 +158,9 @@ class Secrets:
         return wire.SecretSetOk(request.rid)
 
     async def _checked(self, connection: Connection, user: int, request: wire.SecretSet) -> str | None:
-        """The stored password, once the old one has proved right. A wrong one counts like a failed login."""
+        """The stored password, once the old one has proved right. A wrong one counts like a failed login, unless the new
+        one is right: then this was done before, and its answer was lost.
+        """
         peer, old = connection.endpoint.peer, request.old
         if not self._config.allows_password(peer) and (request.password is not None or old is not None):
             raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
@@ -170,10 +172,11 @@ class Secrets:
         if old is None:
             raise RequestError(wire.errors.BAD_REQUEST, "the present password is missing")
         self._throttle.check(peer.address, handle)
-        if not await self._passwords.check(old, phc):
-            self._throttle.failed(peer.address, handle)
-            raise RequestError(wire.errors.BAD_CREDENTIALS, "wrong password")
-        return phc
+        for each in (old, request.password):
+            if each is not None and await self._passwords.check(each, phc):
+                return phc
+        self._throttle.failed(peer.address, handle)
+        raise RequestError(wire.errors.BAD_CREDENTIALS, "wrong password")
 
 
 async def _own(tx: Tx, user: int) -> tuple[tuple[accounts.Account, int, bool], list[int]]:
