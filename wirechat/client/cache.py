@@ -360,6 +360,7 @@ def _open(path: str | None) -> apsw.Connection:
         connection = _connect(path)
         connection.pragma("journal_mode", "WAL")
         connection.pragma("synchronous", "FULL")
+        connection.pragma("secure_delete", True)  # what was deleted or hidden leaves no bytes behind
     connection.transaction_mode = "IMMEDIATE"
     with connection:
         _prepare(connection)

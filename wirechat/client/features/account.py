@@ -7,7 +7,9 @@ import attrs
 from wirechat import wire
 from wirechat.client.cache import Cache
 from wirechat.client.calls import Call
+from wirechat.client.errors import LoginFailed
 from wirechat.client.sync import Sync
+from wirechat.wire import errors
 
 __all__ = ["Account", "Me"]
 
@@ -75,7 +77,11 @@ class Account:
             if mine:
                 self._cache.log_out()
 
-        await self._call(wire.DeviceRevoke(0, device), wire.DeviceRevokeOk, apply)
+        try:
+            await self._call(wire.DeviceRevoke(0, device), wire.DeviceRevokeOk, apply)
+        except LoginFailed as error:
+            if not mine or error.code not in (errors.DEVICE_REVOKED, errors.EXPIRED):
+                raise
 
     async def log_out(self) -> None:
         """Ends this device for ever. The client then gives up, and its cache forgets how to log in; its logs stay."""
