@@ -139,8 +139,7 @@ async def test_logging_out(tmp_path: Path) -> None:
         async with device(rig, "ada", cache=cache) as phone:
             await phone.account.log_out()
             with pytest.raises(LoginFailed):
-                while True:
-                    await phone.account.me()
+                await ended_feed(phone.events())
         assert read_identity(cache).resume is None
         with pytest.raises(LoginFailed):
             async with device(rig, "ada", cache=cache, password=None):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -14,6 +15,7 @@ from tests.server.rig import Client, Rig, serving
 from wirechat import wire
 from wirechat.server import limits, tending
 from wirechat.server.config import Config
+from wirechat.server.passwords import Passwords
 from wirechat.store.features import devices, sync
 from wirechat.store.tx import Tx
 from wirechat.wire.registries import Capability, EntryKind
@@ -130,7 +132,7 @@ async def test_devices(tmp_path: Path) -> None:
         key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
         made = await keyed.ask(wire.Auth(0, 1, "ada", proof=PASSWORD, key=key, name="laptop"), wire.AuthOk)
         await keyed.stream.aclose()
-        while rig.server.hub.device(made.device) is not None:
+        while rig.server.hub.device(made.device) is not None:  # noqa: ASYNC110  the server closes when it sees it
             await trio.sleep(0.01)
         await rig.server._devices.flush()
         found = {each.device: each for each in (await phone.ask(wire.Devices(0), wire.DevicesOk)).devices}
@@ -320,25 +322,28 @@ async def test_nobody_gets_in_by_a_password_that_was_changed_while_it_was_checke
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
         known = await by_password(await rig.greeted(), "ada")
-        checked = rig.server._sessions._passwords.check
-        for device in (None, known.device):
-            started, release = trio.Event(), trio.Event()
-
-            async def slow(password: bytes, phc: str | None) -> bool:
-                right = await checked(password, phc)
-                started.set()
-                await release.wait()
-                return right
-
-            old, new = (PASSWORD, b"battery staple") if device is None else (b"battery staple", PASSWORD)
-            late = await rig.greeted()
-            monkeypatch.setattr(rig.server._sessions._passwords, "check", slow)
-            await late.send(wire.Auth(1, 1, "ada", proof=old, device=device))
-            await started.wait()
-            monkeypatch.setattr(rig.server._sessions._passwords, "check", checked)
+        other = b"battery staple"
+        for device, old, new in ((None, PASSWORD, other), (known.device, other, PASSWORD)):
+            late, started, release = await rig.greeted(), trio.Event(), trio.Event()
+            with monkeypatch.context() as patch:
+                patch.setattr(Passwords, "check", slow(Passwords.check, started, release))
+                await late.send(wire.Auth(1, 1, "ada", proof=old, device=device))
+                await started.wait()
             await phone.ask(wire.SecretSet(0, old, new), wire.SecretSetOk)
             release.set()
             assert (await late.expect(wire.Error)).code == 2001
+
+
+def slow(check: Callable[..., Awaitable[bool]], started: trio.Event, release: trio.Event) -> Callable[..., Any]:
+    """A check that is right and takes its time to say so."""
+
+    async def checked(self: Passwords, password: bytes, phc: str | None) -> bool:
+        right = await check(self, password, phc)
+        started.set()
+        await release.wait()
+        return right
+
+    return checked
 
 
 # profile

@@ -63,10 +63,9 @@ class Server:
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
         resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
-        self._sessions = Sessions(config, world, store, passwords, throttle, account_log, resumption.catch_up)
         for feature in (
             resumption,
-            self._sessions,
+            Sessions(config, world, store, passwords, throttle, account_log, resumption.catch_up),
             Accounts(config, world, store, passwords, account_log, _nobody_watches),
             Secrets(config, store, passwords, throttle, account_log, self.hub),
             self._devices,
