@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 from collections.abc import Mapping
@@ -179,6 +180,14 @@ def block(user: int, other: int, on: bool = True, blocked_max: int = 1000) -> Ap
 def hide(user: int, conv: int, *seqs: int) -> Append:
     item = account(user, Kind.HIDE, lambda tx, stamp: privacy.hide(tx, user, conv, seqs))
     return attrs.evolve(item, content=repr((conv, list(seqs))).encode())
+
+
+def read_hidden(content: bytes) -> Any:
+    """What `hide` has written."""
+    try:
+        return ast.literal_eval(content.decode())
+    except SyntaxError as error:
+        raise ValueError from error
 
 
 def renamed(user: int, device: int, name: str) -> Append:

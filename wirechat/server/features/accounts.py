@@ -158,8 +158,8 @@ class Secrets:
         return wire.SecretSetOk(request.rid)
 
     async def _checked(self, connection: Connection, user: int, request: wire.SecretSet) -> str | None:
-        """The stored password, once the old one has proved right. A wrong one counts like a failed login. If the new one
-        is right, this was done before and its answer was lost.
+        """The stored password, once the old one has proved right. A wrong one counts like a failed login. If the new
+        one is right, this was done before and its answer was lost.
         """
         peer, old = connection.endpoint.peer, request.old
         if not self._config.allows_password(peer) and (request.password is not None or old is not None):
