@@ -24,7 +24,7 @@ from wirechat.server.session import Session
 from wirechat.server.throttle import Throttle
 from wirechat.store.database import Store
 from wirechat.store.features import accounts, devices
-from wirechat.store.records import Refusal
+from wirechat.store.records import Device, Refusal
 from wirechat.store.tx import Tx
 from wirechat.wire.registries import AuthMethod, Binding, Capability, EntryKind
 from wirechat.world import World
@@ -177,10 +177,9 @@ class Sessions:
             return await self._by_password(auth, next_token, until)
         if auth.method != AuthMethod.DEVICE_KEY:
             raise RequestError(wire.errors.BAD_REQUEST, "this server does not offer that method")
-        user, device = await self._by_key(connection, auth)
-        if not await self._store.write(devices.issue_resume, device, next_token, until):
-            raise _revoked()
-        return user, device
+        device = await self._by_key(connection, auth)
+        await self._store.write(_same_key, device, next_token, until)
+        return device.user, device.device
 
     async def _by_password(self, auth: wire.Auth, token: bytes, until: int) -> tuple[int, int]:
         """The password is looked at once more in the transaction that lets in: nobody gets in by one that was changed
@@ -220,7 +219,7 @@ class Sessions:
             else:
                 return device
 
-    async def _by_key(self, connection: Connection, auth: wire.Auth) -> tuple[int, int]:
+    async def _by_key(self, connection: Connection, auth: wire.Auth) -> Device:
         if auth.device is None:
             raise RequestError(wire.errors.BAD_REQUEST, "a device key needs a device")
         bound = self._bound(connection.endpoint.peer, auth.binding or Binding.NONE)
@@ -235,7 +234,7 @@ class Sessions:
             raise RequestError(wire.errors.BAD_CREDENTIALS, "unknown device or bad signature")
         if device.revoked:
             raise _revoked()
-        return device.user, auth.device
+        return device
 
     def _bound(self, peer: Peer, binding: int) -> bytes:
         if binding == Binding.NONE:
@@ -256,6 +255,15 @@ async def _known_device(
         raise _revoked()
     if key is not None:
         await devices.set_key(tx, number, key)
+
+
+async def _same_key(tx: Tx, checked: Device, token: bytes, until: int) -> None:
+    """A device logs in with the key that was checked. Raises RequestError, and then has changed nothing."""
+    device = await devices.get(tx, checked.device)
+    if device is None or device.key != checked.key:
+        raise RequestError(wire.errors.BAD_CREDENTIALS, "unknown device or bad signature")
+    if not await devices.issue_resume(tx, checked.device, token, until):
+        raise _revoked()
 
 
 def _revoked() -> RequestError:

@@ -1,4 +1,6 @@
-"""Devices, secrets, profile, blocks and hidden messages on the wire, and the account log that tells of them."""
+"""Sections 8.6 to 8.8, 10.5 and 12.10: profile, secrets, devices, blocks, hidden messages, and the account log that tells
+of them.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ async def kinds(client: Client, count: int) -> list[int]:
 # the account log
 
 
-async def test_every_change_is_told_to_all_devices_of_the_user_and_to_nobody_else(tmp_path: Path) -> None:
+async def test_12_37_and_12_38_and_12_40_every_change_is_told_to_all_devices_of_the_user_alone(tmp_path: Path) -> None:
     """The asking connection among them, before its reply; whoever did not ask for the log is told nothing."""
     async with serving(tmp_path) as rig:
         phone, bob = await member(rig, "ada"), await member(rig, "bob")
@@ -93,7 +95,7 @@ async def test_every_change_is_told_to_all_devices_of_the_user_and_to_nobody_els
         assert await bob.refused(wire.Changes(0, info.conv, 0)) == 4002
 
 
-async def test_p5_a_device_that_was_away_hears_of_the_account_log_if_it_wants_to(tmp_path: Path) -> None:
+async def test_12_36_a_device_that_was_away_hears_of_the_account_log_if_it_wants_to(tmp_path: Path) -> None:
     """In the digest, marked as what it is; not without the capability."""
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
@@ -108,7 +110,7 @@ async def test_p5_a_device_that_was_away_hears_of_the_account_log_if_it_wants_to
         assert page.rows == ()
 
 
-async def test_p4_requests_of_one_connection_are_done_in_their_order(tmp_path: Path) -> None:
+async def test_12_39_requests_of_one_connection_are_done_in_their_order(tmp_path: Path) -> None:
     """Pipelined, without waiting for answers: the last one holds."""
     async with serving(tmp_path) as rig:
         ada, bob = await member(rig, "ada"), await member(rig, "bob")
@@ -124,7 +126,7 @@ async def test_p4_requests_of_one_connection_are_done_in_their_order(tmp_path: P
 # devices
 
 
-async def test_devices(tmp_path: Path) -> None:
+async def test_8_26_and_8_27_devices_are_listed_and_renamed(tmp_path: Path) -> None:
     """Each with its name, key and whether it is here; renamed by their user alone."""
     async with serving(tmp_path) as rig:
         phone, bob = await member(rig, "ada"), await member(rig, "bob")
@@ -149,7 +151,7 @@ async def test_devices(tmp_path: Path) -> None:
         assert {each.device: each.name for each in listed} == {phone.device: "phone", made.device: "old laptop"}
 
 
-async def test_a_revoked_device_is_cut_off_and_never_let_in_again(tmp_path: Path) -> None:
+async def test_8_28_a_revoked_device_is_cut_off_and_never_let_in_again(tmp_path: Path) -> None:
     """2003 at once, on every way in; others stay; its user hears of it; revoking it again changes nothing."""
     async with serving(tmp_path) as rig:
         phone, bob = await member(rig, "ada"), await member(rig, "bob")
@@ -176,7 +178,7 @@ async def test_a_revoked_device_is_cut_off_and_never_let_in_again(tmp_path: Path
         assert await phone.refused(wire.DeviceSet(0, laptop.device, "x")) == 4000
 
 
-async def test_who_logs_out_is_answered_first(tmp_path: Path) -> None:
+async def test_8_29_who_logs_out_is_answered_first(tmp_path: Path) -> None:
     """One's own device: OK, then 2003."""
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
@@ -184,7 +186,7 @@ async def test_who_logs_out_is_answered_first(tmp_path: Path) -> None:
         assert await phone.closed() == 2003
 
 
-async def test_what_another_node_revokes_is_found_by_the_pass(tmp_path: Path) -> None:
+async def test_8_28_what_another_node_revokes_is_found_by_the_pass(tmp_path: Path) -> None:
     """Within 5 seconds; also a device that was just logging in when the first pass went by."""
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
@@ -211,7 +213,7 @@ async def test_what_another_node_revokes_is_found_by_the_pass(tmp_path: Path) ->
         assert await late.closed() == 2003
 
 
-async def test_an_account_has_so_many_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_8_6_an_account_has_so_many_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """4007, until one is revoked. A device that is there logs in again whatever their number."""
     monkeypatch.setattr(wire.limits, "DEVICES", 2)
     async with serving(tmp_path) as rig:
@@ -224,7 +226,7 @@ async def test_an_account_has_so_many_devices(tmp_path: Path, monkeypatch: pytes
         await by_password(await rig.greeted(), "ada")
 
 
-async def test_logging_in_again_is_no_news(tmp_path: Path) -> None:
+async def test_8_6_logging_in_again_is_no_news(tmp_path: Path) -> None:
     """Only a new device writes: not resuming, nor a password or key of a device that is known."""
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
@@ -240,7 +242,7 @@ async def test_logging_in_again_is_no_news(tmp_path: Path) -> None:
 # secrets
 
 
-async def test_a_new_password(tmp_path: Path) -> None:
+async def test_8_24_and_8_25_a_new_password(tmp_path: Path) -> None:
     """From its answer on only the new one lets in; sessions and devices stay."""
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
@@ -254,7 +256,7 @@ async def test_a_new_password(tmp_path: Path) -> None:
         assert await phone.refused(wire.SecretSet(0, PASSWORD, b"something else")) == 2001
 
 
-async def test_a_new_password_may_end_the_other_devices(tmp_path: Path) -> None:
+async def test_8_24_a_new_password_may_end_the_other_devices(tmp_path: Path) -> None:
     """With `revoke`: all but the one that asks."""
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
@@ -267,7 +269,7 @@ async def test_a_new_password_may_end_the_other_devices(tmp_path: Path) -> None:
         assert [each.device for each in (await phone.ask(wire.Devices(0), wire.DevicesOk)).devices] == [phone.device]
 
 
-async def test_a_new_key(tmp_path: Path) -> None:
+async def test_8_22_and_8_24_a_new_key(tmp_path: Path) -> None:
     """Of the asking device; the account without a password needs none to be asked for, and may get one."""
     async with serving(tmp_path) as rig:
         ada = await rig.person("ada")
@@ -284,7 +286,7 @@ async def test_a_new_key(tmp_path: Path) -> None:
         await by_password(await rig.greeted(), "ada")
 
 
-async def test_what_is_wrong_with_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_8_22_and_8_23_what_is_wrong_with_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """3000 for what cannot be, 2001 for a wrong password, which counts like a failed login: then 2006."""
     monkeypatch.setattr(limits, "FAILURES_PER_ACCOUNT", 3)
     async with serving(tmp_path) as rig:
@@ -305,7 +307,7 @@ async def test_what_is_wrong_with_secrets(tmp_path: Path, monkeypatch: pytest.Mo
         assert (await ada.ask(wire.Account(0), wire.AccountOk)).password is True
 
 
-async def test_no_password_travels_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_8_23_no_password_travels_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """2005, for the old one as for the new one."""
     async with serving(tmp_path) as rig:
         ada = await rig.person("ada")
@@ -315,7 +317,7 @@ async def test_no_password_travels_in_the_clear(tmp_path: Path, monkeypatch: pyt
         await ada.ask(wire.SecretSet(0, None, None, bytes(32)), wire.SecretSetOk)
 
 
-async def test_nobody_gets_in_by_a_password_that_was_changed_while_it_was_checked(
+async def test_8_24_nobody_gets_in_by_a_password_that_was_changed_while_it_was_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once SECRET_SET is answered the old password is worth nothing, however slow the check of a login is."""
@@ -349,7 +351,7 @@ def slow(check: Callable[..., Awaitable[bool]], started: trio.Event, release: tr
 # profile
 
 
-async def test_profile(tmp_path: Path) -> None:
+async def test_8_18_and_8_19_and_8_20_and_8_21_the_profile(tmp_path: Path) -> None:
     """What others may know changes for all at once; the old handle becomes free; the audience is one's own business."""
     async with serving(tmp_path) as rig:
         ada, bob = await member(rig, "ada"), await member(rig, "bob")
@@ -375,7 +377,7 @@ async def test_profile(tmp_path: Path) -> None:
 # blocks
 
 
-async def test_blocking(tmp_path: Path) -> None:
+async def test_10_24_and_10_25_and_10_26_and_10_27_blocking(tmp_path: Path) -> None:
     """4003 for both of the two, with what 10.5 names, and for nothing else."""
     async with serving(tmp_path) as rig:
         ada, bob, cat = [await rig.person(handle) for handle in ("ada", "bob", "cat")]
@@ -403,7 +405,7 @@ async def test_blocking(tmp_path: Path) -> None:
         await bob.say(direct, "hello")
 
 
-async def test_so_many_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_10_24_so_many_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """4007, until one is taken back."""
     monkeypatch.setattr(wire.limits, "BLOCKED", 1)
     async with serving(tmp_path) as rig:
@@ -417,7 +419,7 @@ async def test_so_many_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 # hidden messages
 
 
-async def test_hiding(tmp_path: Path) -> None:
+async def test_10_28_and_10_29_and_10_30_hiding(tmp_path: Path) -> None:
     """Left out of every page of who hid them; 3000, 4000, 4002 for what cannot be hidden (P9)."""
     async with serving(tmp_path) as rig:
         ada, bob = await rig.person("ada"), await rig.person("bob")
