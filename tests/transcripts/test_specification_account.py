@@ -1,5 +1,5 @@
-"""Sections 8.6 to 8.8, 10.5 and 12.10: profile, secrets, devices, blocks, hidden messages, and the account log that tells
-of them.
+"""Sections 8.6 to 8.8, 10.5 and 12.10: profile, secrets, devices, blocks, hidden messages, and the account log that
+tells of them.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from tools.protocol.schema import camel
 from wirechat import wire
 from wirechat.wire.registries import ContentType
 
-
 PACKED = {ContentType.HIDDEN: wire.Hidden}
 """Content types whose data is a struct."""
 
