@@ -45,7 +45,7 @@ _LOG = """
     SELECT conv, kind, head, last_ts, version, CASE kind WHEN 1 THEN EXISTS (
         SELECT 1 FROM direct d JOIN block b ON (b.user_id = d.low AND b.blocked = d.high)
                                             OR (b.user_id = d.high AND b.blocked = d.low) WHERE d.conv = conv.conv)
-    ELSE FALSE END
+    ELSE kind = 6 END
     FROM conv WHERE conv = $1
 """
 _SILENCED = frozenset({Kind.MSG, Kind.EDIT, Kind.REACT, Kind.PIN, Kind.UNPIN})
@@ -60,14 +60,9 @@ class _Log:
     head: int
     last_ts: int
     version: int
-    blocked: bool = False
-    """Direct: one of the two has blocked the other."""
+    closed: bool = False
+    """Nobody just writes here: an account log, or one of the two has blocked the other."""
     touched: bool = False
-
-    @property
-    def closed(self) -> bool:
-        """Nobody just writes here."""
-        return self.blocked or self.kind == ACCOUNT
 
 
 @attrs.define
@@ -104,8 +99,8 @@ class _Batch:
             _LOG + FOR_UPDATE[self._tx.engine],
             [(conv,) for conv in sorted({*(item.conv for item in batch), *self._account_logs.values()})],
         )
-        for conv, kind, head, last_ts, version, blocked in logs:
-            self._logs[conv] = _Log(kind, head, last_ts, version, bool(blocked))
+        for conv, kind, head, last_ts, version, closed in logs:
+            self._logs[conv] = _Log(kind, head, last_ts, version, closed)
         standings = await self._tx.fetchmany(
             "SELECT conv, user_id, role, since, until FROM member WHERE conv = $1 AND user_id = $2",
             sorted(_concerned(batch)),
@@ -156,7 +151,7 @@ class _Batch:
             return Refusal.NO_CONVERSATION
         if standing.until is not None or log.kind == ACCOUNT:
             return Refusal.FORBIDDEN
-        if log.blocked and item.kind in _SILENCED:
+        if log.closed and item.kind in _SILENCED:
             return Refusal.BLOCKED
         if item.kind == Kind.ADD:
             return await self._add(log, item)
@@ -191,7 +186,7 @@ class _Batch:
         if conv is None:
             conv = await account_log.make(self._tx, item.sender, item.conv, self._stamp)
             self._account_logs[item.sender] = conv
-            self._logs[conv] = _Log(ACCOUNT, 0, 0, 1)
+            self._logs[conv] = _Log(ACCOUNT, 0, 0, 1, True)
         return self._enter(self._logs[conv], attrs.evolve(item, conv=conv), item.users)
 
     # entries about a message
