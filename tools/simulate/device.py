@@ -15,6 +15,7 @@ from tools.simulate.gone import Gone
 from tools.simulate.history import History, Violation
 from tools.simulate.network import Connection, Network, SimTransport
 from tools.simulate.plan import Plan
+from tools.simulate.privacy import Privacy
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences
@@ -54,6 +55,7 @@ class Device:
         history: History,
         truth: Truth,
         gone: Gone,
+        privacy: Privacy,
         trace: Trace,
         chance: Random,
     ) -> None:
@@ -72,6 +74,7 @@ class Device:
         self._history = history
         self._truth = truth
         self._gone = gone
+        self._privacy = privacy
         self._trace = trace
         self._chance = chance
         self._life = 0
@@ -147,7 +150,7 @@ class Device:
         if life != self._life:
             connection.cut()
         self._connections.append(connection)
-        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._trace)
+        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace)
         return SimTransport(connection, witness)
 
     # faults

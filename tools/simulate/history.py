@@ -22,6 +22,8 @@ from collections.abc import Hashable, Iterable
 import attrs
 
 CREATE, ADD, REMOVE = 6, 7, 8
+ACCOUNT_LOG = frozenset({14, 15, 16, 17, 18})
+"""Kinds of entries of account logs, of which the user is the only member from the start."""
 
 
 @attrs.frozen
@@ -202,8 +204,10 @@ class History:
         self._count(entry, observer)
 
     def _count(self, entry: Entry, observer: str) -> None:
-        """No more entries of a kind than operations that asked for them. Deleted text cannot be attributed."""
-        if entry.kind == CREATE or (entry.content is None and entry.kind in (1, 2)):
+        """No more entries of a kind than operations that asked for them. Deleted text cannot be attributed, and what
+        account logs say is asked for by requests that make an entry or none.
+        """
+        if entry.kind == CREATE or entry.kind in ACCOUNT_LOG or (entry.content is None and entry.kind in (1, 2)):
             return
         key = _key(entry)
         self._bound_count[key] += 1
@@ -336,6 +340,8 @@ def periods(log: Iterable[Entry]) -> dict[int, Periods]:
             for user in entry.users:
                 if user in since:
                     ended[user].append((since.pop(user), entry.seq))
+        elif entry.kind in ACCOUNT_LOG:
+            since.setdefault(entry.sender, 1)
     for user, start in since.items():
         ended[user].append((start, None))
     return {user: tuple(times) for user, times in ended.items()}

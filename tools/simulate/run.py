@@ -22,6 +22,7 @@ from tools.simulate.nemesis import Nemesis
 from tools.simulate.network import Network
 from tools.simulate.paths import counted
 from tools.simulate.plan import Plan, draw
+from tools.simulate.privacy import Privacy
 from tools.simulate.sealed import describe, logging_to, sealed
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
@@ -58,6 +59,7 @@ class Simulation:
         self._skew_ms = 0
         self._peril = plan.crash_in_commit
         gone = Gone(self.truth, self.history)
+        privacy = Privacy()
         self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
         self.server = ServerMachine(
             plan,
@@ -86,6 +88,7 @@ class Simulation:
                     self.history,
                     self.truth,
                     gone,
+                    privacy,
                     trace,
                     self.chance.stream(f"device {account.name}"),
                 )
@@ -144,6 +147,7 @@ class Simulation:
         self._blame("does not converge", self._unfinished())
         self.truth.look()
         self.truth.check_gone()
+        self.truth.check_account_logs()
         for device in self.devices:
             file = device.file()
             if file is not None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import apsw
 
-from tools.simulate.history import Entry, History, Periods, Violation, periods
+from tools.simulate.history import ACCOUNT_LOG, Entry, History, Periods, Violation, periods
 from tools.simulate.reference import deleted
 from wirechat import wire
+from wirechat.wire.registries import ConversationKind, EntryKind
 
 ENTRIES = "SELECT seq, ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = ? AND seq > ? ORDER BY seq"
 
@@ -46,6 +47,8 @@ class Truth:
         self._receipts: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         self._marks: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
         self._periods: dict[int, dict[int, Periods]] = {}
+        self._kinds: dict[int, int] = {}
+        self._account_logs: dict[int, int] = {}
 
     # looking
 
@@ -63,7 +66,8 @@ class Truth:
         if version == self._version:
             return
         self._version = version
-        for conv, head, stamp in _rows(self._db, "SELECT conv, head, stamp FROM conv ORDER BY conv"):
+        for conv, head, stamp, kind in _rows(self._db, "SELECT conv, head, stamp, kind FROM conv ORDER BY conv"):
+            self._kinds[conv] = kind
             if head != len(self._logs.get(conv, ())):
                 self._take_entries(self._db, conv, stamp)
         self._take_receipts(self._db)
@@ -76,6 +80,8 @@ class Truth:
             self._history.logged(entry)
             log.append(entry)
             stamps.append(stamp)
+            if kind in ACCOUNT_LOG:
+                self._account_logs[sender] = conv
         self._periods.pop(conv, None)
 
     def _take_receipts(self, db: apsw.Connection) -> None:
@@ -107,6 +113,26 @@ class Truth:
                 for (seq,) in _rows(self._db, STORED, conv, ref):
                     self._blame("P8", "deleted and yet stored", f"{conv}/{seq}")
 
+    def check_account_logs(self) -> None:
+        """P5: whom and what the server keeps away is what the account logs say."""
+        assert self._db is not None
+        hidden = {(user, place) for user in self._account_logs for place in self.hidden(user)}
+        blocked = {(user, other) for user in self._account_logs for other in self._blocked(user)}
+        rows = {(user, (conv, seq)) for user, conv, seq in _rows(self._db, "SELECT user_id, conv, seq FROM hidden")}
+        pairs = set(_rows(self._db, "SELECT user_id, blocked FROM block"))
+        for what, stored, said_so in (("hidden", rows, hidden), ("blocked", pairs, blocked)):
+            for each in sorted(stored ^ said_so):
+                self._blame("P5", "not as in the account log", f"{each} is {what} in only one of the two")
+
+    def _blocked(self, user: int) -> set[int]:
+        blocked: set[int] = set()
+        for entry in self.log(self._account_logs[user]):
+            if entry.kind == EntryKind.BLOCK:
+                blocked.update(entry.users)
+            elif entry.kind == EntryKind.UNBLOCK:
+                blocked.difference_update(entry.users)
+        return blocked
+
     def _blame(self, promise: str, rule: str, detail: str) -> None:
         self._history.violations.append(Violation(promise, rule, detail))
 
@@ -118,6 +144,24 @@ class Truth:
     def log(self, conv: int) -> Sequence[Entry]:
         """All entries of a conversation, each with the content it had when it was first seen."""
         return self._logs.get(conv, [])
+
+    def account_log(self, user: int) -> int | None:
+        """Which conversation is the account log of this user."""
+        return self._account_logs.get(user)
+
+    def hidden(self, user: int, upto: int | None = None) -> set[tuple[int, int]]:
+        """(conv, seq) of what his account log says he has hidden, as it stands or as it was at `upto`."""
+        found: set[tuple[int, int]] = set()
+        for entry in self.log(self._account_logs.get(user, 0))[:upto]:
+            if entry.kind == EntryKind.HIDE and isinstance(entry.content, bytes):
+                hidden = wire.Hidden.unpack(entry.content)
+                found.update((hidden.conv, seq) for seq in hidden.seqs)
+        return found
+
+    def pair(self, conv: int) -> tuple[int, ...]:
+        """The two of a direct conversation; nobody for others."""
+        direct = self._kinds.get(conv) == ConversationKind.DIRECT and self.log(conv)
+        return self.log(conv)[0].users if direct else ()
 
     def periods(self, conv: int) -> dict[int, Periods]:
         """Who was a member when."""

@@ -17,15 +17,22 @@ from tools.simulate.truth import Truth
 
 def differences(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
     """What is wrong with the device's records right now."""
-    for conv, position in device.positions().items():
+    positions = device.positions()
+    account_log = positions.get(truth.account_log(user) or 0)
+    vanished = truth.hidden(user, account_log.pos if account_log else 0)
+    for conv, position in positions.items():
+        records = device.records(conv)
+        for seq in sorted(seq for where, seq in vanished if where == conv and seq in records):
+            yield f"{conv}/{seq}: is hidden since {account_log}, and yet there"
         if not position.catch:
             yield from _wrong_records(
-                conv, device.records(conv), position, truth.log(conv), truth.periods(conv).get(user, ())
-            )
+                conv, records, position, truth.log(conv), truth.periods(conv).get(user, ()),
+                {seq for where, seq in truth.hidden(user) if where == conv},
+            )  # fmt: skip
 
 
 def _wrong_records(
-    conv: int, records: dict[int, Record], position: Position, log: Sequence[Entry], times: Periods
+    conv: int, records: dict[int, Record], position: Position, log: Sequence[Entry], times: Periods, hidden: set[int]
 ) -> Iterator[str]:
     gone, withheld = deleted(log), _withheld(log, times)
     for seq, record in records.items():
@@ -36,7 +43,8 @@ def _wrong_records(
         elif not _same(record, reference, seq in gone):
             yield f"{conv}/{seq} at {position}: shows {record}, not {reference}"
     for seq, reference in fold(log, position.pos).items():
-        if seq >= position.low and is_within(times, seq) and seq not in records and seq not in withheld:
+        kept_away = seq in withheld or seq in hidden
+        if seq >= position.low and is_within(times, seq) and seq not in records and not kept_away:
             yield f"{conv}/{seq} at {position}: lacks {reference}"
 
 

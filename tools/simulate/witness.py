@@ -15,6 +15,7 @@ import attrs
 from tools.simulate.file import Position
 from tools.simulate.gone import Gone
 from tools.simulate.history import Entry, History, Op, Violation
+from tools.simulate.privacy import Privacy
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth, said
 from wirechat import wire
@@ -76,15 +77,27 @@ class Frames:
 class Witness:
     """One connection of one device. A Tap of the simulated network."""
 
-    def __init__(self, device: Witnessed, label: str, history: History, truth: Truth, gone: Gone, trace: Trace) -> None:
+    def __init__(
+        self,
+        device: Witnessed,
+        label: str,
+        history: History,
+        truth: Truth,
+        gone: Gone,
+        privacy: Privacy,
+        trace: Trace,
+    ) -> None:
         self._device = device
         self._label = label
         self._history = history
         self._truth = truth
         self._gone = gone
+        self._privacy = privacy
         self._trace = trace
         self._up, self._down = Frames(), Frames()
         self._asked: dict[int, wire.Request] = {}
+        self._then: dict[int, Any] = {}
+        """rid -> what was so when it was asked: the walls, what was hidden."""
         self._pushes: list[tuple[int, int] | None] = []
         self._acked = 0
 
@@ -97,6 +110,7 @@ class Witness:
             self._trace.traffic(f"{self._label} >", body, partial(_short, message))
             if isinstance(message, wire.Request):
                 self._asked[message.rid] = message
+                self._remember(message)
             self._handle(_SENT, message)
 
     def received(self, data: bytes) -> None:
@@ -112,6 +126,41 @@ class Witness:
         handler = handlers.get(type(message))
         if handler is not None:
             handler(self, message)
+
+    # privacy
+
+    def _remember(self, request: wire.Request) -> None:
+        user = self._device.user
+        if isinstance(request, wire.Send | wire.MemberAdd | wire.ConvNew):
+            self._then[request.rid] = self._privacy.walls(user, self._others(request))
+        elif isinstance(request, wire.Changes | wire.History):
+            self._then[request.rid] = self._privacy.hidden(user, request.conv)
+        elif isinstance(request, wire.Block):
+            self._then[request.rid] = self._privacy.asks(user, request.user, request.on)
+
+    def _others(self, request: wire.Send | wire.MemberAdd | wire.ConvNew) -> set[int]:
+        """Whom a block would keep this from."""
+        if isinstance(request, wire.Send):
+            others = () if request.kind == EntryKind.DELETE else self._truth.pair(request.conv)
+        else:
+            others = request.users if isinstance(request, wire.MemberAdd) else request.members
+        return set(others) - {self._device.user}
+
+    def _check_walls(self, rid: int, others: set[int], what: object) -> None:
+        """P9: what a block forbids was refused."""
+        separated = self._privacy.broken(self._then.get(rid, {}), self._device.user, others)
+        if separated:
+            self._blame("P9", "through a block", f"{what} was done, although a block separates him from {separated}")
+
+    def _hidden(self, reply: wire.HideOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Hide)
+        self._privacy.hid(self._device.user, request.conv, request.seqs)
+
+    def _blocked(self, reply: wire.BlockOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Block)
+        self._privacy.answered(self._device.user, request.user, request.on, self._then.pop(reply.rid))
 
     # what the device asks for
 
@@ -175,10 +224,18 @@ class Witness:
         self._settle(request)
         self._history.ok(self._name(request), reply.seq, reply.ts)
         self._of(request.conv).to(reply.seq)
+        if not reply.dup and isinstance(request, wire.Send | wire.MemberAdd):
+            added = self._truth.log(request.conv)[reply.seq - 1].users
+            others = set(added) if isinstance(request, wire.MemberAdd) else self._others(request)
+            self._check_walls(reply.rid, others, request)
         if isinstance(request, wire.Send) and request.kind == EntryKind.DELETE and request.ref is not None:
             self._gone.acknowledged(request.conv, request.ref)
 
     def _created(self, reply: wire.ConvNewOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.ConvNew)
+        if not reply.dup:
+            self._check_walls(reply.rid, self._others(request), request)
         self._of(reply.conv).to(reply.seq)
 
     def _error(self, error: wire.Error) -> None:
@@ -249,16 +306,18 @@ class Witness:
         assert isinstance(request, wire.Changes)
         self._trace.count("changes pages")
         self._of(request.conv).to(reply.upto)
-        self._records(request.conv, reply.records)
+        self._records(request.conv, reply.records, self._then.pop(reply.rid))
 
     def _history_ok(self, reply: wire.HistoryOk) -> None:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.History)
         self._trace.count("history pages")
-        self._records(request.conv, reply.records)
+        self._records(request.conv, reply.records, self._then.pop(reply.rid))
 
-    def _records(self, conv: int, records: tuple[wire.Record, ...]) -> None:
+    def _records(self, conv: int, records: tuple[wire.Record, ...], hidden: frozenset[int]) -> None:
         for record in records:
+            if record.seq in hidden:
+                self._blame("P9", "hidden and yet given", f"{conv}/{record.seq}")
             self._history.shown(self._device.user, conv, record.seq)
             if record.rev == record.seq:
                 content = said(record.content)
@@ -319,6 +378,8 @@ _RECEIVED: Handlers = {
     wire.MemberAddOk: Witness._sent_ok,
     wire.MemberDelOk: Witness._sent_ok,
     wire.ConvNewOk: Witness._created,
+    wire.HideOk: Witness._hidden,
+    wire.BlockOk: Witness._blocked,
     wire.Error: Witness._error,
     wire.Event: Witness._event,
     wire.Rows: Witness._rows,

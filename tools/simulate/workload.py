@@ -19,6 +19,10 @@ DEEDS = {
     "leave": 1,
     "page": 2,
     "who_read": 1,
+    "hide": 1,
+    "block": 1,
+    "profile": 1,
+    "rename": 1,
 }
 CHURN = ("add", "remove")
 ERASING = ("edit", "delete")
@@ -114,6 +118,26 @@ class Person:
     async def _leave(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv) and self._chance.random() < 0.5:
             await client.conversations.leave(conv)
+
+    async def _hide(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None:
+            await client.account.hide(conv, [seq])
+
+    async def _block(self, client: Client, conv: int) -> None:
+        """A block is taken back sooner or later, or there would soon be nobody to talk to."""
+        others = [user for user in self._everyone if user != client.user]
+        other = self._chance.choice(sorted(client.account.blocked) or others)
+        if other in client.account.blocked:
+            await client.account.unblock(other)
+        else:
+            await client.account.block(other)
+
+    async def _profile(self, client: Client, conv: int) -> None:
+        await client.account.set_profile(about=self._text())
+
+    async def _rename(self, client: Client, conv: int) -> None:
+        await client.account.rename_device(client.device, self._text()[:20])
 
     def _is_group(self, client: Client, conv: int) -> bool:
         known = client.conversations.get(conv)
