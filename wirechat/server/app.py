@@ -94,7 +94,7 @@ class Server:
                 await self._drain()
                 clients.cancel_scope.cancel()
             upkeep.cancel_scope.cancel()
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(limits.LAST_WRITES_SECONDS, shield=True):
             await self.receipts.flush()
             await self._devices.flush()
 

@@ -36,6 +36,9 @@ PASS_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 """Delivered watermarks are written behind at most this late."""
 
+LAST_WRITES_SECONDS = 2.0
+"""What a stopping server takes at most to write down what it had put off; a disk that hangs must not hold it."""
+
 SEEN_SECONDS = 5.0
 """When devices were last connected is written behind at most this late."""
 
