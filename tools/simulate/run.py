@@ -27,7 +27,7 @@ from tools.simulate.sealed import describe, logging_to, sealed
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences, unfinished
-from tools.simulate.workload import CHURN, ERASING, Person
+from tools.simulate.workload import CHURN, ERASING, PRIVATE, Person
 from wirechat.world import World
 
 NOW_MS = 1_800_000_000_000
@@ -76,6 +76,7 @@ class Simulation:
         for number, account in enumerate(founded.accounts):
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
             more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
+            more |= dict.fromkeys(PRIVATE, plan.private)
             person = Person(account.name, everyone, groups, more, chance)
             self.devices.append(
                 Device(

@@ -19,6 +19,8 @@ def differences(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
     """What is wrong with the device's records right now."""
     positions = device.positions()
     account_log = positions.get(truth.account_log(user) or 0)
+    if account_log is not None and account_log.low > 1:
+        yield f"{truth.account_log(user)}: the account log was jumped over: {account_log}"
     vanished = truth.hidden(user, account_log.pos if account_log else 0)
     for conv, position in positions.items():
         records = device.records(conv)

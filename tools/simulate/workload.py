@@ -26,6 +26,7 @@ DEEDS = {
 }
 CHURN = ("add", "remove")
 ERASING = ("edit", "delete")
+PRIVATE = ("hide", "block", "profile", "rename")
 
 
 class Person:
