@@ -56,7 +56,7 @@ class Hub:
         self._members: OrderedDict[int, Members] = OrderedDict()
         self._offered: OrderedDict[int, Offered] = OrderedDict()
         self.left: dict[int, None] = {}
-        """Devices whose sessions have ended; who writes down when takes them out."""
+        """Devices whose last moment is to be written down: those whose sessions have ended."""
         self.touched: list[Outbox] = []
         """Outboxes with something ready; flushed once per commit, not once per frame."""
         self.horizon = 0

@@ -74,18 +74,24 @@ class Devices:
         return None
 
     async def run(self) -> None:
-        """Write down when devices were last connected, until cancelled."""
+        """Write down when devices were last connected, until cancelled: when they leave, and now and then, for who never
+        leaves would have left long ago should this server crash.
+        """
+        again = trio.current_time() + limits.SEEN_AGAIN_SECONDS
         while True:
             await trio.sleep(limits.SEEN_SECONDS)
+            if trio.current_time() >= again:
+                again += limits.SEEN_AGAIN_SECONDS
+                self._hub.left.update(dict.fromkeys(session.device for session in self._hub.sessions()))
             await self.flush()
 
     async def flush(self) -> None:
-        """Those whose sessions have ended since the last time."""
-        left, self._hub.left = self._hub.left, {}
-        if not left:
-            return
+        """Those noted since the last time, in bites, so that messages get between."""
+        left, self._hub.left = list(self._hub.left), {}
         now_ms = self._world.now_ms()
         try:
-            await self._store.write(devices.saw, [(device, now_ms) for device in left])
+            for start in range(0, len(left), limits.SEEN_AT_ONCE):
+                bite = left[start : start + limits.SEEN_AT_ONCE]
+                await self._store.write(devices.saw, [(device, now_ms) for device in bite])
         except StoreError as error:
             log.warning("when devices were last connected is not written down", reason=str(error))
