@@ -74,8 +74,8 @@ class Devices:
         return None
 
     async def run(self) -> None:
-        """Write down when devices were last connected, until cancelled: when they leave, and now and then, for who never
-        leaves would have left long ago should this server crash.
+        """Write down when devices were last connected, until cancelled: when they leave, and now and then, because a
+        server that crashes sees nobody leave.
         """
         again = trio.current_time() + limits.SEEN_AGAIN_SECONDS
         while True:
