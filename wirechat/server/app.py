@@ -79,7 +79,7 @@ class Server:
 
     async def run(self, listeners: Listeners, stop: trio.Event) -> None:
         """Serve until cancelled, or until `stop` is set and the drain is over."""
-        self.hub.horizon = await self.store.read(sync.horizon)
+        self.hub.horizon = self.hub.horizon_before = await self.store.read(sync.horizon)
         async with trio.open_nursery() as upkeep:
             upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub)
             upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub)
