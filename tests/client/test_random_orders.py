@@ -302,7 +302,7 @@ def change(server: Server, rng: random.Random) -> None:
     elif kind == "delete":
         server.append(conv, entry(conv, 0, kind=3, ref=rng.randint(1, head), content=None))
     elif kind == "hide":
-        seqs = tuple(sorted(rng.sample(list(server.convs[conv].records), 1)))
+        seqs = (rng.choice(list(server.convs[conv].records)[-4:]),)
         content = wire.Content(ContentType.HIDDEN, wire.Hidden(conv, seqs).pack())
         server.append(ACCOUNT_LOG, wire.Event(ACCOUNT_LOG, 0, 1, ME, EntryKind.HIDE, content))
     else:
