@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import trio
 
 from wirechat.store.database import Store
-from wirechat.store.features import accounts, conversations, history, receipts
-from wirechat.store.records import DIRECT, GROUP, SELF, Append, Appended, Commit, Kind, Refusal, StoredRecord
+from wirechat.store.features import accounts, blocks, conversations, devices, history, privacy, receipts
+from wirechat.store.records import (
+    ACCOUNT,
+    DIRECT,
+    GROUP,
+    SELF,
+    Append,
+    Appended,
+    Commit,
+    Kind,
+    Project,
+    Refusal,
+    StoredRecord,
+)
 
 PATIENCE = 20.0
 """Seconds a test waits for the store."""
@@ -207,3 +221,31 @@ async def append(store: Store, batch: Any, now_ms: int, known: Mapping[int, int]
         await ended.wait()
     assert len(commits[0].results) == len(batch)
     return commits[0]
+
+
+def account(user: int, kind: Kind, project: Project, users: tuple[int, ...] = ()) -> Append:
+    """An entry of a user's account log."""
+    fresh = int.from_bytes(os.urandom(6), "big")
+    return Append(fresh, user, cid(), kind, None, None, users, b"", ACCOUNT, project=project)
+
+
+def block(user: int, other: int, on: bool = True, blocked_max: int = 1000) -> Append:
+    kind = Kind.BLOCK if on else Kind.UNBLOCK
+    return account(user, kind, lambda tx, stamp: blocks.block(tx, user, other, on, blocked_max), (other,))
+
+
+def hide(user: int, conv: int, *seqs: int) -> Append:
+    item = account(user, Kind.HIDE, lambda tx, stamp: privacy.hide(tx, user, conv, seqs))
+    return attrs.evolve(item, content=repr((conv, list(seqs))).encode())
+
+
+def read_hidden(content: bytes) -> Any:
+    """What `hide` has written."""
+    try:
+        return ast.literal_eval(content.decode())
+    except SyntaxError as error:
+        raise ValueError from error
+
+
+def renamed(user: int, device: int, name: str) -> Append:
+    return account(user, Kind.DEVICE, lambda tx, stamp: devices.rename(tx, user, device, name))

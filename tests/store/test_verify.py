@@ -19,15 +19,18 @@ from tests.store.talk import (
     about,
     add,
     assign,
+    block,
     delete,
     direct,
     edit,
     forward,
     group,
+    hide,
     msg,
     notes,
     pin,
     react,
+    read_hidden,
     remove,
     title,
     unpin,
@@ -44,7 +47,7 @@ from wirechat.store.verify import Summary, verify
 async def problems(talk: Talk) -> list[str]:
     """The lines."""
     found: list[str] = []
-    summary = await talk.store.read(verify, found.append)
+    summary = await talk.store.read(verify, found.append, read_hidden)
     assert summary.problems == len(found)
     assert all(line and "\n" not in line for line in found)
     return found
@@ -84,7 +87,7 @@ async def conv(talk: Talk) -> int:
 async def test_a_sound_store_has_no_problems(talk: Talk, conv: int) -> None:
     """And everything was looked at."""
     found: list[str] = []
-    assert await talk.store.read(verify, found.append) == Summary(3, 17, 0)
+    assert await talk.store.read(verify, found.append, read_hidden) == Summary(3, 17, 0)
     assert found == []
 
 
@@ -162,7 +165,7 @@ async def test_several_pages(talk: Talk, monkeypatch: pytest.MonkeyPatch, conv: 
     for _ in range(5):
         await talk.group(1, 2)
     found: list[str] = []
-    assert await talk.store.read(verify, found.append) == Summary(8, 22, 0)
+    assert await talk.store.read(verify, found.append, read_hidden) == Summary(8, 22, 0)
 
 
 DAMAGE = {
@@ -315,6 +318,66 @@ async def test_damage_to_pins_and_mentions_is_found_and_named(talk: Talk, sql: s
     for line in DAMAGE_OF_MESSAGES[sql]:
         assert any(line in each for each in found), found
     assert len(found) == len(DAMAGE_OF_MESSAGES[sql]), found
+
+
+# account logs
+
+
+@pytest.fixture
+async def log(talk: Talk, conv: int) -> int:
+    """The account log of 1 with one of everything that something follows from."""
+    await talk.results(hide(1, conv, 2, 3), block(1, 3), block(1, 4), hide(1, conv, 3, 15), block(1, 3, on=False))
+    (result,) = await talk.results(block(1, 2))
+    assert result.seq == 6
+    return int(result.conv)
+
+
+async def test_a_sound_account_log_has_no_problems(talk: Talk, log: int) -> None:
+    """Its entries count; it is no conversation."""
+    found: list[str] = []
+    assert await talk.store.read(verify, found.append, read_hidden) == Summary(3, 23, 0)
+
+
+LOG_DAMAGE = {
+    "DELETE FROM entry WHERE conv = {log} AND seq = 4": ["entries after 3 are missing", "message 15 of"],
+    "UPDATE conv SET head = 7 WHERE conv = {log}": ["head is 7, should be 6"],
+    "UPDATE conv SET last_ts = 1 WHERE conv = {log}": ["time of the last entry is 1, should be"],
+    "UPDATE conv SET version = 2 WHERE conv = {log}": ["version of the member list is 2, should be 1"],
+    "UPDATE conv_rc SET rrev = 1 WHERE conv = {log}": ["receipt counter is 1, should be 0"],
+    "INSERT INTO mark VALUES ({log}, 1, 1, 1, 1)": ["it has watermarks"],
+    "UPDATE entry SET ts = 1 WHERE conv = {log} AND seq = 4": ["entry 4 is older than the one before it"],
+    "UPDATE entry SET sender = 2 WHERE conv = {log} AND seq = 4": ["sender of entry 4 is 2, should be 1"],
+    "UPDATE entry SET rev = 5 WHERE conv = {log} AND seq = 4": [
+        "target and rev of entry 4 is (4, 5), should be (4, 4)"],
+    "UPDATE entry SET kind = 1 WHERE conv = {log} AND seq = 2": ["entry 2 has the unknown kind 1"],
+    "UPDATE entry SET content = cid WHERE conv = {log} AND seq = 4": ["entry 4 cannot be read", "message 15 of"],
+    "UPDATE entry SET users = '[9]' WHERE conv = {log} AND seq = 3": [
+        "list of blocked users is [2, 4], should be [2, 9]"],
+    "DELETE FROM block WHERE blocked = 2": ["list of blocked users is [4], should be [2, 4]"],
+    "INSERT INTO block VALUES (1, 3)": ["list of blocked users is [2, 3, 4], should be [2, 4]"],
+    "DELETE FROM hidden WHERE seq = 15": ["is not hidden, not as in the log"],
+    "INSERT INTO hidden VALUES (1, 5, 5)": ["message 5 of 5 is hidden, not as in the log"],
+    "INSERT INTO hidden VALUES (2, 5, 5)": ["user 2 has no account log, but there are rows of him in hidden"],
+    "INSERT INTO block VALUES (2, 1)": ["user 2 has no account log, but there are rows of him in block"],
+    "UPDATE account SET log = {log} WHERE user_id = 2": ["it is noted as the log of 2 accounts"],
+    "UPDATE account SET log = 7 WHERE user_id = 2": ["user 2 has 7 noted as his account log, and it is none"],
+    "UPDATE member SET since = 2 WHERE conv = {log}": ["its member is [(1, 1, 2, None)], should be [(1, 1, 1, None)]"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", LOG_DAMAGE)
+async def test_damage_of_an_account_log_is_found_and_named(talk: Talk, log: int, sql: str) -> None:
+    """Each planted in the rows, each with its lines and no others."""
+
+    async def plant(tx: Any) -> None:
+        await tx.execute(sql.format(log=log))
+
+    await talk.store.write(plant)
+    found = await problems(talk)
+    expected = LOG_DAMAGE[sql]
+    for line in expected:
+        assert any(line in each for each in found), found
+    assert len(found) == len(expected), found
 
 
 # the command

@@ -17,6 +17,7 @@ from tools.simulate.gone import Gone
 from tools.simulate.history import History, Violation
 from tools.simulate.network import Connection, Network, SimTransport
 from tools.simulate.plan import Plan
+from tools.simulate.privacy import Privacy
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences
@@ -56,6 +57,7 @@ class Device:
         history: History,
         truth: Truth,
         gone: Gone,
+        privacy: Privacy,
         trace: Trace,
         chance: Random,
     ) -> None:
@@ -75,6 +77,7 @@ class Device:
         self._history = history
         self._truth = truth
         self._gone = gone
+        self._privacy = privacy
         self._trace = trace
         self._chance = chance
         self._life = 0
@@ -153,7 +156,8 @@ class Device:
             return
         for user in self._person.watched:
             status = self.client.presence.get(user)
-            expected = user in there and self._truth.together(self.user, user)
+            apart = user in self._truth.blocked(self.user) or self.user in self._truth.blocked(user)
+            expected = user in there and self._truth.together(self.user, user) and not apart
             if status is None or status.online != expected or (status.seen is not None and status.online):
                 yield f"told {status}, {'there' if expected else 'not there, or a stranger'}"
 
@@ -165,11 +169,17 @@ class Device:
             self._trace.count(f"operation: {type(error).__name__}")
 
     def _check_counts(self, client: Client) -> None:
-        """What the device counts by itself is what its log says, but for what it knows to be deleted already."""
+        """What the device counts by itself is what its log says, but for what it knows to be deleted already, and for
+        what is hidden or blocked, of which it may not have heard yet.
+        """
+        truth, me = self._truth, self.user
+        all_hidden, ever_blocked = truth.hidden(me), truth.blocked(me, ever=True)
         for conv, count in client.receipts.counted().items():
-            log, times = self._truth.log(conv), self._truth.periods(conv).get(self.user, ())
-            unread, _ = tally.unread(log, times, self.user, count.read, count.head)
-            at_least = unread & tally.unread(log, times, self.user, count.read, len(log))[0]
+            log, times = truth.log(conv), truth.periods(conv).get(me, ())
+            hidden = {seq for where, seq in all_hidden if where == conv}
+            unread, _ = tally.unread(log, times, me, count.read, count.head)
+            still, _ = tally.unread(log, times, me, count.read, len(log), hidden, ever_blocked)
+            at_least = unread & still
             self._trace.count("counts of devices")
             known = client.conversations.get(conv)
             if known is None or known.head != count.head or not len(at_least) <= count.unread <= len(unread):
@@ -184,7 +194,7 @@ class Device:
         if life != self._life:
             connection.cut()
         self._connections.append(connection)
-        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._trace)
+        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace)
         return SimTransport(connection, witness)
 
     # faults

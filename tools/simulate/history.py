@@ -22,6 +22,8 @@ from collections.abc import Hashable, Iterable
 import attrs
 
 MSG, EDIT, CREATE, ADD, REMOVE, ROLE = 1, 2, 6, 7, 8, 10
+ACCOUNT_LOG = frozenset({14, 15, 16, 17, 18})
+"""Kinds of entries of account logs, of which the user is the only member from the start."""
 
 
 @attrs.frozen
@@ -219,8 +221,10 @@ class History:
         self._count(entry, observer)
 
     def _count(self, entry: Entry, observer: str) -> None:
-        """No more entries of a kind than operations that asked for them. Deleted text cannot be attributed."""
-        if entry.kind == CREATE or (entry.content is None and entry.kind in (MSG, EDIT)):
+        """No more entries of a kind than operations that asked for them. Deleted text cannot be attributed, and what
+        account logs say is asked for by requests that make an entry or none.
+        """
+        if entry.kind in (CREATE, *ACCOUNT_LOG) or (entry.content is None and entry.kind in (MSG, EDIT)):
             return
         key = _key(entry)
         self._bound_count[key] += 1
@@ -351,6 +355,8 @@ def periods(log: Iterable[Entry]) -> dict[int, Periods]:
             for user in entry.users:
                 if user in since:
                     ended[user].append((since.pop(user), entry.seq))
+        elif entry.kind in ACCOUNT_LOG:
+            since.setdefault(entry.sender, 1)
     for user, start in since.items():
         ended[user].append((start, None))
     return {user: tuple(times) for user, times in ended.items()}

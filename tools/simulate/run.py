@@ -22,11 +22,12 @@ from tools.simulate.nemesis import Nemesis
 from tools.simulate.network import Network
 from tools.simulate.paths import counted
 from tools.simulate.plan import Plan, draw
+from tools.simulate.privacy import Privacy
 from tools.simulate.sealed import describe, logging_to, sealed
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences, unfinished
-from tools.simulate.workload import CHURN, ERASING, Person
+from tools.simulate.workload import CHURN, ERASING, PRIVATE, Person
 from wirechat.world import World
 
 NOW_MS = 1_800_000_000_000
@@ -58,6 +59,7 @@ class Simulation:
         self._skew_ms = 0
         self._peril = plan.crash_in_commit
         gone = Gone(self.truth, self.history)
+        privacy = Privacy()
         self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
         self.server = ServerMachine(
             plan,
@@ -74,6 +76,7 @@ class Simulation:
         for number, account in enumerate(founded.accounts):
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
             more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
+            more |= dict.fromkeys(PRIVATE, plan.private)
             person = Person(account.name, everyone, groups, more, chance)
             self.devices.append(
                 Device(
@@ -86,6 +89,7 @@ class Simulation:
                     self.history,
                     self.truth,
                     gone,
+                    privacy,
                     trace,
                     self.chance.stream(f"device {account.name}"),
                 )
@@ -145,6 +149,7 @@ class Simulation:
         self.truth.look()
         self.truth.check_gone()
         self.truth.check_lists()
+        self.truth.check_account_logs()
         for device in self.devices:
             file = device.file()
             if file is not None:

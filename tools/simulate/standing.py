@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import attrs
 
-from tools.simulate.history import ADD, CREATE, REMOVE, Entry
+from tools.simulate.history import ACCOUNT_LOG, ADD, CREATE, REMOVE, Entry
 
 DELETE, PIN, META, ROLE, UNPIN = 3, 5, 9, 10, 13
-GROUP = 2
+GROUP, ACCOUNT = 2, 6
 MEMBER, MODERATOR, ADMIN, OWNER = 1, 2, 3, 4
 TITLE, ABOUT = 10, 11
 
@@ -40,6 +40,8 @@ class Standing:
 
     def take(self, entry: Entry, log: Sequence[Entry]) -> str | None:
         """The next entry of the log; returns what its sender might not do."""
+        if self.kind == ACCOUNT:
+            return self._take_account(entry)
         wrong = None if entry.kind == CREATE or self._allowed(entry, log) else f"{entry} with roles {self.roles}"
         if entry.kind in (CREATE, ADD):
             self.roles.update(dict.fromkeys(entry.users, MEMBER))
@@ -55,6 +57,12 @@ class Standing:
         if entry.kind == REMOVE:
             self._remove(entry)
         return wrong
+
+    def _take_account(self, entry: Entry) -> str | None:
+        """An account log has one member, who wrote all of it."""
+        self.roles[entry.sender] = MEMBER
+        right = entry.kind in ACCOUNT_LOG and len(self.roles) == 1
+        return None if right else f"{entry} in an account log of {sorted(self.roles)}"
 
     def _assign(self, entry: Entry) -> None:
         self.roles[entry.users[0]] = entry.role or 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tools.simulate.history import Entry, Periods, is_within
 from tools.simulate.reference import PIN, Record, fold
@@ -10,12 +10,25 @@ from tools.simulate.reference import PIN, Record, fold
 MSG = 1
 
 
-def unread(log: Sequence[Entry], times: Periods, user: int, read: int, head: int) -> tuple[set[int], set[int]]:
-    """(messages a member has not read at this head; those among them that mention him)."""
+def unread(
+    log: Sequence[Entry],
+    times: Periods,
+    user: int,
+    read: int,
+    head: int,
+    hidden: Collection[int] = (),
+    blocked: Collection[int] = (),
+) -> tuple[set[int], set[int]]:
+    """(messages a member has not read at this head; those among them that mention him). Without what he has hidden, and
+    without what those say whom he blocks.
+    """
     found = {
         record.seq
         for record in messages(log, head)
-        if record.seq > read and record.sender != user and is_within(times, record.seq)
+        if record.seq > read
+        and record.sender not in (user, *blocked)
+        and record.seq not in hidden
+        and is_within(times, record.seq)
     }
     records = fold(log, head)
     return found, {seq for seq in found if user in records[seq].users}

@@ -15,11 +15,11 @@ import apsw
 
 from tools.simulate import tally
 from tools.simulate.copies import Copies
-from tools.simulate.history import Entry, History, Periods, Violation, periods
+from tools.simulate.history import ACCOUNT_LOG, Entry, History, Periods, Violation, periods
 from tools.simulate.reference import deleted
 from tools.simulate.standing import Described, Standing
 from wirechat import wire
-from wirechat.wire.registries import ContentType
+from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
 
 ENTRIES = (
     "SELECT seq, ts, sender, kind, content, ref, users, cid, role, origin_user, origin_ts"
@@ -58,6 +58,8 @@ class Truth:
         self._periods: dict[int, dict[int, Periods]] = {}
         self.copies = Copies()
         self._standings: dict[int, Standing] = {}
+        self._kinds: dict[int, int] = {}
+        self._account_logs: dict[int, int] = {}
 
     # looking
 
@@ -76,6 +78,7 @@ class Truth:
             return
         self._version = version
         for conv, kind, head, stamp in _rows(self._db, "SELECT conv, kind, head, stamp FROM conv ORDER BY conv"):
+            self._kinds[conv] = kind
             if head != len(self._logs.get(conv, ())):
                 self._standings.setdefault(conv, Standing(kind))
                 self._take_entries(self._db, conv, stamp)
@@ -96,6 +99,8 @@ class Truth:
             if wrong := self._standings[conv].take(entry, log):
                 self._blame("10-3", "not allowed", wrong)
             stamps.append(stamp)
+            if kind in ACCOUNT_LOG:
+                self._account_logs[sender] = conv
         self._periods.pop(conv, None)
 
     def _check_copies(self) -> None:
@@ -155,6 +160,27 @@ class Truth:
                 if found != expected:
                     self._blame("P5", "not as in the log", f"{name} of {conv} are {found}, should be {expected}")
 
+    def check_account_logs(self) -> None:
+        """P5: whom and what the server keeps away is what the account logs say."""
+        assert self._db is not None
+        hidden = {(user, place) for user in self._account_logs for place in self.hidden(user)}
+        blocked = {(user, other) for user in self._account_logs for other in self.blocked(user)}
+        rows = {(user, (conv, seq)) for user, conv, seq in _rows(self._db, "SELECT user_id, conv, seq FROM hidden")}
+        pairs = set(_rows(self._db, "SELECT user_id, blocked FROM block"))
+        for what, stored, said_so in (("hidden", rows, hidden), ("blocked", pairs, blocked)):
+            for each in sorted(stored ^ said_so):
+                self._blame("P5", "not as in the account log", f"{each} is {what} in only one of the two")
+
+    def blocked(self, user: int, upto: int | None = None, ever: bool = False) -> set[int]:
+        """Whom he blocks as his account log stands or stood at `upto`; `ever`: whom he has blocked at any time."""
+        blocked: set[int] = set()
+        for entry in self.log(self._account_logs.get(user, 0))[:upto]:
+            if entry.kind == EntryKind.BLOCK:
+                blocked.update(entry.users)
+            elif entry.kind == EntryKind.UNBLOCK and not ever:
+                blocked.difference_update(entry.users)
+        return blocked
+
     def _blame(self, promise: str, rule: str, detail: str) -> None:
         self._history.violations.append(Violation(promise, rule, detail))
 
@@ -166,6 +192,24 @@ class Truth:
     def log(self, conv: int) -> Sequence[Entry]:
         """All entries of a conversation, each with the content it had when it was first seen."""
         return self._logs.get(conv, [])
+
+    def account_log(self, user: int) -> int | None:
+        """Which conversation is the account log of this user."""
+        return self._account_logs.get(user)
+
+    def hidden(self, user: int, upto: int | None = None) -> set[tuple[int, int]]:
+        """(conv, seq) of what his account log says he has hidden, as it stands or as it was at `upto`."""
+        found: set[tuple[int, int]] = set()
+        for entry in self.log(self._account_logs.get(user, 0))[:upto]:
+            if entry.kind == EntryKind.HIDE and isinstance(entry.content, tuple):
+                hidden = wire.Hidden.unpack(entry.content[1])
+                found.update((hidden.conv, seq) for seq in hidden.seqs)
+        return found
+
+    def pair(self, conv: int) -> tuple[int, ...]:
+        """The two of a direct conversation; nobody for others."""
+        direct = self._kinds.get(conv) == ConversationKind.DIRECT and self.log(conv)
+        return self.log(conv)[0].users if direct else ()
 
     def periods(self, conv: int) -> dict[int, Periods]:
         """Who was a member when."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -15,7 +15,8 @@ import attrs
 from tools.simulate import tally
 from tools.simulate.file import Position
 from tools.simulate.gone import Gone
-from tools.simulate.history import Entry, History, Op, Violation
+from tools.simulate.history import Entry, History, Op, Periods, Violation
+from tools.simulate.privacy import Privacy
 from tools.simulate.standing import Described
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth, said
@@ -81,15 +82,27 @@ class Frames:
 class Witness:
     """One connection of one device. A Tap of the simulated network."""
 
-    def __init__(self, device: Witnessed, label: str, history: History, truth: Truth, gone: Gone, trace: Trace) -> None:
+    def __init__(
+        self,
+        device: Witnessed,
+        label: str,
+        history: History,
+        truth: Truth,
+        gone: Gone,
+        privacy: Privacy,
+        trace: Trace,
+    ) -> None:
         self._device = device
         self._label = label
         self._history = history
         self._truth = truth
         self._gone = gone
+        self._privacy = privacy
         self._trace = trace
         self._up, self._down = Frames(), Frames()
         self._asked: dict[int, wire.Request] = {}
+        self._then: dict[int, Any] = {}
+        """rid -> what was so when it was asked: the walls, what was hidden."""
         self._pushes: list[tuple[int, int] | None] = []
         self._acked = 0
 
@@ -102,6 +115,7 @@ class Witness:
             self._trace.traffic(f"{self._label} >", body, partial(_short, message))
             if isinstance(message, wire.Request):
                 self._asked[message.rid] = message
+                self._remember(message)
             self._handle(_SENT, message)
 
     def received(self, data: bytes) -> None:
@@ -117,6 +131,43 @@ class Witness:
         handler = handlers.get(type(message))
         if handler is not None:
             handler(self, message)
+
+    # privacy
+
+    def _remember(self, request: wire.Request) -> None:
+        user = self._device.user
+        if isinstance(request, wire.Send | wire.MemberAdd | wire.ConvNew):
+            self._then[request.rid] = self._privacy.walls(user, self._others(request))
+        elif isinstance(request, wire.Unread):
+            self._then[request.rid] = len(self._truth.log(self._truth.account_log(user) or 0))
+        elif isinstance(request, wire.Changes | wire.History | wire.Records | wire.Pins | wire.Mentions):
+            self._then[request.rid] = self._privacy.hidden(user, request.conv)
+        elif isinstance(request, wire.Block):
+            self._then[request.rid] = self._privacy.asks(user, request.user, request.on)
+
+    def _others(self, request: wire.Send | wire.MemberAdd | wire.ConvNew) -> set[int]:
+        """Whom a block would keep this from."""
+        if isinstance(request, wire.Send):
+            others = () if request.kind == EntryKind.DELETE else self._truth.pair(request.conv)
+        else:
+            others = request.users if isinstance(request, wire.MemberAdd) else request.members
+        return set(others) - {self._device.user}
+
+    def _check_walls(self, rid: int, others: set[int], what: object) -> None:
+        """P9: what a block forbids was refused."""
+        separated = self._privacy.broken(self._then.get(rid, {}), self._device.user, others)
+        if separated:
+            self._blame("P9", "through a block", f"{what} was done, although a block separates him from {separated}")
+
+    def _hidden(self, reply: wire.HideOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Hide)
+        self._privacy.hid(self._device.user, request.conv, request.seqs)
+
+    def _blocked(self, reply: wire.BlockOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Block)
+        self._privacy.answered(self._device.user, request.user, request.on, self._then.pop(reply.rid))
 
     # what the device asks for
 
@@ -197,10 +248,18 @@ class Witness:
         self._settle(request)
         self._history.ok(self._name(request), reply.seq, reply.ts)
         self._of(request.conv).to(reply.seq)
+        if not reply.dup and isinstance(request, wire.Send | wire.MemberAdd):
+            added = self._truth.log(request.conv)[reply.seq - 1].users
+            others = set(added) if isinstance(request, wire.MemberAdd) else self._others(request)
+            self._check_walls(reply.rid, others, request)
         if isinstance(request, wire.Send) and request.kind == EntryKind.DELETE and request.ref is not None:
             self._gone.acknowledged(request.conv, request.ref)
 
     def _created(self, reply: wire.ConvNewOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.ConvNew)
+        if not reply.dup:
+            self._check_walls(reply.rid, self._others(request), request)
         self._of(reply.conv).to(reply.seq)
 
     def _error(self, error: wire.Error) -> None:
@@ -274,16 +333,18 @@ class Witness:
         assert isinstance(request, wire.Changes)
         self._trace.count("changes pages")
         self._of(request.conv).to(reply.upto)
-        self._records(request.conv, reply.records)
+        self._records(request.conv, reply.records, self._then.pop(reply.rid))
 
     def _history_ok(self, reply: wire.HistoryOk) -> None:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.History)
         self._trace.count("history pages")
-        self._records(request.conv, reply.records)
+        self._records(request.conv, reply.records, self._then.pop(reply.rid))
 
-    def _records(self, conv: int, records: tuple[wire.Record, ...]) -> None:
+    def _records(self, conv: int, records: tuple[wire.Record, ...], hidden: frozenset[int]) -> None:
         for record in records:
+            if record.seq in hidden:
+                self._blame("P9", "hidden and yet given", f"{conv}/{record.seq}")
             self._history.shown(self._device.user, conv, record.seq)
             if record.rev == record.seq:
                 content = said(record.content)
@@ -306,13 +367,13 @@ class Witness:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.Records)
         self._trace.count("single records")
-        self._records(request.conv, reply.records)
+        self._records(request.conv, reply.records, self._then.pop(reply.rid))
 
     def _pins_ok(self, reply: wire.PinsOk) -> None:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.Pins)
+        self._shown(request.conv, [pin.seq for pin in reply.pins], self._then.pop(reply.rid))
         for pin in reply.pins:
-            self._history.shown(self._device.user, request.conv, pin.seq)
             if not tally.is_pin(self._truth.log(request.conv), pin.seq, pin.pinned, pin.user, pin.ts):
                 self._blame("P5", "not a pin", f"{request.conv}: {pin}")
 
@@ -320,8 +381,8 @@ class Witness:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.Mentions)
         me, log = self._device.user, self._truth.log(request.conv)
+        self._shown(request.conv, reply.seqs, self._then.pop(reply.rid))
         for seq in reply.seqs:
-            self._history.shown(me, request.conv, seq)
             said = [
                 entry
                 for entry in log
@@ -331,17 +392,33 @@ class Witness:
                 self._blame("P5", "not a mention", f"{request.conv}/{seq} does not mention {me}")
 
     def _unread_ok(self, reply: wire.UnreadOk) -> None:
-        """Each count is exact at its own head."""
+        """Each count is exact at its own head, for a state of the account log between question and answer."""
         del self._asked[reply.rid]
+        me, truth = self._device.user, self._truth
+        states = range(self._then.pop(reply.rid), len(truth.log(truth.account_log(me) or 0)) + 1)
         for count in reply.counts:
             self._trace.count("counts of the server")
-            times = self._truth.periods(count.conv).get(self._device.user, ())
+            times = truth.periods(count.conv).get(me, ())
             if not times:
                 self._blame("P9", "counted for a stranger", f"{count}")
-            log, me = self._truth.log(count.conv), self._device.user
-            unread, mentions = tally.unread(log, times, me, count.read, count.head)
-            if (count.unread, count.mentions) != (len(unread), len(mentions)):
-                self._blame("P5", "counted wrongly", f"{count}, unread are {unread}, mentions {mentions}")
+            possible = [self._tally(count, times, upto) for upto in states]
+            if (count.unread, count.mentions) not in possible:
+                self._blame("P5", "counted wrongly", f"{count}, should be one of {possible}")
+
+    def _tally(self, count: wire.Count, times: Periods, upto: int) -> tuple[int, int]:
+        me, truth = self._device.user, self._truth
+        hidden = {seq for conv, seq in truth.hidden(me, upto) if conv == count.conv}
+        unread, mentions = tally.unread(
+            truth.log(count.conv), times, me, count.read, count.head, hidden, truth.blocked(me, upto)
+        )
+        return len(unread), len(mentions)
+
+    def _shown(self, conv: int, seqs: Iterable[int], hidden: frozenset[int]) -> None:
+        """These were named to the user."""
+        for seq in seqs:
+            self._history.shown(self._device.user, conv, seq)
+            if seq in hidden:
+                self._blame("P9", "hidden and yet given", f"{conv}/{seq}")
 
     def _conv_get_ok(self, reply: wire.ConvGetOk) -> None:
         """P9: a former member is told what it was called when he left. He may be back by now: then of earlier times."""
@@ -415,6 +492,8 @@ _RECEIVED: Handlers = {
     wire.ConvSetOk: Witness._sent_ok,
     wire.ConvGetOk: Witness._conv_get_ok,
     wire.ConvNewOk: Witness._created,
+    wire.HideOk: Witness._hidden,
+    wire.BlockOk: Witness._blocked,
     wire.Error: Witness._error,
     wire.Event: Witness._event,
     wire.Rows: Witness._rows,

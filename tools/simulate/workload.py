@@ -32,9 +32,14 @@ DEEDS = {
     "typing": 1,
     "page": 2,
     "who_read": 1,
+    "hide": 1,
+    "block": 1,
+    "profile": 1,
+    "rename": 1,
 }
 CHURN = ("add", "remove")
 ERASING = ("edit", "delete")
+PRIVATE = ("hide", "block", "profile", "rename")
 
 
 class Person:
@@ -221,6 +226,26 @@ class Person:
         return (known is not None and known.info is not None and known.info.role >= role) or (
             self._chance.random() < 0.2
         )
+
+    async def _hide(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None:
+            await client.account.hide(conv, [seq])
+
+    async def _block(self, client: Client, conv: int) -> None:
+        """A block is taken back sooner or later, or there would soon be nobody to talk to."""
+        others = [user for user in self._everyone if user != client.user]
+        other = self._chance.choice(sorted(client.account.blocked) or others)
+        if other in client.account.blocked:
+            await client.account.unblock(other)
+        else:
+            await client.account.block(other)
+
+    async def _profile(self, client: Client, conv: int) -> None:
+        await client.account.set_profile(about=self._text())
+
+    async def _rename(self, client: Client, conv: int) -> None:
+        await client.account.rename_device(client.device, self._text()[:20])
 
     def _is_group(self, client: Client, conv: int) -> bool:
         known = client.conversations.get(conv)

@@ -13,7 +13,7 @@ import click
 COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
-    "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
+    "user": ("wirechat.cli.user", "user", "Make and list accounts, reset passwords, revoke devices."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
 }

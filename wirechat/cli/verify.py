@@ -10,11 +10,13 @@ from pathlib import Path
 import click
 import trio
 
+from wirechat import wire
 from wirechat.cli.running import run
 from wirechat.store import sqlite
 from wirechat.store.errors import Damaged
 from wirechat.store.verify import Summary, Tell
 from wirechat.store.verify import verify as check
+from wirechat.wire.packing import MALFORMED
 
 
 @click.command()
@@ -46,13 +48,22 @@ async def _look(data: Path | None, url: str | None, tell: Tell) -> Summary:
 
 
 async def _check(data: Path | None, url: str | None, tell: Tell) -> Summary:
-    feature = partial(check, tell=tell)
+    feature = partial(check, tell=tell, read_hidden=_hidden)
     if url is None:
         assert data is not None
         return await trio.to_thread.run_sync(sqlite.look, data, feature)
     from wirechat.store import postgres  # asyncpg takes a fifth of a second
 
     return await postgres.look(url, feature)
+
+
+def _hidden(content: bytes) -> tuple[int, tuple[int, ...]]:
+    try:
+        packed = wire.Content.unpack(content).data
+        hidden = wire.Hidden.unpack(packed if isinstance(packed, bytes) else b"")
+    except MALFORMED as error:
+        raise ValueError("no list of hidden messages") from error
+    return hidden.conv, hidden.seqs
 
 
 def closing_line(summary: Summary) -> str:

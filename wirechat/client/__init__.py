@@ -26,11 +26,14 @@ from wirechat.client.errors import (
     UnknownOutcome,
 )
 from wirechat.client.events import (
+    AccountChanged,
     Connected,
     ConversationChanged,
+    DevicesChanged,
     Disconnected,
     Event,
     MessageAdded,
+    MessagesHidden,
     PresenceChanged,
     ReceiptChanged,
     RecordChanged,
@@ -39,6 +42,7 @@ from wirechat.client.events import (
     SendFailed,
     TypingChanged,
 )
+from wirechat.client.features.account import Me
 from wirechat.client.features.accounts import Registered, register
 from wirechat.client.features.conversations import Conversation
 from wirechat.client.features.history import Mentioned, Page
@@ -47,6 +51,7 @@ from wirechat.client.outbox import Sent
 from wirechat.client.transport import Transport
 
 __all__ = [
+    "AccountChanged",
     "CacheError",
     "Client",
     "ClientError",
@@ -54,13 +59,16 @@ __all__ = [
     "ConnectionFailed",
     "Conversation",
     "ConversationChanged",
+    "DevicesChanged",
     "Disconnected",
     "Event",
     "Handle",
     "LogView",
     "LoginFailed",
+    "Me",
     "Mentioned",
     "MessageAdded",
+    "MessagesHidden",
     "Page",
     "PresenceChanged",
     "ReceiptChanged",

@@ -103,6 +103,7 @@ class _Changes:
     wiped: bool = False
     forgotten: set[int] = attrs.field(factory=set)
     dropped: set[int] = attrs.field(factory=set)
+    hidden: set[tuple[int, int]] = attrs.field(factory=set)
     logs: dict[int, Log] = attrs.field(factory=dict)
     records: dict[tuple[int, int], wire.Record] = attrs.field(factory=dict)
     marks: list[tuple[int, int, int, int]] = attrs.field(factory=list)
@@ -122,6 +123,7 @@ class _Changes:
             ("DELETE FROM record WHERE conv = ?", [(conv,) for conv in self.dropped]),
             (PUT_LOG, [tuple(getattr(log, name) for name in LOG_FIELDS) for log in self.logs.values()]),
             (PUT_RECORD, [(conv, seq, record.pack()) for (conv, seq), record in self.records.items()]),
+            ("DELETE FROM record WHERE conv = ? AND seq = ?", list(self.hidden)),
             (PUT_MARK, list(self.marks)),
             ("INSERT OR REPLACE INTO conversation VALUES (?, ?)", [(c, info.pack()) for c, info in self.infos.items()]),
             ("INSERT OR REPLACE INTO user VALUES (?, ?)", [(u, user.pack()) for u, user in self.users.items()]),
@@ -162,6 +164,7 @@ class Cache:
             meta = dict(cast(Iterable[tuple[str, Any]], self._writer.execute("SELECT key, value FROM meta")))
             self.identity = Identity(**{field.name: meta.get(field.name) for field in attrs.fields(Identity)})
             self.token: bytes | None = meta.get("token")
+            self.account_log: int | None = meta.get("account_log")
             rows = self._writer.execute(f"SELECT {', '.join(LOG_FIELDS)} FROM log ORDER BY conv")
             self.logs: dict[int, Log] = {cast(int, row[0]): _log(row) for row in rows}
             entries = self._writer.execute(f"SELECT {OUTBOX_FIELDS} FROM outbox ORDER BY place")
@@ -189,10 +192,19 @@ class Cache:
         self.token = None
         self.changed().meta["token"] = None
 
+    def set_account_log(self, conv: int) -> None:
+        """Which conversation is the account log of this user."""
+        self.account_log = conv
+        self.changed().meta["account_log"] = conv
+
     def set_identity(self, identity: Identity) -> None:
         """Who this device is, from now on."""
         self.identity = identity
         self.changed().meta.update(attrs.asdict(identity))
+
+    def log_out(self) -> None:
+        """Forgets what this device could log in with. Whose cache it is stays."""
+        self.set_identity(Identity(self.identity.handle, self.identity.user))
 
     def put_log(self, log: Log) -> None:
         """The log is new or its numbers changed."""
@@ -212,6 +224,12 @@ class Cache:
         """The description of a conversation."""
         self.changed().infos[info.conv] = info
 
+    def put_me(self, user: wire.User) -> None:
+        """One's own account; its handle may be another one than before."""
+        self.put_users((user,))
+        if user.handle != self.identity.handle:
+            self.set_identity(attrs.evolve(self.identity, handle=user.handle))
+
     def put_users(self, users: Iterable[wire.User]) -> None:
         """Accounts, by id."""
         self.changed().users.update((user.user, user) for user in users)
@@ -223,6 +241,14 @@ class Cache:
         changes.dropped.add(conv)
         for key in [key for key in changes.records if key[0] == conv]:
             del changes.records[key]
+
+    def hide(self, conv: int, seqs: Iterable[int]) -> None:
+        """Forgets messages for ever."""
+        self.revisions[conv] += 1
+        changes = self.changed()
+        for seq in seqs:
+            changes.records.pop((conv, seq), None)
+            changes.hidden.add((conv, seq))
 
     def forget(self, conv: int) -> None:
         """Forgets a conversation; what waits for it in the outbox stays."""
@@ -237,9 +263,9 @@ class Cache:
     def wipe(self) -> None:
         """Forgets everything but who we are and the outbox."""
         old, self._pending = self.changed(), _Changes(wiped=True)
-        self._pending.meta = {**old.meta, "token": None}
+        self._pending.meta = {**old.meta, "token": None, "account_log": None}
         self._pending.added, self._pending.removed = old.added, old.removed
-        self.token = None
+        self.token = self.account_log = None
         self.revisions.update(list(self.logs))
         self.logs.clear()
 
@@ -293,15 +319,18 @@ class Cache:
     def records_above(self, conv: int, seq: int) -> Iterable[wire.Record]:
         """The records above a seq as of now, written or not."""
         found: dict[int, wire.Record] = {}
+        hidden: set[tuple[int, int]] = set()
         for changes in (self._pending, self._writing):
+            hidden |= changes.hidden
             for (of, each), record in changes.records.items():
-                if of == conv and each > seq:
+                if of == conv and each > seq and (conv, each) not in hidden:
                     found.setdefault(each, record)
             if changes.wiped or conv in changes.dropped:
                 return found.values()
         for (body,) in self._all("SELECT body FROM record WHERE conv = ? AND seq > ?", conv, seq):
             record = wire.Record.unpack(body)
-            found.setdefault(record.seq, record)
+            if (conv, record.seq) not in hidden:
+                found.setdefault(record.seq, record)
         return found.values()
 
     def view(self, conv: int, newest: int | None = None) -> LogView:
@@ -315,6 +344,11 @@ class Cache:
         by_user = {user: wire.Watermark(user, delivered, read) for user, delivered, read in marks}
         pos, head, low, read = row
         return LogView(conv, pos, head, low, read, {record.seq: record for record in records}, by_user)
+
+    def account_records(self) -> Iterator[wire.Record]:
+        """The account log, in the order of seq."""
+        for (body,) in self._all("SELECT body FROM record WHERE conv = ? ORDER BY seq", self.account_log or 0):
+            yield wire.Record.unpack(body)
 
     def infos(self) -> dict[int, wire.Info]:
         """The durable descriptions, by conversation."""
@@ -354,6 +388,7 @@ def _open(path: str | None) -> apsw.Connection:
         connection = _connect(path)
         connection.pragma("journal_mode", "WAL")
         connection.pragma("synchronous", "FULL")
+        connection.pragma("secure_delete", True)  # what was deleted or hidden leaves no bytes behind
     connection.transaction_mode = "IMMEDIATE"
     with connection:
         _prepare(connection)

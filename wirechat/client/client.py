@@ -20,6 +20,7 @@ from wirechat.client.commit import Committer
 from wirechat.client.connector import Connector, Options
 from wirechat.client.errors import CacheError, ClientError, Refused, Unavailable, UnknownOutcome
 from wirechat.client.events import Events, Feed
+from wirechat.client.features.account import Account
 from wirechat.client.features.accounts import Accounts, register
 from wirechat.client.features.conversations import Conversations
 from wirechat.client.features.history import History
@@ -46,7 +47,7 @@ R = TypeVar("R", bound=wire.Reply)
 class Client:
     """A device that is logged in, or trying to be. Made by open_client.
 
-    `accounts`, `conversations`, `messages`, `history`, `receipts`, `presence`: what one can do.
+    `account`, `accounts`, `conversations`, `messages`, `history`, `receipts`, `presence`: what one can do.
     """
 
     def __init__(self, options: Options, state: State) -> None:
@@ -55,10 +56,11 @@ class Client:
         self._connector = Connector(options, state)
         cache, sync, world = state.cache, state.sync, options.world
         self.accounts = Accounts(self._call, cache, partial(register, options.url, connect=options.connect))
+        self.account = Account(self._call, sync, cache)
         self.conversations = Conversations(self._call, sync, cache, world)
         self.messages = Messages(self._post, state.outbox, world)
         self.history = History(self._call, sync)
-        self.receipts = Receipts(self._call, sync, Unread(cache, lambda: sync.me))
+        self.receipts = Receipts(self._call, sync, Unread(cache, lambda: sync.me, lambda: sync.account.blocked))
         self.presence = Presence(self._call, sync, state.watching, self._tell)
 
     @property

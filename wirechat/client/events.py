@@ -15,13 +15,16 @@ from wirechat import wire
 from wirechat.client.errors import ClientError, Refused
 
 __all__ = [
+    "AccountChanged",
     "Connected",
     "ConversationChanged",
+    "DevicesChanged",
     "Disconnected",
     "Event",
     "Events",
     "Feed",
     "MessageAdded",
+    "MessagesHidden",
     "PresenceChanged",
     "ReceiptChanged",
     "RecordChanged",
@@ -80,6 +83,24 @@ class TypingChanged:
 
 
 @attrs.frozen
+class MessagesHidden:
+    """This user has hidden messages, on whatever device: they have left the log and will not come back."""
+
+    conv: int
+    seqs: tuple[int, ...]
+
+
+@attrs.frozen
+class AccountChanged:
+    """The own profile, its audience, or the list of blocked users is another one; see client.account."""
+
+
+@attrs.frozen
+class DevicesChanged:
+    """A device of this user is new, was renamed or revoked, or a password or key was changed."""
+
+
+@attrs.frozen
 class SendFailed:
     """The server refused an entry that nobody waits for any more; it has left the outbox."""
 
@@ -125,6 +146,9 @@ Event = (
     | ConversationChanged
     | PresenceChanged
     | TypingChanged
+    | MessagesHidden
+    | AccountChanged
+    | DevicesChanged
     | SendFailed
     | Connected
     | Disconnected

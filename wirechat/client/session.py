@@ -133,6 +133,9 @@ class Session:
             raise ConnectionFailed("the server has lost entries that it had acknowledged; everything is read anew")
         for question in self._sync.questions():
             self._link.ask(question.request, partial(self._answered, question))
+        if self._sync.own_profile_changed:
+            self._sync.own_profile_changed = False
+            self._link.ask(wire.Account(0), self._own_account)
         if self._sync.acks.urgent:
             self._acknowledge()
         elif self._sync.acks.waiting:
@@ -218,6 +221,11 @@ class Session:
         elif result.code is not None:  # otherwise the connection is over, and the next one asks anew
             again = partial(self._sync.unanswered, question, again=True)
             self._repeat(question, (result.retry_ms or 0) / 1000, again)
+
+    def _own_account(self, result: wire.Reply | ClientError) -> None:
+        """The handle in the cache must not go stale: it tells whose cache this is."""
+        if isinstance(result, wire.AccountOk):
+            self._state.cache.put_me(result.user)
 
     def _repeat(self, question: Question, at_least: float, again: Callable[[], None]) -> None:
         conv = question.logs[0].conv

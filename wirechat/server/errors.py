@@ -31,6 +31,8 @@ _REFUSALS: dict[Refusal, tuple[int, str]] = {
     Refusal.CID_REUSED: (wire.errors.CID_REUSED, "this cid was used with other content"),
     Refusal.CONFLICT: (wire.errors.CONFLICT, "taken, or done already"),
     Refusal.LIMIT: (wire.errors.LIMIT, "there is no room for more"),
+    Refusal.WRONG_PASSWORD: (wire.errors.BAD_CREDENTIALS, "unknown account or wrong password"),
+    Refusal.BLOCKED: (wire.errors.BLOCKED, "one of you has blocked the other"),
 }
 
 

@@ -58,10 +58,14 @@ class Hub:
         self._moved: dict[int, bool] = {}
         self._regrouped: dict[int, None] = {}
         self._departed: list[Session] = []
+        self.left: dict[int, None] = {}
+        """Devices whose last moment is to be written down: those whose sessions have ended."""
         self.touched: list[Outbox] = []
         """Outboxes with something ready; flushed once per commit, not once per frame."""
         self.horizon = 0
         """Everything stamped before this has been offered to the live sessions of this node."""
+        self.horizon_before = 0
+        """What `horizon` was a pass ago."""
 
     # who is online
 
@@ -79,6 +83,7 @@ class Hub:
         """Forget a session. Harmless when repeated."""
         if self._devices.get(session.device) is session:
             del self._devices[session.device]
+            self.left[session.device] = None
         sessions = self._sessions.get(session.user, [])
         if session in sessions:
             self._moves(session.user)
@@ -110,6 +115,13 @@ class Hub:
         departed, self._departed = self._departed, []
         return departed
 
+    def revoked(self, devices: Iterable[int]) -> None:
+        """These devices were revoked: they are off from now on."""
+        for device in devices:
+            session = self._devices.get(device)
+            if session is not None:
+                session.close(wire.errors.DEVICE_REVOKED)
+
     @property
     def online(self) -> int:
         """Devices logged in."""
@@ -118,6 +130,10 @@ class Hub:
     def sessions(self) -> Iterator[Session]:
         """Every session of this node."""
         return iter(list(self._devices.values()))
+
+    def device(self, device: int) -> Session | None:
+        """The session of a device."""
+        return self._devices.get(device)
 
     def of(self, user: int) -> Iterable[Session]:
         """The sessions of one user."""

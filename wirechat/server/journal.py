@@ -13,6 +13,7 @@ from typing import Protocol
 
 import attrs
 import structlog
+import trio
 
 from wirechat import wire
 from wirechat.server import limits
@@ -20,7 +21,7 @@ from wirechat.server.errors import RequestError, of_refusal, of_store
 from wirechat.server.hub import Hub
 from wirechat.server.outbox import Push
 from wirechat.server.session import Session
-from wirechat.store.errors import StoreError
+from wirechat.store.errors import OutcomeUnknown, StoreError
 from wirechat.store.records import Append, Appended, Commit, Refusal
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,40 @@ class Submission:
     answered: Callable[[], None]
     """One request less is in flight."""
 
+    def answer(self, result: Appended | Refusal | StoreError) -> None:
+        """Tell the client."""
+        self.answered()
+        if isinstance(result, Appended):
+            self.session.reply(self.reply(self.rid, result))
+        else:
+            error = of_refusal(result) if isinstance(result, Refusal) else of_store(result)
+            self.session.reply(error.message(self.rid))
+
+    def fail(self) -> None:
+        """The answer could not be given."""
+        self.session.close(wire.errors.INTERNAL)
+
+
+class Awaited:
+    """An entry that a task of the server waits for. Nobody has it as a reply: all sessions get it as a push."""
+
+    session = None
+
+    def __init__(self, append: Append, content: wire.Content | None) -> None:
+        self.append = append
+        self.content = content
+        self.known = trio.Event()
+        self.result: Appended | Refusal | StoreError = OutcomeUnknown("the entry was not handed out")
+
+    def answer(self, result: Appended | Refusal | StoreError) -> None:
+        """Wake who waits."""
+        self.result = result
+        self.known.set()
+
+    def fail(self) -> None:
+        """Wake who waits, whatever is known."""
+        self.known.set()
+
 
 class Journal:
     """The commit pipeline of one node."""
@@ -59,7 +94,7 @@ class Journal:
         self._store = store
         self._hub = hub
         self._now_ms = now_ms
-        self._pending: list[Submission] = []
+        self._pending: list[Submission | Awaited] = []
         self._busy = False
         self._idle: Callable[[], None] | None = None
 
@@ -68,13 +103,25 @@ class Journal:
         """Nothing is pending and nothing is being committed."""
         return not self._busy and not self._pending
 
-    def submit(self, submission: Submission) -> None:
+    def submit(self, submission: Submission | Awaited) -> None:
         """Queue an entry. Never waits; the answer comes after the commit. Raises RequestError 5000 when too many
         wait.
         """
         if len(self._pending) >= limits.PENDING_ENTRIES_MAX:
             raise RequestError(wire.errors.UNAVAILABLE, "too many entries wait for the disk", retry_ms=1000)
         self._pending.append(submission)
+
+    async def append(self, append: Append, content: wire.Content | None) -> Appended:
+        """Append an entry and wait until it is handed out. Raises RequestError and StoreError."""
+        awaited = Awaited(append, content)
+        self.submit(awaited)
+        self.start()
+        await awaited.known.wait()
+        if isinstance(awaited.result, Refusal):
+            raise of_refusal(awaited.result)
+        if isinstance(awaited.result, StoreError):
+            raise awaited.result
+        return awaited.result
 
     def start(self) -> None:
         """Begin a commit of what is pending, unless one runs. Called once per turn of a reader."""
@@ -86,7 +133,7 @@ class Journal:
         known = self._hub.known({append.conv for append in appends})
         self._store.start_append(appends, self._now_ms(), known, lambda commit: self._committed(batch, commit))
 
-    def _committed(self, batch: list[Submission], commit: Commit) -> None:
+    def _committed(self, batch: list[Submission | Awaited], commit: Commit) -> None:
         self._busy = False
         self.start()
         hub = self._hub
@@ -99,31 +146,27 @@ class Journal:
             except Exception:
                 log.exception("an entry was committed but could not be handed out")
                 hub.doubt(result.conv if isinstance(result, Appended) else submission.append.conv)
-                submission.session.close(wire.errors.INTERNAL)
+                submission.fail()
         hub.flush()
         for push in pushes:
             push.release()
 
-    def _finish(self, submission: Submission, result: Appended | Refusal | StoreError, pushes: list[Push]) -> None:
-        session = submission.session
-        submission.answered()
-        if not isinstance(result, Appended):
-            error = of_refusal(result) if isinstance(result, Refusal) else of_store(result)
-            session.reply(error.message(submission.rid))
-            return
-        session.reply(submission.reply(submission.rid, result))
-        if not result.dup:
+    def _finish(
+        self, submission: Submission | Awaited, result: Appended | Refusal | StoreError, pushes: list[Push]
+    ) -> None:
+        submission.answer(result)
+        if isinstance(result, Appended) and not result.dup:
             push = Push(_event(submission, result))
             pushes.append(push)
             leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
-            self._hub.deliver(push, session, leaving)
+            self._hub.deliver(push, submission.session, leaving)
             if result.users and submission.append.kind in MEMBERSHIP:
                 self._hub.regrouped(result.users)
             if result.rrev:
                 self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
 
 
-def _event(submission: Submission, result: Appended) -> wire.Event:
+def _event(submission: Submission | Awaited, result: Appended) -> wire.Event:
     append = submission.append
     event = wire.Event(
         result.conv,

@@ -39,6 +39,15 @@ FLUSH_SECONDS = 1.0
 LAST_WRITES_SECONDS = 2.0
 """What a stopping server takes at most to write down what it had put off; a disk that hangs must not hold it."""
 
+SEEN_SECONDS = 5.0
+"""When devices were last connected is written behind at most this late."""
+
+SEEN_AGAIN_SECONDS = 600.0
+"""Those that stay connected are written down this often."""
+
+SEEN_AT_ONCE = 1_000
+"""Of them in one transaction, which a message may have to wait for."""
+
 DELIVERED_AT_ONCE = 1_000
 """Of them in one transaction, which a message may have to wait for."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import attrs
 
 from wirechat.store.errors import StoreError
+from wirechat.store.tx import Tx
 
 
 class Kind(enum.IntEnum):
@@ -69,7 +71,15 @@ class Refusal(enum.Enum):
     DELETED = "the message was deleted"
     CID_REUSED = "the cid was used with other content"
     CONFLICT = "taken, or done already"
-    LIMIT = "the group is full, or there are too many pins or reactions"
+    LIMIT = "there is no room for more"
+    BLOCKED = "one of the two has blocked the other"
+    WRONG_PASSWORD = "the account has another password by now"
+
+
+Project = Callable[[Tx, int], Coroutine[Any, Any, "bool | Refusal"]]
+"""`async def project(tx, stamp)`: does what an entry of an account log tells of, in the transaction of the entry.
+False: nothing changed. Who refuses has changed nothing.
+"""
 
 
 @attrs.define
@@ -77,7 +87,7 @@ class Append:
     """An entry somebody wants in the log."""
 
     conv: int
-    """For CREATE: a fresh random id proposed by the caller."""
+    """For CREATE and for account logs, should there be none yet: a fresh random id proposed by the caller."""
     sender: int
     cid: bytes
     kind: int
@@ -88,11 +98,13 @@ class Append:
     digest: bytes
     """Tells whether two requests with one cid are the same."""
     conv_kind: int = 0
-    """CREATE: DIRECT, GROUP or SELF."""
+    """CREATE: DIRECT, GROUP or SELF; with `project`: ACCOUNT."""
     source: tuple[int, int] | None = None
     """MSG: (conv, seq) of the message that is forwarded; its text is copied."""
     role: int | None = None
     """ROLE: which."""
+    project: Project | None = None
+    """The entry belongs to the account log of its sender, if this changes anything."""
 
 
 @attrs.define
@@ -101,6 +113,7 @@ class Appended:
 
     conv: int
     seq: int
+    """0: nothing changed, so there is no entry."""
     ts: int
     dup: bool = False
     users: tuple[int, ...] = ()

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import attrs
 
-from wirechat.store.records import ABOUT, DIRECT, SELF, Kind, content_type, unpack_users
+from wirechat.store.records import ABOUT, ACCOUNT, DIRECT, SELF, Kind, content_type, unpack_users
 from wirechat.store.roster import Periods, Roster
 from wirechat.store.tx import Row, Tx
+from wirechat.store.verify_account_log import AccountLog, ReadHidden, check_unlogged
 
 PAGE = 1000
 """Rows fetched at a time."""
@@ -36,7 +37,7 @@ class Summary:
     problems: int = 0
 
 
-async def verify(tx: Tx, tell: Tell) -> Summary:
+async def verify(tx: Tx, tell: Tell, read_hidden: ReadHidden) -> Summary:
     """Check everything. `tell` is called while the snapshot is open, from whatever thread it runs in."""
     summary = Summary()
 
@@ -50,9 +51,14 @@ async def verify(tx: Tx, tell: Tell) -> Summary:
     assert newest is not None
     async for row in _pages(tx, _CONVERSATIONS):
         log = _Log(tx, problem, newest[0], *row)
+        if log.kind == ACCOUNT:
+            account_log = AccountLog(tx, log.conv, problem, read_hidden)
+            summary.entries += await account_log.check(log.head, log.last_ts, log.version, log.rrev)
+            continue
         await log.check()
         summary.conversations += 1
         summary.entries += log.count
+    await check_unlogged(tx, problem)
     await _check_orphans(tx, problem)
     return summary
 

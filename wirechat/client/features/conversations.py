@@ -100,11 +100,12 @@ class Conversations:
     def list(self) -> "list[Conversation]":
         """All conversations in the cache, by id; asks nobody."""
         infos = self._cache.infos()
-        return [_conversation(log, infos) for _, log in sorted(self._sync.logs.items())]
+        logs = sorted(self._sync.logs.items())
+        return [_conversation(log, infos) for conv, log in logs if conv != self._sync.account.conv]
 
     def get(self, conv: int) -> Conversation | None:
         """One conversation from the cache; None when it is not there."""
-        log = self._sync.logs.get(conv)
+        log = None if conv == self._sync.account.conv else self._sync.logs.get(conv)
         info = self._cache.info(conv)
         return None if log is None else _conversation(log, {} if info is None else {conv: info})
 

@@ -51,7 +51,8 @@ class History:
         while hi is None or hi > 0:
             reply = await self._ask(self._sync.ask_history(conv, hi, limit))
             if reply is not None:
-                return Page(reply.records, reply.lo, reply.hi)
+                shown = (record for record in reply.records if not self._sync.account.hides(conv, record.seq))
+                return Page(tuple(shown), reply.lo, reply.hi)
         return Page((), 1, 0)
 
     async def records(self, conv: int, seqs: Iterable[int]) -> list[wire.Record]:

@@ -31,10 +31,14 @@ class Receipts:
         """The watermarks of those who were members when entry `seq` was written, except its sender, by user id."""
         return (await self._call(wire.WhoRead(0, conv, seq), wire.WhoReadOk)).marks
 
+    def _all(self) -> list[int]:
+        """Every conversation; the account log is none."""
+        return [conv for conv in self._sync.logs if conv != self._sync.account.conv]
+
     def counted(self, convs: Iterable[int] | None = None) -> dict[int, wire.Count]:
         """How much is unread, by conversation, where this device can tell; asks nobody. None = all conversations."""
         logs = self._sync.logs
-        chosen = logs if convs is None else dict.fromkeys(convs)
+        chosen = self._all() if convs is None else dict.fromkeys(convs)
         counts = {conv: self._unread.of(logs[conv]) for conv in chosen if conv in logs}
         return {conv: count for conv, count in counts.items() if count is not None}
 
@@ -44,7 +48,7 @@ class Receipts:
         Conversations that one is not a member of are left out.
         """
         logs = self._sync.logs
-        chosen = dict.fromkeys(logs if convs is None else convs)
+        chosen = dict.fromkeys(self._all() if convs is None else convs)
         counts = self.counted(chosen)
         wanted = [conv for conv in chosen if conv not in counts and not (conv in logs and logs[conv].former)]
         while wanted:

@@ -151,4 +151,4 @@ def _cursor(conv: int) -> bytes:
 def row_of(row: DigestRow) -> wire.Row:
     """A digest row as it goes over the wire."""
     state = MemberState.FORMER if row.former else MemberState.MEMBER
-    return wire.Row(row.conv, row.head, row.rrev, row.delivered, row.read, state)
+    return wire.Row(row.conv, row.head, row.rrev, row.delivered, row.read, state, row.account_log)

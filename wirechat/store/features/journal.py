@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from wirechat.store.features import forwards, mentions, messages, roles, sync
+from wirechat.store.features import account_log, blocks, forwards, mentions, messages, roles, sync
 from wirechat.store.records import (
     ABOUT,
+    ACCOUNT,
     ADMIN,
     DIRECT,
     GROUP,
@@ -27,6 +28,7 @@ from wirechat.store.records import (
     Kind,
     Members,
     Origin,
+    Project,
     Refusal,
     content_type,
     pack_users,
@@ -45,6 +47,16 @@ MEMBERS_MAX = 1000
 _MSG = int(Kind.MSG)
 _MENTIONING = (Kind.MSG, Kind.EDIT)
 
+_LOG = """
+    SELECT conv, kind, head, last_ts, version, CASE kind WHEN 1 THEN EXISTS (
+        SELECT 1 FROM direct d JOIN block b ON (b.user_id = d.low AND b.blocked = d.high)
+                                            OR (b.user_id = d.high AND b.blocked = d.low) WHERE d.conv = conv.conv)
+    ELSE kind = 6 END
+    FROM conv WHERE conv = $1
+"""
+_SILENCED = frozenset({Kind.MSG, Kind.EDIT, Kind.REACT, Kind.PIN, Kind.UNPIN})
+"""What nobody does in a direct conversation while one of the two blocks the other."""
+
 
 @attrs.define
 class _Log:
@@ -54,6 +66,8 @@ class _Log:
     head: int
     last_ts: int
     version: int
+    closed: bool = False
+    """Nobody just writes here: an account log, or one of the two has blocked the other."""
     touched: bool = False
 
 
@@ -78,18 +92,23 @@ class _Batch:
         self._standings: dict[tuple[int, int], _Standing] = {}
         self._done: dict[tuple[int, int, bytes], tuple[bytes, Appended]] = {}
         """(conv, sender, cid) -> digest and first answer."""
+        self._account_logs: dict[int, int] = {}
+        """user -> his log, if he has one."""
         self._rows: list[tuple[object, ...]] = []
         self._mentions: list[mentions.Mention] = []
 
     async def load(self, batch: Sequence[Append]) -> None:
         """Lock the conversations, always in the same order, and ask what has to be known."""
-        batch = [item for item in batch if item.kind != Kind.CREATE]
+        accounts = {item.sender for item in batch if item.project is not None}
+        if accounts:
+            self._account_logs = await account_log.find(self._tx, accounts)
+        batch = [item for item in batch if not item.conv_kind]
         logs = await self._tx.fetchmany(
-            "SELECT conv, kind, head, last_ts, version FROM conv WHERE conv = $1" + FOR_UPDATE[self._tx.engine],
-            [(conv,) for conv in sorted({item.conv for item in batch})],
+            _LOG + FOR_UPDATE[self._tx.engine],
+            [(conv,) for conv in sorted({*(item.conv for item in batch), *self._account_logs.values()})],
         )
-        for conv, kind, head, last_ts, version in logs:
-            self._logs[conv] = _Log(kind, head, last_ts, version)
+        for conv, kind, head, last_ts, version, closed in logs:
+            self._logs[conv] = _Log(kind, head, last_ts, version, closed)
         standings = await self._tx.fetchmany(
             "SELECT conv, user_id, role, since, until FROM member WHERE conv = $1 AND user_id = $2",
             sorted(_concerned(batch)),
@@ -115,7 +134,7 @@ class _Batch:
             return None
         log = self._logs.get(item.conv)
         standing = self._standings.get((item.conv, item.sender))
-        if log is None or standing is None or standing.until is not None:
+        if log is None or log.closed or standing is None or standing.until is not None:
             return None
         return self._enter(log, item, item.users)
 
@@ -123,6 +142,8 @@ class _Batch:
         await self._flush()
         if item.kind == Kind.CREATE:
             return await self._create(item)
+        if item.project is not None:
+            return await self._account(item, item.project)
         return self._before(item) or await self._judge(item)
 
     def _before(self, item: Append) -> Appended | Refusal | None:
@@ -138,8 +159,10 @@ class _Batch:
         standing = self._standings.get((item.conv, item.sender))
         if log is None or standing is None:
             return Refusal.NO_CONVERSATION
-        if standing.until is not None:
+        if standing.until is not None or log.kind == ACCOUNT:
             return Refusal.FORBIDDEN
+        if log.closed and item.kind in _SILENCED:
+            return Refusal.BLOCKED
         if item.kind == Kind.ADD:
             return await self._add(log, item)
         if item.kind == Kind.REMOVE:
@@ -174,6 +197,22 @@ class _Batch:
             self._mentions += mentions.of(item.conv, seq, item.sender, users)
         self._done[item.conv, item.sender, item.cid] = item.digest, Appended(item.conv, seq, ts, True, users)
         return Appended(item.conv, seq, ts, False, users)
+
+    # account logs
+
+    async def _account(self, item: Append, project: Project) -> Appended | Refusal:
+        """Do what the entry tells of; there is one only if that changed something."""
+        changed = await project(self._tx, self._stamp)
+        if isinstance(changed, Refusal):
+            return changed
+        conv = self._account_logs.get(item.sender)
+        if not changed:
+            return Appended(conv or 0, 0, self._now_ms, True)
+        if conv is None:
+            conv = await account_log.make(self._tx, item.sender, item.conv, self._stamp)
+            self._account_logs[item.sender] = conv
+            self._logs[conv] = _Log(ACCOUNT, 0, 0, 1, True)
+        return self._enter(self._logs[conv], attrs.evolve(item, conv=conv), item.users)
 
     # entries about a message
 
@@ -251,6 +290,8 @@ class _Batch:
         if item.conv_kind != GROUP and (existing := await self._direct(item)) is not None:
             await self._note_creation(item, existing)
             return await self._again(existing)
+        if await blocks.between(self._tx, item.sender, item.users):
+            return Refusal.BLOCKED
         while await self._tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
             item = attrs.evolve(item, conv=item.conv + 1)
         return await self._found(item)
@@ -309,6 +350,8 @@ class _Batch:
         fresh = tuple(user for user in item.users if not self._is_member(item.conv, user))
         if not fresh:
             return Refusal.CONFLICT
+        if await blocks.between(self._tx, item.sender, fresh):
+            return Refusal.BLOCKED
         count = await self._tx.fetchrow("SELECT count(*) FROM member WHERE conv = $1 AND until IS NULL", item.conv)
         assert count is not None
         if count[0] + len(fresh) > MEMBERS_MAX:

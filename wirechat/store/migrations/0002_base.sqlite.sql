@@ -56,3 +56,6 @@ CREATE TABLE block (
     blocked INTEGER NOT NULL,
     PRIMARY KEY (user_id, blocked)
 ) WITHOUT ROWID, STRICT;
+
+-- Of a direct conversation it is asked whether one of the two blocks the other.
+CREATE INDEX direct_conv ON direct (conv);
