@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -43,6 +44,16 @@ Origin = tuple[int, int]
 """(user, ts): who wrote a forwarded message first, and when."""
 
 
+def pack_users(users: tuple[int, ...]) -> str | None:
+    """A column of users."""
+    return json.dumps(users) if users else None
+
+
+def unpack_users(users: str | None) -> tuple[int, ...]:
+    """The users of such a column."""
+    return tuple(json.loads(users)) if users else ()
+
+
 class Refusal(enum.Enum):
     """Why the store says no."""
 
@@ -52,7 +63,7 @@ class Refusal(enum.Enum):
     DELETED = "the message was deleted"
     CID_REUSED = "the cid was used with other content"
     CONFLICT = "taken, or done already"
-    LIMIT = "there is no room for more"
+    LIMIT = "the group is full"
     BLOCKED = "one of the two has blocked the other"
     WRONG_PASSWORD = "the account has another password by now"
 

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import attrs
 
-from wirechat.store.features.journal import unpack_users
-from wirechat.store.records import ACCOUNT, DIRECT, GROUP, MEMBER, OWNER, Kind
+from wirechat.store.records import ACCOUNT, DIRECT, GROUP, MEMBER, OWNER, Kind, unpack_users
 from wirechat.store.tx import Row, Tx
 from wirechat.store.verify_account_log import AccountLog, ReadHidden, check_unlogged
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from wirechat.store.features.journal import unpack_users
-from wirechat.store.records import MEMBER, Kind
+from wirechat.store.records import MEMBER, Kind, unpack_users
 from wirechat.store.tx import Tx
 
 ReadHidden = Callable[[bytes], tuple[int, Sequence[int]]]

@@ -6,12 +6,11 @@ stands, and which cids were used before. Membership and role are checked inside.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from wirechat.store.features import account_log, blocks, sync
+from wirechat.store.features import account_log, privacy, sync
 from wirechat.store.records import (
     ACCOUNT,
     DIRECT,
@@ -25,6 +24,8 @@ from wirechat.store.records import (
     Members,
     Project,
     Refusal,
+    pack_users,
+    unpack_users,
 )
 from wirechat.store.tx import FOR_UPDATE, Tx
 
@@ -165,7 +166,7 @@ class _Batch:
         log.head = seq = log.head + 1
         log.last_ts = ts = max(self._now_ms, log.last_ts)
         log.touched = True
-        packed = json.dumps(users) if users else None
+        packed = pack_users(users)
         self._rows.append(
             (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, packed, item.cid, item.digest,
              target or seq, seq, None, None, item.role)
@@ -280,7 +281,7 @@ class _Batch:
         if item.conv_kind == DIRECT and (existing := await self._direct(item)) is not None:
             await self._note_creation(item, existing)
             return await self._again(existing)
-        if await blocks.between(self._tx, item.sender, item.users):
+        if await privacy.between(self._tx, item.sender, item.users):
             return Refusal.BLOCKED
         while await self._tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
             item = attrs.evolve(item, conv=item.conv + 1)
@@ -340,7 +341,7 @@ class _Batch:
         fresh = tuple(user for user in item.users if not self._is_member(item.conv, user))
         if not fresh:
             return Refusal.CONFLICT
-        if await blocks.between(self._tx, item.sender, fresh):
+        if await privacy.between(self._tx, item.sender, fresh):
             return Refusal.BLOCKED
         count = await self._tx.fetchrow("SELECT count(*) FROM member WHERE conv = $1 AND until IS NULL", item.conv)
         assert count is not None
@@ -429,8 +430,3 @@ async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[in
     await run.load(batch)
     results = await run.run(batch)
     return Commit(list(results), await run.finish(known))
-
-
-def unpack_users(users: str | None) -> tuple[int, ...]:
-    """The users column."""
-    return tuple(json.loads(users)) if users else ()
