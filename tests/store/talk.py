@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from wirechat.store.database import Store
-from wirechat.store.features import accounts, blocks, conversations, devices, history, privacy, receipts
+from wirechat.store.features import accounts, conversations, devices, history, privacy, receipts
 from wirechat.store.records import (
     ACCOUNT,
     DIRECT,
@@ -231,7 +231,7 @@ def account(user: int, kind: Kind, project: Project, users: tuple[int, ...] = ()
 
 def block(user: int, other: int, on: bool = True, blocked_max: int = 1000) -> Append:
     kind = Kind.BLOCK if on else Kind.UNBLOCK
-    return account(user, kind, lambda tx, stamp: blocks.block(tx, user, other, on, blocked_max), (other,))
+    return account(user, kind, lambda tx, stamp: privacy.block(tx, user, other, on, blocked_max), (other,))
 
 
 def hide(user: int, conv: int, *seqs: int) -> Append:

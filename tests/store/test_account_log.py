@@ -13,7 +13,7 @@ from tests.store.talk import LARGE, Talk, account, add, append, block, edit, msg
 from wirechat.store.database import Store
 from wirechat.store.features import accounts, conversations, devices, sync
 from wirechat.store.postgres import open_postgres
-from wirechat.store.records import ACCOUNT, Appended, Kind, Refusal
+from wirechat.store.records import ACCOUNT, Append, Appended, Kind, Refusal
 from wirechat.store.tx import Tx
 
 
@@ -186,3 +186,32 @@ async def test_two_nodes_make_one_log(cluster: Cluster) -> None:
         log = await log_of(talk, 1)
         assert log is not None
         assert sorted(record.seq for record in await talk.records(1, log)) == list(range(1, 9))
+
+
+@pytest.mark.postgres
+async def test_two_nodes_never_stand_in_each_others_way(cluster: Cluster) -> None:
+    """P1, P3: batches that need the same logs and accounts in other orders; nothing is lost, nothing fails."""
+    url = cluster.place()
+    async with open_postgres(url) as one, open_postgres(url) as other:
+        talk = await Talk(one).people(9)
+        conv = await talk.group(1, 2, 3)
+
+        def named(user: int, name: str) -> Append:
+            return account(user, Kind.PROFILE, lambda tx, stamp: accounts.set_profile(tx, user, None, name, None, None))
+
+        async def write(store: Store, users: tuple[int, ...], node: int) -> None:
+            for turn in range(10):
+                batch = [named(user, f"{node} {turn}") for user in users]
+                batch.insert(1, msg(conv, users[0]))
+                results = (await append(store, batch, 1_000, {})).results
+                assert all(isinstance(result, Appended) for result in results), results
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write, one, (1, 2, 3), 1)
+                nursery.start_soon(write, other, (3, 2, 1), 2)
+        for user in (1, 2, 3):
+            log = await log_of(talk, user)
+            assert log is not None
+            assert [record.seq for record in await talk.records(user, log)] == list(range(1, 21))
+        assert await talk.head(1, conv) == 21

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.store.talk import LARGE, Talk, add, block, delete, direct, edit, group, hide, msg, react, remove
-from wirechat.store.features import blocks, history
+from wirechat.store.features import history, privacy
 from wirechat.store.records import Refusal
 
 
@@ -76,13 +76,13 @@ async def test_former_members_hide_what_they_see(talk: Talk) -> None:
 async def test_blocks(talk: Talk) -> None:
     """One way each; a list by id; not more than allowed; only people who exist."""
     await talk.results(block(1, 3), block(1, 2), block(2, 1))
-    assert await talk.store.read(blocks.blocked, 1) == [2, 3]
+    assert await talk.store.read(privacy.blocked, 1) == [2, 3]
     assert await talk.refused(block(1, 4, blocked_max=2)) is Refusal.LIMIT
     assert await talk.refused(block(1, 77)) is Refusal.NOT_FOUND
     await talk.done(block(1, 3, on=False))
-    assert await talk.store.read(blocks.blocked, 1) == [2]
-    assert await talk.store.read(blocks.between, 1, [2]) is True
-    assert await talk.store.read(blocks.between, 3, [4, 1]) is False
+    assert await talk.store.read(privacy.blocked, 1) == [2]
+    assert await talk.store.read(privacy.between, 1, [2]) is True
+    assert await talk.store.read(privacy.between, 3, [4, 1]) is False
 
 
 @pytest.mark.parametrize("blocker", [1, 2])

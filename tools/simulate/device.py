@@ -26,6 +26,7 @@ from tools.simulate.workload import Person
 from wirechat.client.client import Client, open_client
 from wirechat.client.errors import ClientError
 from wirechat.client.events import MessageAdded, Resynced
+from wirechat.wire.errors import DEVICE_REVOKED
 from wirechat.world import World
 
 URL = "wirechat://simulated"
@@ -41,6 +42,15 @@ class Account:
     user: int
     device: int
     key: bytes
+
+
+def leaves(group: BaseExceptionGroup[ClientError]) -> Iterator[ClientError]:
+    """The errors in a group of groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
 
 
 class Device:
@@ -63,6 +73,9 @@ class Device:
     ) -> None:
         self.name = account.name
         self.user = account.user
+        self.number = account.device
+        self.ended = False
+        """It was revoked, and has stopped for good."""
         self.ops_left = plan.ops
         self.told: dict[int, Evidence] = {}
         self.unsettled: dict[int, set[Name]] = {}
@@ -89,8 +102,8 @@ class Device:
     # living
 
     async def live(self) -> None:
-        """Run the client again and again."""
-        while True:
+        """Run the client again and again, until it is told that it was revoked."""
+        while not self.ended:
             with trio.CancelScope() as self._scope:
                 await self._run_client()
             self._scope = None
@@ -124,6 +137,8 @@ class Device:
                 await trio.sleep_forever()
         except* ClientError as group:
             self._trace.event(self.name, "stopped:", group.exceptions[0])
+            if any(error.code == DEVICE_REVOKED for error in leaves(group)):
+                self.ended, self.ops_left = True, 0
             self._trace.count("clients that stopped by themselves")
         finally:
             self.client = None

@@ -47,6 +47,8 @@ class Plan:
     """How much more often than usual people edit and delete."""
     private: int
     """How much more often than usual people change what concerns themselves alone."""
+    revokes: bool
+    """The first device ends the other one of its user."""
     pause: float
     """Mean pause between two operations of a device."""
     window: int
@@ -78,6 +80,7 @@ def draw(chance: Random) -> Plan:
         churn=pick([1, 4]),
         erasing=pick([1, 4]),
         private=pick([1, 1, 6]),
+        revokes=pick([False, False, False, True]),
         pause=pick([0.05, 0.5, 2.0]),
         window=pick([1, 2, 4, 8, 64]),
         jump=pick([5, 20, 1000]),

@@ -1,8 +1,9 @@
-"""What somebody has hidden, and who has blocked whom, as far as the server has said so.
+"""What somebody has hidden, who has blocked whom, and which devices were revoked, as far as the server has said so.
 
 * What was hidden before a page was asked for is not in that page.
 * While a block stands for sure, from its answer until somebody asks to take it back, nothing passes between the two
   that the block forbids: no message in private, no invitation.
+* A device that was revoked is let in no more, and is cut off.
 """
 
 from __future__ import annotations
@@ -25,6 +26,24 @@ class Privacy:
         """Of those, how many were not answered; each may still be executed."""
         self._stands: dict[tuple[int, int], int] = {}
         self._number = 0
+        self._doomed: set[int] = set()
+        self._revoked: set[int] = set()
+
+    def dooms(self, device: int) -> None:
+        """DEVICE_REVOKE is sent."""
+        self._doomed.add(device)
+
+    def is_doomed(self, device: int) -> bool:
+        """Whether somebody has asked to revoke the device."""
+        return device in self._doomed
+
+    def revoked(self, device: int) -> None:
+        """DEVICE_REVOKE was answered."""
+        self._revoked.add(device)
+
+    def is_revoked(self, device: int) -> bool:
+        """Whether the device is surely revoked by now."""
+        return device in self._revoked
 
     def hid(self, user: int, conv: int, seqs: Iterable[int]) -> None:
         """HIDE was answered."""

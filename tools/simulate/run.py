@@ -59,7 +59,7 @@ class Simulation:
         self._skew_ms = 0
         self._peril = plan.crash_in_commit
         gone = Gone(self.truth, self.history)
-        privacy = Privacy()
+        privacy = self._privacy = Privacy()
         self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
         self.server = ServerMachine(
             plan,
@@ -77,7 +77,7 @@ class Simulation:
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
             more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
             more |= dict.fromkeys(PRIVATE, plan.private)
-            person = Person(account.name, everyone, groups, more, chance)
+            person = Person(account.name, everyone, groups, more, plan.revokes and number == 0, chance)
             self.devices.append(
                 Device(
                     account,
@@ -146,6 +146,8 @@ class Simulation:
             while any(self._unfinished()):  # noqa: ASYNC110  time is free here
                 await trio.sleep(1)
         self._blame("does not converge", self._unfinished())
+        ended = {device.number: device.name for device in self.devices if device.ended}
+        self._blame("ended by nobody", (name for number, name in ended.items() if not self._privacy.is_doomed(number)))
         self.truth.look()
         self.truth.check_gone()
         self.truth.check_lists()
@@ -163,7 +165,11 @@ class Simulation:
         for device in self.devices:
             yield from (f"{device.name}: {text}" for text in device.unseen(there))
             file = device.file()
-            if file is None:
+            if device.ended:
+                continue
+            if self._privacy.is_revoked(device.number):
+                yield f"{device.name}: lives on, although it was revoked"
+            elif file is None:
                 yield f"{device.name}: has no file"
             else:
                 for text in unfinished(file, device.user, self.truth):

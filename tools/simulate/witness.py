@@ -48,6 +48,8 @@ class Witnessed(Protocol):
 
     name: str
     user: int
+    number: int
+    """Its device id."""
     told: dict[int, Evidence]
     unsettled: dict[int, set[Name]]
     """conv -> entries that were sent and not answered for good."""
@@ -142,6 +144,10 @@ class Witness:
             self._then[request.rid] = len(self._truth.log(self._truth.account_log(user) or 0))
         elif isinstance(request, wire.Changes | wire.History | wire.Records | wire.Pins | wire.Mentions):
             self._then[request.rid] = self._privacy.hidden(user, request.conv)
+        elif isinstance(request, wire.DeviceRevoke):
+            self._privacy.dooms(request.device)
+        elif isinstance(request, wire.Auth):
+            self._then[request.rid] = self._privacy.is_revoked(self._device.number)
         elif isinstance(request, wire.Block):
             self._then[request.rid] = self._privacy.asks(user, request.user, request.on)
 
@@ -168,6 +174,15 @@ class Witness:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.Block)
         self._privacy.answered(self._device.user, request.user, request.on, self._then.pop(reply.rid))
+
+    def _revoked(self, reply: wire.DeviceRevokeOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.DeviceRevoke)
+        self._privacy.revoked(request.device)
+
+    def _let_in(self, reply: wire.AuthOk) -> None:
+        if self._then.pop(reply.rid):
+            self._blame("P9", "revoked and yet let in", f"device {reply.device}")
 
     # what the device asks for
 
@@ -494,6 +509,8 @@ _RECEIVED: Handlers = {
     wire.ConvNewOk: Witness._created,
     wire.HideOk: Witness._hidden,
     wire.BlockOk: Witness._blocked,
+    wire.DeviceRevokeOk: Witness._revoked,
+    wire.AuthOk: Witness._let_in,
     wire.Error: Witness._error,
     wire.Event: Witness._event,
     wire.Rows: Witness._rows,

@@ -48,13 +48,17 @@ class Person:
     everyone   all user ids
     groups     how many groups this one makes before anything else
     more       deed -> how much more often than usual
+    revokes    ends the other device of this user, sooner or later
     """
 
-    def __init__(self, name: str, everyone: list[int], groups: int, more: dict[str, int], chance: Random) -> None:
+    def __init__(
+        self, name: str, everyone: list[int], groups: int, more: dict[str, int], revokes: bool, chance: Random
+    ) -> None:
         self._weights = [weight * more.get(deed, 1) for deed, weight in DEEDS.items()]
         self._name = name
         self._everyone = everyone
         self._groups = groups
+        self._revokes = revokes
         self._chance = chance
         self._said = 0
         self.sit_down()
@@ -70,6 +74,9 @@ class Person:
         """One operation. Raises ClientError when the server or the network would not."""
         if self._groups:
             await self._make_group(client)
+            return
+        if self._revokes and self._chance.random() < 0.15:
+            await self._revoke(client)
             return
         convs = [known.conv for known in client.conversations.list() if known.info is not None and not known.former]
         if not convs or self._chance.random() < 0.03:
@@ -246,6 +253,12 @@ class Person:
 
     async def _rename(self, client: Client, conv: int) -> None:
         await client.account.rename_device(client.device, self._text()[:20])
+
+    async def _revoke(self, client: Client) -> None:
+        self._revokes = False
+        for device in await client.account.devices():
+            if device.device != client.device:
+                await client.account.revoke_device(device.device)
 
     def _is_group(self, client: Client, conv: int) -> bool:
         known = client.conversations.get(conv)

@@ -71,7 +71,7 @@ class Refusal(enum.Enum):
     DELETED = "the message was deleted"
     CID_REUSED = "the cid was used with other content"
     CONFLICT = "taken, or done already"
-    LIMIT = "there is no room for more"
+    LIMIT = "the group is full"
     BLOCKED = "one of the two has blocked the other"
     WRONG_PASSWORD = "the account has another password by now"
 

@@ -16,7 +16,7 @@ from wirechat.server.identifiers import draw, new_device
 from wirechat.server.passwords import Passwords
 from wirechat.server.throttle import Throttle
 from wirechat.store.database import Store
-from wirechat.store.features import accounts, blocks, devices
+from wirechat.store.features import accounts, devices, privacy
 from wirechat.store.records import Refusal
 from wirechat.store.tx import Tx
 from wirechat.wire.registries import Audience, AuthMethod, EntryKind
@@ -180,7 +180,7 @@ class Secrets:
 
 
 async def _own(tx: Tx, user: int) -> tuple[tuple[accounts.Account, int, bool], list[int]]:
-    return await accounts.own(tx, user), await blocks.blocked(tx, user)
+    return await accounts.own(tx, user), await privacy.blocked(tx, user)
 
 
 async def create_account(store: Store, world: World, handle: str, name: str | None, phc: str | None) -> int:

@@ -9,7 +9,7 @@ from wirechat.server.account_log import AccountLog
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError
-from wirechat.store.features import blocks, privacy
+from wirechat.store.features import privacy
 from wirechat.store.records import Refusal
 from wirechat.store.tx import Tx
 from wirechat.wire.registries import ContentType, EntryKind
@@ -49,7 +49,7 @@ class Privacy:
             raise RequestError(wire.errors.BAD_REQUEST, "nobody blocks himself")
 
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
-            return await blocks.block(tx, user, other, on, wire.limits.BLOCKED)
+            return await privacy.block(tx, user, other, on, wire.limits.BLOCKED)
 
         kind = EntryKind.BLOCK if on else EntryKind.UNBLOCK
         if await self._account_log.enter(user, kind, project, users=(other,)):

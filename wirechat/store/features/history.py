@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wirechat.store.features import visibility
-from wirechat.store.records import ChangesPage, Entry, HistoryPage, Kind, Refusal, StoredRecord, unpack_users
+from wirechat.store.records import ChangesPage, Entry, HistoryPage, Refusal, StoredRecord, unpack_users
 from wirechat.store.tx import Row, Tx
 
 _RECORD = """
@@ -63,19 +63,6 @@ async def records(
     )
     found = await _records(tx, conv, rows, bytes_max)
     return found, len(found) < len(rows)
-
-
-async def visible_messages(tx: Tx, user: int, conv: int, seqs: Sequence[int]) -> set[int] | Refusal:
-    """Which of these are messages that the user may see, hidden or not."""
-    view = await visibility.view(tx, user, conv)
-    if isinstance(view, Refusal):
-        return view
-    rows = await tx.fetchmany(
-        f"SELECT t.seq FROM entry t WHERE t.conv = $1 AND {visibility.VISIBLE}"
-        f" AND t.kind = {Kind.MSG:d} AND t.seq = $5",
-        [(*view.parameters, seq) for seq in seqs],
-    )
-    return {seq for (seq,) in rows}
 
 
 async def _records(tx: Tx, conv: int, rows: Sequence[Row], bytes_max: int) -> list[StoredRecord]:
