@@ -204,6 +204,7 @@ async def test_p9_what_changes_while_a_watch_begins_is_not_missed(tmp_path: Path
     async with serving(tmp_path, store=Slow) as rig:
         alice, bob = await rig.person("alice"), await rig.person("bob")
         await rig.group(alice, bob)
+        await trio.sleep(0.2)  # the new group has been taken in
         held.append(trio.Event())
         await alice.send(wire.PresenceSub(900, (bob.user,)))
         await trio.sleep(0.1)
