@@ -95,6 +95,22 @@ async def test_13_19_who_comes_and_goes_is_told(tmp_path: Path) -> None:
         assert await told(alice) == wire.Status(back.user, True)
 
 
+async def test_13_16_who_says_before_the_login_that_nobody_looks_is_not_there(tmp_path: Path) -> None:
+    """A device that comes back in somebody's pocket."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        await rig.group(alice, bob)
+        await gone(rig, bob)
+        await watch(alice, bob.user)
+        back = await rig.greeted()
+        back.key, back.device, back.user = bob.key, bob.device, bob.user
+        await back.send(wire.State(False))
+        await back.login()
+        await alice.silence()
+        await back.send(wire.State(True))
+        assert await told(alice) == wire.Status(bob.user, True)
+
+
 async def test_13_19_only_the_latest_counts(tmp_path: Path) -> None:
     """Whoever is back before anybody was told has not been away."""
     async with serving(tmp_path) as rig:
