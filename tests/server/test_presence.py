@@ -12,7 +12,7 @@ import trio
 from tests.server.rig import Client, Rig, serving
 from tests.transcripts.people import narrow, stalled
 from wirechat import wire
-from wirechat.store.features import accounts
+from wirechat.store.features import accounts, presence
 from wirechat.store.tx import Tx
 
 NOBODY = 424_242
@@ -93,6 +93,22 @@ async def test_13_19_who_comes_and_goes_is_told(tmp_path: Path) -> None:
         assert not (await told(alice)).online
         back = await rig.again(bob)
         assert await told(alice) == wire.Status(back.user, True)
+
+
+async def test_13_16_who_says_before_the_login_that_nobody_looks_is_not_there(tmp_path: Path) -> None:
+    """A device that comes back in somebody's pocket."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        await rig.group(alice, bob)
+        await gone(rig, bob)
+        await watch(alice, bob.user)
+        back = await rig.greeted()
+        back.key, back.device, back.user = bob.key, bob.device, bob.user
+        await back.send(wire.State(False))
+        await back.login()
+        await alice.silence()
+        await back.send(wire.State(True))
+        assert await told(alice) == wire.Status(bob.user, True)
 
 
 async def test_13_19_only_the_latest_counts(tmp_path: Path) -> None:
@@ -186,6 +202,46 @@ async def test_13_18_what_another_node_changed_counts_after_a_minute(
         await alice.silence()
         await bob.send(wire.State(False))
         assert await told(alice) == wire.Status(bob.user, False)
+
+
+async def test_p9_what_changes_while_a_watch_begins_is_not_missed(tmp_path: Path) -> None:
+    """The block is taken in after it was read who may be seen and before the answer: the answer may be older than it,
+    what follows is not.
+    """
+    held: list[trio.Event] = []
+
+    class Slow(Relay):
+        async def read(self, f: Any, *args: Any) -> Any:
+            found = await self.store.read(f, *args)
+            if f is presence.visible and held:
+                await held[0].wait()
+            return found
+
+    async with serving(tmp_path, store=Slow) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        await rig.group(alice, bob)
+        await trio.sleep(0.2)  # the new group has been taken in
+        held.append(trio.Event())
+        await alice.send(wire.PresenceSub(900, (bob.user,)))
+        await trio.sleep(0.1)
+        release, held[:] = held[0], []
+        await change(rig, bob.user, "INSERT INTO block (user_id, blocked) VALUES ($1, $2)", bob.user, alice.user)
+        await trio.sleep(0.2)
+        release.set()
+        await alice.expect(wire.PresenceSubOk)
+        assert await told(alice) == wire.Status(bob.user, False)
+        await bob.send(wire.State(False))
+        await alice.silence()
+
+
+class Relay:
+    """A store behind a store."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
 
 
 async def test_13_19_another_profile_is_told_by_its_rev(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Connection:
         "_dispatcher",
         "_ending",
         "_journal",
+        "active",
         "caps",
         "deadline",
         "draining",
@@ -63,6 +64,7 @@ class Connection:
         self.session: Session | None = None
         self.nonce = b""
         self.window = wire.limits.WINDOW_DEFAULT
+        self.active = True
         self.caps: frozenset[int] = frozenset()
         """The capabilities that are on."""
         self.inflight = 0

@@ -76,7 +76,7 @@ class Hub:
             self.leave(replaced)
         self._devices[session.device] = session
         self._sessions.setdefault(session.user, []).append(session)
-        self._moved[session.user] = True
+        self._moves(session.user)
         return replaced
 
     def leave(self, session: Session) -> None:

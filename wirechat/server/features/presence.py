@@ -47,6 +47,8 @@ class Watch:
     """Those who may be seen: (when last there, rev)."""
     pending: dict[int, None] = attrs.Factory(dict)
     """Of whom there may be news."""
+    begun: bool = False
+    """The answer was given; before it nothing is pushed."""
 
 
 class Presence:
@@ -64,6 +66,8 @@ class Presence:
         self._changed: dict[int, None] = {}
         self._doubted: dict[presence.Pair, None] = {}
         """Pairs of which it must be read again whether the first may see the second."""
+        self._sweeps = 0
+        """How often changes were taken in."""
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -77,7 +81,7 @@ class Presence:
         """Replace whom the session watches. Noted before it is read who may be seen: no change falls between."""
         session = connection.require_session()
         connection.tokens -= len(request.users) * limits.TOKENS_PER_WATCHED
-        watch = self._enter(session, request.users)
+        watch, sweeps = self._enter(session, request.users), self._sweeps
         try:
             found = await self._visible([(session.user, user) for user in watch.told])
         except StoreError:
@@ -85,7 +89,10 @@ class Presence:
             raise
         for (_, user), known in found.items():
             watch.known[user] = self._with_unwritten(user, known)
+        if sweeps != self._sweeps:
+            self._doubt_all(watch)  # a change may have been taken in while this was read
         watch.told = {user: self._status(watch, user) for user in watch.told}
+        watch.begun = True
         return wire.PresenceSubOk(request.rid, tuple(watch.told[user] for user in request.users))
 
     async def _visible(self, pairs: list[presence.Pair]) -> dict[presence.Pair, tuple[int | None, int]]:
@@ -159,6 +166,7 @@ class Presence:
         """Some of the pairs that must be read again; until then nothing is told of them."""
         changed = dict.fromkeys(self._hub.take_regrouped()) | self._changed
         self._changed = {}
+        self._sweeps += bool(changed)
         for user in changed:
             for watch in self._watched.get(user, ()):
                 self._doubted[watch.session.user, user] = None
@@ -193,7 +201,7 @@ class Presence:
 
     def _tell(self) -> None:
         for watch in self._watches.values():
-            if watch.pending:
+            if watch.pending and watch.begun:
                 self._tell_one(watch)
 
     def _tell_one(self, watch: Watch) -> None:
@@ -257,17 +265,17 @@ class Typing:
             self._spread(session, message, members, apart)
         elif place not in self._reading and len(self._reading) < limits.TYPING_READS:
             self._reading.add(place)
-            connection.nursery.start_soon(self._read, session, message, members)
+            connection.nursery.start_soon(self._read, session, message)
 
     def _known(self, user: int, conv: int, members: Members) -> frozenset[int] | None:
         when, apart = self._apart.get((conv, members.version, user), (0.0, None))
         return apart if trio.current_time() - when <= limits.VISIBLE_SECONDS else None
 
-    async def _read(self, session: Session, message: wire.Typing, members: Members | None) -> None:
+    async def _read(self, session: Session, message: wire.Typing) -> None:
+        """The members are read too, whether known or not: another node may have put somebody out."""
         user, conv, changes = session.user, message.conv, self._changes
         try:
-            if members is None:
-                members = await self._store.read(conversations.member_list, conv)
+            members = await self._store.read(conversations.member_list, conv)
             if _concerns(user, members):
                 self._hub.remember(conv, members)
                 others = [other for other in members.since if other != user]

@@ -122,6 +122,7 @@ class Sessions:
         """The client is looked at, or not; it wants more, fewer or no pushes."""
         if state.window is not None:
             connection.window = state.window
+        connection.active = state.active
         session = connection.session
         if session is not None:
             connection.hub.look(session, state.active)
@@ -155,6 +156,7 @@ class Sessions:
             self._catch_up(connection, session)
 
         session = Session(user, device, connection.window, connection.caps, outbox, catch_up, connection.close)
+        session.active = connection.active
         connection.session = session
         connection.deadline = math.inf
         replaced = connection.hub.join(session)
