@@ -110,6 +110,7 @@ async def test_looking_makes_nothing(tmp_path: Path, args: list[str]) -> None:
 
 async def test_not_beside_a_running_server(data: Path) -> None:
     """One process at a time has the directory."""
-    async with serving(data):
+    async with serving(data) as rig:
+        await rig.greeted()
         result = await run("list", data=data)
     assert (result.exit_code, "in use" in result.output) == (2, True)
