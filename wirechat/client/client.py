@@ -20,16 +20,20 @@ from wirechat.client.commit import Committer
 from wirechat.client.connector import Connector, Options
 from wirechat.client.errors import CacheError, ClientError, Refused, Unavailable, UnknownOutcome
 from wirechat.client.events import Events, Feed
+from wirechat.client.features.account import Account
 from wirechat.client.features.accounts import Accounts, register
 from wirechat.client.features.conversations import Conversations
 from wirechat.client.features.history import History
 from wirechat.client.features.messages import Messages
+from wirechat.client.features.presence import Presence
 from wirechat.client.features.receipts import Receipts
 from wirechat.client.login import Credentials
 from wirechat.client.outbox import Entry, Outbox
 from wirechat.client.session import Progress, Session, State
 from wirechat.client.sync import JUMP_ENTRIES, Sync
 from wirechat.client.transport import Connect, Network, parse_url
+from wirechat.client.unread import Unread
+from wirechat.client.watching import Watching
 from wirechat.world import REAL, World
 
 __all__ = ["Client", "open_client"]
@@ -43,7 +47,7 @@ R = TypeVar("R", bound=wire.Reply)
 class Client:
     """A device that is logged in, or trying to be. Made by open_client.
 
-    `accounts`, `conversations`, `messages`, `history`, `receipts`: what one can do.
+    `account`, `accounts`, `conversations`, `messages`, `history`, `receipts`, `presence`: what one can do.
     """
 
     def __init__(self, options: Options, state: State) -> None:
@@ -52,10 +56,12 @@ class Client:
         self._connector = Connector(options, state)
         cache, sync, world = state.cache, state.sync, options.world
         self.accounts = Accounts(self._call, cache, partial(register, options.url, connect=options.connect))
+        self.account = Account(self._call, sync, cache)
         self.conversations = Conversations(self._call, sync, cache, world)
         self.messages = Messages(self._post, state.outbox, world)
         self.history = History(self._call, sync)
-        self.receipts = Receipts(self._call, sync)
+        self.receipts = Receipts(self._call, sync, Unread(cache, lambda: sync.me, lambda: sync.account.blocked))
+        self.presence = Presence(self._call, sync, state.watching, self._tell)
 
     @property
     def user(self) -> int:
@@ -131,6 +137,12 @@ class Client:
         session = self._connector.session
         assert session is not None
         return session
+
+    def _tell(self, message: wire.Message) -> None:
+        """Says something that nobody answers, unless it cannot be said now."""
+        session = self._connector.session
+        if session is not None:
+            session.tell(message)
 
     async def _post(self, entry: Entry) -> None:
         check(entry.request())
@@ -253,4 +265,4 @@ def _state(cache: Cache, world: World, jump_entries: int, pipeline: int) -> Stat
     outbox.restore(cache.outbox)
     sync = Sync(cache, jump_entries=jump_entries)
     sync.me = cache.identity.user or 0
-    return State(cache, Committer(cache, world), sync, outbox, Events(), Progress())
+    return State(cache, Committer(cache, world), sync, outbox, Events(), Progress(), Watching())
