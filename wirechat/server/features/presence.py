@@ -87,6 +87,7 @@ class Presence:
         except StoreError:
             self._forget(session)
             raise
+        self._note_moves()  # who has just left was last there now
         for (_, user), known in found.items():
             watch.known[user] = self._with_unwritten(user, known)
         if sweeps != self._sweeps:
