@@ -40,6 +40,7 @@ from wirechat.client.features.accounts import Registered, register
 from wirechat.client.features.conversations import Conversation
 from wirechat.client.features.history import Page
 from wirechat.client.features.messages import Handle
+from wirechat.client.features.search import Hit
 from wirechat.client.outbox import Sent
 from wirechat.client.transport import Transport
 
@@ -54,6 +55,7 @@ __all__ = [
     "Disconnected",
     "Event",
     "Handle",
+    "Hit",
     "LogView",
     "LoginFailed",
     "MessageAdded",

@@ -24,6 +24,7 @@ __all__ = ["Cache", "Identity", "LogView"]
 VERSION = 2
 APPLICATION_ID = 0x57434C31  # "WCL1"
 OWNER_BYTES = 16
+SEQ_END = 1 << 53  # above every seq
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -280,17 +281,25 @@ class Cache:
         row = self._one("SELECT body FROM record WHERE conv = ? AND seq = ?", conv, seq)
         return None if row is None else wire.Record.unpack(row[0])
 
-    def view(self, conv: int, newest: int | None = None) -> LogView:
-        """What is durable of a conversation; at most its `newest` records, None = all."""
+    def view(self, conv: int, newest: int | None = None, before: int | None = None) -> LogView:
+        """What is durable of a conversation; at most its `newest` records below seq `before`, None = all."""
         with _errors(), self._reader:
             row = self._one("SELECT pos, want, low, read FROM log WHERE conv = ?", conv) or (0, 0, 1, 0)
-            sql = "SELECT body FROM record WHERE conv = ? ORDER BY seq DESC LIMIT ?"
-            bodies = self._all(sql, conv, -1 if newest is None else newest)
+            sql = "SELECT body FROM record WHERE conv = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+            bodies = self._all(sql, conv, SEQ_END if before is None else before, -1 if newest is None else newest)
             marks = self._all("SELECT user, delivered, read FROM mark WHERE conv = ? ORDER BY user", conv)
         records = [wire.Record.unpack(body) for (body,) in reversed(bodies)]
         by_user = {user: wire.Watermark(user, delivered, read) for user, delivered, read in marks}
         pos, head, low, read = row
         return LogView(conv, pos, head, low, read, {record.seq: record for record in records}, by_user)
+
+    def records_after(
+        self, place: tuple[int, int], count: int, conv: int | None = None
+    ) -> list[tuple[int, int, bytes]]:
+        """Up to `count` durable records, packed, as (conv, seq, body) in this order, behind the one at `place`."""
+        only = "" if conv is None else "conv = ? AND "
+        sql = f"SELECT conv, seq, body FROM record WHERE {only}(conv, seq) > (?, ?) ORDER BY conv, seq LIMIT ?"
+        return cast(list[tuple[int, int, bytes]], self._all(sql, *(() if conv is None else (conv,)), *place, count))
 
     def infos(self) -> dict[int, wire.Info]:
         """The durable descriptions, by conversation."""
