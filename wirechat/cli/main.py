@@ -13,6 +13,7 @@ import click
 COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
+    "chat": ("wirechat.cli.chat.command", "chat", "Chat on this terminal."),
     "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),

@@ -13,7 +13,7 @@ cache        everything durable, in one file         commit      when it becomes
 outbox       entries the server has not answered     events, errors, backoff
 """
 
-from wirechat.client.cache import LogView
+from wirechat.client.cache import LogView, cache_owner
 from wirechat.client.client import Client, open_client
 from wirechat.client.errors import (
     CacheError,
@@ -71,6 +71,7 @@ __all__ = [
     "Transport",
     "Unavailable",
     "UnknownOutcome",
+    "cache_owner",
     "open_client",
     "register",
 ]

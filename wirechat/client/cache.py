@@ -19,7 +19,7 @@ from wirechat.client.errors import CacheError
 from wirechat.client.log import Log
 from wirechat.client.outbox import Entry
 
-__all__ = ["Cache", "Identity", "LogView"]
+__all__ = ["Cache", "Identity", "LogView", "cache_owner"]
 
 VERSION = 2
 APPLICATION_ID = 0x57434C31  # "WCL1"
@@ -325,6 +325,19 @@ class Cache:
             return cast(list[tuple[Any, ...]], self._reader.execute(sql, values).fetchall())
 
 
+def cache_owner(path: str | os.PathLike[str]) -> str | None:
+    """The handle of the device whose cache this is; None when nobody has logged in with it, or there is no file.
+
+    Does not take the file from a program that uses it. Raises CacheError when it is not ours or is newer than we are.
+    """
+    if not os.path.exists(path) or not os.path.getsize(path):
+        return None
+    with _errors(), contextlib.closing(_connect(os.fspath(path))) as connection:
+        _check(connection)
+        row = connection.execute("SELECT value FROM meta WHERE key = 'handle'").fetchone()
+        return None if row is None else cast(str | None, row[0])
+
+
 def _connect(path: str) -> apsw.Connection:
     connection = apsw.Connection(path)
     connection.set_busy_timeout(5000)
@@ -351,9 +364,15 @@ def _prepare(connection: apsw.Connection) -> None:
         connection.execute(SCHEMA)
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", VERSION)
-    elif version[0] != APPLICATION_ID:
+    else:
+        _check(connection)
+
+
+def _check(connection: apsw.Connection) -> None:
+    version = (connection.pragma("application_id"), connection.pragma("user_version"))
+    if version[0] != APPLICATION_ID:
         raise CacheError("this file is not a client's cache")
-    elif version[1] != VERSION:
+    if version[1] != VERSION:
         raise CacheError(f"this cache has version {version[1]}; this program knows version {VERSION}")
 
 
