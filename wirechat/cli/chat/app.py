@@ -40,10 +40,10 @@ class ChatApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", priority=True)]
 
-    def __init__(self, client: Client, guest: Guest) -> None:
+    def __init__(self, client: Client, guest: Guest, events: "asyncio.Queue[Event]") -> None:
         super().__init__()
         self.desk = Desk(client, time.monotonic)
-        self._chat = ChatScreen(self.desk, guest.call)
+        self._chat = ChatScreen(self.desk, guest.call, events)
         self._guest = guest
 
     def on_mount(self) -> None:
@@ -52,10 +52,6 @@ class ChatApp(App[None]):
         self.theme = THEME.name
         self.push_screen(self._chat)
         self._guest.ended.add_done_callback(lambda _: self.exit())
-
-    def told(self, event: Event) -> None:
-        """Something happened at the client."""
-        self._chat.happened(event)
 
 
 async def chat(opening: Opening) -> ClientError | None:
@@ -67,17 +63,10 @@ async def chat(opening: Opening) -> ClientError | None:
     guest = Guest(opening, events.put_nowait)
     client = await guest.start()
     try:
-        app = ChatApp(client, guest)
-        told = asyncio.create_task(_tell(events, app))
+        app = ChatApp(client, guest, events)
         await app.run_async()
-        told.cancel()
         if app.return_code:
             sys.exit(app.return_code)
     finally:
         await guest.stop()
     return guest.ended.result()
-
-
-async def _tell(events: "asyncio.Queue[Event]", app: ChatApp) -> None:
-    while True:
-        app.told(await events.get())

@@ -70,7 +70,7 @@ class ChatScreen(ChatView):
 
     def _settle_draft(self) -> None:
         self.desk.draft.reply_to = self.desk.draft.edit_of = None
-        self.happened(None)
+        self.changed()
 
     async def _command(self, name: str, rest: str) -> None:
         outcome = await self._deed(commands.run, self.desk, name, rest)
@@ -126,7 +126,7 @@ class ChatScreen(ChatView):
         self.desk.draft.edit_of, self.desk.draft.reply_to = seq, None
         self._box.fill(text)
         self._box.focus()
-        self.happened(None)
+        self.changed()
 
     # --- the selected message
 
@@ -149,7 +149,7 @@ class ChatScreen(ChatView):
         elif deed == "reply":
             self.desk.draft.reply_to, self.desk.draft.edit_of = seq, None
             self._box.focus()
-            self.happened(None)
+            self.changed()
         elif deed == "edit":
             self._edit(seq, row.text or "")
         elif deed == "copy":
@@ -291,7 +291,7 @@ class ChatScreen(ChatView):
     def action_members(self) -> None:
         """Shows or hides who is here."""
         self.query_one("#members").toggle_class("on")
-        self.happened(None)
+        self.changed()
 
     def action_list(self) -> None:
         """Hides or shows the list of conversations."""

@@ -4,6 +4,7 @@ Rules: what is shown comes from the desk, and is drawn again at most once in FRA
 Whatever asks the server is a worker of its own, so the keyboard never waits.
 """
 
+import asyncio
 import datetime
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
@@ -46,10 +47,11 @@ class Call(Protocol):
 class ChatView(Screen[None]):
     """Shows the desk; what keys do is added in hands.py."""
 
-    def __init__(self, desk: Desk, call: Call) -> None:
+    def __init__(self, desk: Desk, call: Call, events: "asyncio.Queue[Event]") -> None:
         super().__init__()
         self.desk = desk
         self._call = call
+        self._events = events
         self._pending = False
         self._asked: set[int] = set()
         self._asking: set[int] = set()
@@ -90,22 +92,24 @@ class ChatView(Screen[None]):
         self._box.focus()
         self.watch(self.app, "app_focus", lambda: self._seen(), init=False)
         self.set_interval(1, self._show_status)
+        self.run_worker(self._listen())
         self.run_worker(self._catch_up(), group="sync", exclusive=True)
-        first = self.desk.neighbour(0)
-        if first is None:
-            self.happened(None)
-        else:
-            self.call_after_refresh(self.open, first)
+        self.changed()
+        self.call_after_refresh(self._open_first)
 
     # --- showing
 
-    def happened(self, event: Event | None) -> None:
-        """Takes in an event; what it changes is drawn soon."""
-        if event is not None:
+    async def _listen(self) -> None:
+        while True:
+            event = await self._events.get()
             self.desk.happened(event)
-        if isinstance(event, Connected) and self.is_mounted:
-            self.run_worker(self._catch_up(), group="sync", exclusive=True)
-        if not self._pending and self.is_mounted:
+            if isinstance(event, Connected):
+                self.run_worker(self._catch_up(), group="sync", exclusive=True)
+            self.changed()
+
+    def changed(self) -> None:
+        """Something is different; it is drawn soon."""
+        if not self._pending:
             self._pending = True
             self.set_timer(FRAME_SECONDS, self.draw)
 
@@ -140,6 +144,12 @@ class ChatView(Screen[None]):
             self._timeline.focus()
         elif unseen:
             self._timeline.begin_at(unseen[0])
+
+    def _open_first(self) -> None:
+        """A new device knows of no conversation before it has caught up."""
+        first = self.desk.neighbour(0)
+        if self.desk.conv is None and first is not None:
+            self.open(first)
 
     def keep_draft(self) -> None:
         """Notes what stands in the box, for when one comes back."""
@@ -228,24 +238,26 @@ class ChatView(Screen[None]):
     async def _fetch_people(self, users: list[int]) -> None:
         await self._deed(self.desk.client.accounts.get, users)
         self.desk.named()
-        self.happened(None)
+        self.changed()
 
     async def _fetch_members(self, conv: int) -> None:
         members = await self._deed(self.desk.client.conversations.members, conv, quiet=True)
         self.desk.has_members(conv, members or ())
         self._asking.discard(conv)
-        self.happened(None)
+        self.changed()
 
     async def _fetch_page(self, conv: int, before: int) -> None:
         page = await self._deed(self.desk.client.history.page, conv, before)
         if page is not None:
             self._asking.discard(conv)
-        self.happened(None)
+        self.changed()
 
     async def _catch_up(self) -> None:
         await self._deed(self.desk.client.synced, quiet=True)
         self.desk.status.caught_up = self.desk.status.connected
-        self.happened(None)
+        self.desk.look()
+        self._open_first()
+        self.changed()
 
     @on(RowsView.Edge, "#timeline")
     def _edge(self, event: RowsView.Edge) -> None:
@@ -254,10 +266,10 @@ class ChatView(Screen[None]):
             return
         if event.side < 0 and window.lacks is None and len(window.view.records) > 1:
             window.older()
-            self.happened(None)
+            self.changed()
         elif event.side > 0 and not window.live:
             window.newer()
-            self.happened(None)
+            self.changed()
 
     # --- working
 

@@ -114,7 +114,7 @@ class RowsView(ScrollView, Generic[R], can_focus=True):
     def last_visible(self) -> Key | None:
         """The key of the lowest row that is visible to its end."""
         bottom = self.scroll_offset.y + self._height - self._pad
-        for index in range(self._index(bottom - 1), -1, -1):
+        for index in range(self._index(bottom - 1) if self._rows else -1, -1, -1):
             if self._starts[index + 1] <= bottom and (key := self._key(self._rows[index])) is not None:
                 return key
         return None
@@ -124,11 +124,11 @@ class RowsView(ScrollView, Generic[R], can_focus=True):
         self._scroll(self._starts[self._rows.index(row)])
 
     def reveal(self, key: Key) -> None:
-        """Selects a row and brings it into view."""
+        """Selects a row and brings it into the middle."""
         self.selected = key
         index = self._index_of(key)
         if index is not None:
-            self._make_visible(index)
+            self._scroll(self._starts[index] - self._height // 2)
         self.refresh()
 
     def selected_row(self) -> R | None:
@@ -196,6 +196,7 @@ class RowsView(ScrollView, Generic[R], can_focus=True):
 
     def _scroll(self, line: int) -> None:
         self.scroll_to(y=max(min(line, self._starts[-1] - self._height), 0), animate=False, immediate=True)
+        self._was_at_end = line >= self._starts[-1] - self._height
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
@@ -274,7 +275,7 @@ class RowsView(ScrollView, Generic[R], can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Near an end, more may be wanted."""
         super().watch_scroll_y(old_value, new_value)
-        self._was_at_end = self.is_at_end
+        self._was_at_end = self.is_at_end or (self._was_at_end and new_value >= old_value)
         self.post_message(self.Scrolled())
         if new_value < old_value and new_value < self._height // 2:
             self.post_message(self.Edge(self, -1))
