@@ -1,10 +1,13 @@
-"""One server for all stories; each has people of its own."""
+"""One server for all stories, each with people of its own; a scripted one for what needs no network."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.client.conftest import opened, stage
 from tests.replay.server import ServerProcess
+
+__all__ = ["opened", "stage"]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import trio
 
 from wirechat.cli.chat.place import InUse, cache_path, claimed, handles
 from wirechat.cli.running import Stop, complain, die
-from wirechat.client import Client, ClientError, LoginFailed, cache_owner, open_client
+from wirechat.client import CacheError, Client, ClientError, ConnectionFailed, LoginFailed, cache_owner, open_client
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 KEY_BYTES = 32
@@ -47,9 +47,13 @@ def chat(url: str, handle: str | None, cache: Path | None, ca: Path | None, pass
 def _chat(url: str, handle: str | None, cache: Path | None, ca: Path | None, password_file: Path | None) -> None:
     try:
         handle = handle or _known_handle(url, cache)
-        path = cache or cache_path(url, handle)
-        with claimed(path):
-            ended = _talk(Account(url, handle, path, ca), password_file)
+        cache = cache or cache_path(url, handle)
+        with claimed(cache):
+            ended = _talk(Account(url, handle, cache, ca), password_file)
+    except CacheError as error:
+        die(f"{cache}: {error.message}")
+    except ConnectionFailed as error:
+        die(f"{url}: {error.message}")
     except (ClientError, InUse, ValueError, OSError) as error:
         die(getattr(error, "message", str(error)))
     if ended is not None:
@@ -83,9 +87,10 @@ class Account:
 
 
 def _talk(account: Account, password_file: Path | None) -> ClientError | None:
+    owner = cache_owner(account.cache)
     if not sys.stderr.isatty():
         die("this program needs a terminal")
-    if cache_owner(account.cache) is None:
+    if owner is None:
         trio.run(account.log_in, _password(account.handle, password_file))
     _take_keyboard()
     from wirechat.cli.chat.app import chat as run  # Textual takes a quarter of a second

@@ -85,7 +85,7 @@ def _message(row: Message, width: int) -> Iterator[Text]:
     if row.pinned:
         yield Text(f"{' ' * INDENT}📌 pinned", WARM)
     if row.origin is not None:
-        yield Text(one_line(f"{' ' * INDENT}↪ forwarded from {row.origin}", room), f"italic {DIM}")
+        yield Text(" " * INDENT + one_line(f"↪ forwarded from {row.origin}", room), f"italic {DIM}")
     if row.quote is not None:
         quoted = f"{row.quote.name}: {row.quote.text}" if row.quote.name else row.quote.text
         bar = (f"{' ' * INDENT}▎", row.quote.colour or DIM)

@@ -33,6 +33,7 @@ from wirechat.wire.registries import EntryKind, Role
 __all__ = ["Call", "ChatView"]
 
 FRAME_SECONDS = 0.04
+PREVIEW = 20  # records to fetch of a conversation of which nothing is here
 HINTS = "F1 help  Ctrl+K go to  Ctrl+N new  Ctrl+F search  Ctrl+Q quit"
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class ChatView(Screen[None]):
         self._pending = False
         self._asked: set[int] = set()
         self._asking: set[int] = set()
+        self._previewed: set[int] = set()
 
     # --- the parts
 
@@ -225,6 +227,10 @@ class ChatView(Screen[None]):
         if people:
             self._asked |= people
             self.run_worker(self._fetch_people(sorted(people)))
+        unseen = [conv for conv in self.desk.chats.unseen() if conv not in self._previewed]
+        if unseen:
+            self._previewed.update(unseen)
+            self.run_worker(self._fetch_previews(unseen))
         window = self.desk.window
         if window is None or window.conv in self._asking:
             return
@@ -251,6 +257,12 @@ class ChatView(Screen[None]):
         if page is not None:
             self._asking.discard(conv)
         self.changed()
+
+    async def _fetch_previews(self, convs: list[int]) -> None:
+        for conv in convs:
+            await self._deed(self.desk.client.history.page, conv, None, PREVIEW, quiet=True)
+            self.desk.happened_in(conv)
+            self.changed()
 
     async def _catch_up(self) -> None:
         await self._deed(self.desk.client.synced, quiet=True)
