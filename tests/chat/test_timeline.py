@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from wirechat import wire
-from wirechat.cli.chat.people import COLOURS, People
+from wirechat.cli.chat.people import COLOURS, MINE, People
 from wirechat.cli.chat.timeline import Day, Message, Notice, Quote, Row, Scene, Tick, Unseen, rows
 from wirechat.client.outbox import Entry
 
@@ -153,4 +153,5 @@ def test_names_and_colours() -> None:
     assert people.names([BOB, CAROL, ME]) == "Bob, carol and you"
     assert people.names([]) == "nobody"
     assert people.colour(BOB) == People(1, known).colour(BOB)
-    assert len({people.colour(user) for user in range(1000)}) == len(COLOURS)
+    assert {people.colour(user) for user in range(1000)} == {*COLOURS, MINE}
+    assert people.colour(ME) == MINE

@@ -150,7 +150,7 @@ def chat_lines(chat: Chat, width: int, now: datetime.datetime) -> list[Text]:
     when = _when(chat.last_ms, now)
     title = Text(" " + one_line(chat.title, width - len(when) - 3), f"{bold} {DIM}" if chat.former else bold)
     words = Text(" " + one_line(chat.preview, width - len(badge) - 5), DIM)
-    _at_right(title, Text(when, DIM), width - 1)
+    _at_right(title, Text(when, f"not bold {DIM}"), width - 1)
     if badge:
         _at_right(words, Text(f" {badge} ", f"bold #16161e on {WARM if chat.mentions else ACCENT}"), width - 1)
     return [title, words]

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Iterable
 
 from wirechat import wire
 
-__all__ = ["COLOURS", "People"]
+__all__ = ["COLOURS", "MINE", "People"]
 
+MINE = "#9ece6a"
 COLOURS = (
-    *("#7aa2f7", "#f7768e", "#9ece6a", "#e0af68", "#bb9af7", "#7dcfff"),
-    *("#ff9e64", "#73daca", "#f5a3d7", "#c0caf5", "#b4d455", "#d19a66"),
+    *("#7aa2f7", "#f7768e", "#e0af68", "#bb9af7", "#7dcfff", "#ff9e64"),
+    *("#73daca", "#f5a3d7", "#a9b665", "#d8a7b1", "#8ec07c", "#c3a6ff"),
 )
 MULTIPLIER = 2654435761  # Knuth's: ids that lie close together get colours that do not
 
@@ -59,5 +60,7 @@ class People:
         return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}" if listed else "nobody"
 
     def colour(self, user: int) -> str:
-        """The same for ever."""
+        """The same for ever; one's own is nobody else's."""
+        if user == self.me:
+            return MINE
         return COLOURS[(user * MULTIPLIER & 0xFFFFFFFF) * len(COLOURS) >> 32]

@@ -42,7 +42,14 @@ class ComposeBox(TextArea):
             self.chosen = chosen
 
     def __init__(self, complete: Callable[[str], list[Completion]], *, id: str) -> None:
-        super().__init__(id=id, compact=True, show_line_numbers=False, soft_wrap=True, highlight_cursor_line=False)
+        super().__init__(
+            id=id,
+            compact=True,
+            show_line_numbers=False,
+            soft_wrap=True,
+            highlight_cursor_line=False,
+            placeholder="Write a message, or /help",
+        )
         self._complete = complete
         self._found: list[Completion] = []
 
