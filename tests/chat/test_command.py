@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from tests.replay.server import ServerProcess
 from wirechat.cli.chat import command
 from wirechat.cli.chat.place import cache_path, claimed, handles
-from wirechat.client import register
+from wirechat.client import open_client, register
 
 URL = "wirechat://127.0.0.1:1"
 SECONDS = 30
@@ -133,7 +133,10 @@ class Pty:
 
 
 def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tmp_path: Path) -> None:
-    """The first start asks for it, the second neither for it nor for a server; a wrong one is one line."""
+    """The first start asks for it, the second neither for it nor for a server; a wrong one is one line.
+
+    Whoever takes the device away ends the program with a line; a signal ends it with the terminal as it was.
+    """
     url = server.urls[0]
 
     async def make() -> None:
@@ -158,11 +161,24 @@ def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tm
     first.until("Password of zoe")
     first.type("correct horse\n")
     first.until("connected")
-    first.type("\x11")
-    assert first.status() == 0
-    first.close()
     cache = cache_path(url, "zoe")
     assert stat.S_IMODE(cache.stat().st_mode) == 0o600
+
+    async def intrude() -> None:
+        async with open_client(url, cache=cache):
+            assert first.status() == 2
+
+    trio.run(intrude)
+    assert "wirechat: stopped: " in first.output
+    assert "Traceback" not in first.output
+    first.close()
+
+    stopped = Pty(url, "--handle", "zoe")
+    stopped.until("connected")
+    stopped.process.send_signal(signal.SIGTERM)
+    assert stopped.status() == 0
+    assert "\x1b[?1049l" in stopped.output
+    stopped.close()
 
     server.kill()
     second = Pty(url)

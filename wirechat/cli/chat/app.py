@@ -1,6 +1,7 @@
 """The program on the terminal: one client, one screen, one look."""
 
 import asyncio
+import signal
 import sys
 import time
 from typing import ClassVar
@@ -64,6 +65,8 @@ async def chat(opening: Opening) -> ClientError | None:
     client = await guest.start()
     try:
         app = ChatApp(client, guest, events)
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(ending, app.exit)
         await app.run_async()
         if app.return_code:
             sys.exit(app.return_code)

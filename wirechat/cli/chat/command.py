@@ -19,6 +19,7 @@ from wirechat.client import CacheError, Client, ClientError, ConnectionFailed, L
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 KEY_BYTES = 32
+TO_DO: dict[type[ClientError], str] = {LoginFailed: "Start again, here or where you want to go on."}
 EXAMPLE = "Beside a running `wirechat demo`: wirechat chat wirechat://127.0.0.1:7667 --handle alice"
 
 
@@ -57,7 +58,7 @@ def _chat(url: str, handle: str | None, cache: Path | None, ca: Path | None, pas
     except (ClientError, InUse, ValueError, OSError) as error:
         die(getattr(error, "message", str(error)))
     if ended is not None:
-        die(f"{ended.message}. {ended.to_do}")
+        die(f"stopped: {ended.message}. {TO_DO.get(type(ended), ended.to_do)}")
 
 
 def _known_handle(url: str, cache: Path | None) -> str:

@@ -12,13 +12,14 @@ from wirechat.cli.chat.chats import Chat, Chats
 from wirechat.cli.chat.compose import Draft
 from wirechat.cli.chat.people import People
 from wirechat.cli.chat.status import Status
-from wirechat.cli.chat.timeline import Row, Scene, rows
+from wirechat.cli.chat.timeline import Hint, Row, Scene, rows
 from wirechat.cli.chat.window import Window
 from wirechat.client import Client, Connected, Event, MessageAdded, Refresh, Resynced, SendFailed
 from wirechat.wire.registries import ConversationKind, EntryKind
 
 __all__ = ["Desk"]
 
+HINT = Hint("No conversation is open. Ctrl+N begins one: type somebody's handle. F1 shows the keys.")
 MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE})
 
 
@@ -108,7 +109,7 @@ class Desk:
         """The open conversation as rows."""
         window = self.window
         if window is None:
-            return []
+            return [HINT] if self.status.caught_up else []
         known = self.members.get(window.conv)
         scene = Scene(
             people=self.people,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich.table import Table
 from rich.text import Text
 
 from wirechat.cli.chat.commands import COMMANDS
@@ -24,7 +25,6 @@ KEYS = {
         "d": "delete your message for all",
         "a": "react with an emoji; the same again takes it back",
         "f": "forward",
-        "p": "pin or unpin",
         "i": "who has it, who has read it",
         "y": "copy the text",
         "Enter": "go to the message it answers",
@@ -41,20 +41,27 @@ KEYS = {
         "Ctrl+Q": "leave",
     },
 }
+TICKS = {
+    "…": "still to be sent",
+    "✓": "on the server",
+    "✓✓": "on a device of everybody; blue: read by everybody",
+}
 
 
-def help_text() -> Text:
-    """All of it, in columns."""
-    text = Text()
+def help_text() -> Table:
+    """All of it, in two columns."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(style=DIM)
     for heading, keys in KEYS.items():
-        _table(text, heading, keys.items())
-    _table(text, "Commands", ((f"/{name} {each.usage}", each.about) for name, each in COMMANDS.items()))
-    text.append("✓ on the server   ✓✓ on everybody's device   ", DIM).append("✓✓", ACCENT)
-    return text.append(" read by everybody   … still to be sent", DIM)
+        _part(table, heading, keys.items())
+    _part(table, "Commands", ((f"/{name} {each.usage}", each.about) for name, each in COMMANDS.items()))
+    _part(table, "Ticks", TICKS.items())
+    return table
 
 
-def _table(text: Text, heading: str, lines: Iterable[tuple[str, str]]) -> None:
-    text.append(f"{heading}\n", f"bold {ACCENT}")
+def _part(table: Table, heading: str, lines: Iterable[tuple[str, str]]) -> None:
+    table.add_row(Text(heading, ACCENT), "")
     for left, right in lines:
-        text.append(f"  {left:<27}", "bold").append(f"{right}\n", DIM)
-    text.append("\n")
+        table.add_row(f" {left}", right)
+    table.add_row()

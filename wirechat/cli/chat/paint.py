@@ -16,7 +16,7 @@ from rich.text import Text
 
 from wirechat.cli.chat.chats import Chat
 from wirechat.cli.chat.compose import Completion
-from wirechat.cli.chat.timeline import Day, Message, Notice, Row, Tick, Unseen
+from wirechat.cli.chat.timeline import Day, Hint, Message, Notice, Row, Tick, Unseen
 
 __all__ = ["ACCENT", "DIM", "chat_lines", "completion_lines", "one_line", "paint", "tame"]
 
@@ -69,6 +69,11 @@ def _(row: Unseen, width: int, today: datetime.date) -> list[Text]:
 def _(row: Notice, width: int, today: datetime.date) -> list[Text]:
     line = Text(tame(f"{row.text} · {row.time:%H:%M}"), f"italic {DIM}")
     return [*_wrapped(line, width - 2 * INDENT, INDENT)]
+
+
+@paint.register
+def _(row: Hint, width: int, today: datetime.date) -> list[Text]:
+    return [Text(), *_wrapped(Text(row.text, DIM), width - 2 * INDENT, INDENT)]
 
 
 @paint.register

@@ -122,7 +122,8 @@ class ChatView(Screen[None]):
         for failure in self.desk.failures:
             self._tell_failure(failure)
         self.desk.failures.clear()
-        self._list.show(self.desk.chats.ordered(), selected=self.desk.conv)
+        choosing = self._list.has_focus
+        self._list.show(self.desk.chats.ordered(), selected=None if choosing else self.desk.conv)
         self._timeline.show(self.desk.rows(), to_end=to_end)
         self._show_head()
         self._show_banner()
@@ -206,13 +207,20 @@ class ChatView(Screen[None]):
 
     # --- what is seen is read
 
+    def on_screen_resume(self) -> None:
+        """A dialog is gone."""
+        self._seen()
+
     @on(RowsView.Scrolled)
     def _scrolled(self) -> None:
         self._seen()
 
     def _seen(self) -> None:
-        conv, last = self.desk.conv, self._timeline.last_visible
-        if conv is None or not isinstance(last, int) or not self.app.app_focus or self.app.screen is not self:
+        conv = self.desk.conv
+        if conv is None or not self.app.app_focus or self.app.screen is not self:
+            return
+        last = self._timeline.last_visible
+        if not isinstance(last, int):
             return
         upto = self.desk.unread_upto(last)
         if upto is not None and self.desk.chats.seen(conv, upto):

@@ -16,7 +16,7 @@ from wirechat.cli.chat.people import People
 from wirechat.client.outbox import Entry
 from wirechat.wire.registries import ContentType, EntryKind
 
-__all__ = ["Day", "Message", "Notice", "Quote", "Row", "Scene", "Tick", "Unseen", "notice", "rows", "said"]
+__all__ = ["Day", "Hint", "Message", "Notice", "Quote", "Row", "Scene", "Tick", "Unseen", "notice", "rows", "said"]
 
 TOGETHER_MS = 5 * 60 * 1000  # messages of one person closer than this share one name
 
@@ -87,7 +87,14 @@ class Message:
     """A change of it is to be sent."""
 
 
-Row = Day | Unseen | Notice | Message
+@attrs.frozen
+class Hint:
+    """What one could do, where there is nothing to show."""
+
+    text: str
+
+
+Row = Day | Unseen | Notice | Message | Hint
 
 
 @attrs.frozen

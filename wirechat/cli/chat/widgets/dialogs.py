@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import ClassVar
 
 import attrs
+from rich.table import Table
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
@@ -109,10 +110,10 @@ class Help(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*CLOSE, Binding("q,question_mark,enter", "dismiss", "Close", show=False)]
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, table: Table) -> None:
         super().__init__()
-        self._text = text
+        self._table = table
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog help"):
-            yield Static(self._text)
+            yield Static(self._table)

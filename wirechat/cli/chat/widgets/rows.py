@@ -97,12 +97,14 @@ class RowsView(ScrollView, Generic[R], can_focus=True):
         anchor = self._anchor()
         self._rows = rows
         self._lay_out()
-        if selected is not None:
-            self.selected = selected
         if follow:
             self._scroll(self._starts[-1])
         elif anchor is not None:
             self._restore(*anchor)
+        if selected is not None and selected != self.selected:
+            self.selected = selected
+            if (index := self._index_of(selected)) is not None:
+                self._make_visible(index)
         self.refresh()
 
     @property

@@ -20,7 +20,6 @@ DEEDS = {
     "d": ("delete", "Delete"),
     "a": ("react", "React"),
     "f": ("forward", "Forward"),
-    "p": ("pin", "Pin or unpin"),
     "i": ("info", "Who has read it"),
     "y": ("copy", "Copy"),
 }
