@@ -333,7 +333,11 @@ def cache_owner(path: str | os.PathLike[str]) -> str | None:
     if not os.path.exists(path) or not os.path.getsize(path):
         return None
     with _errors(), contextlib.closing(_connect(os.fspath(path))) as connection:
-        _check(connection)
+        version = cast(int, connection.pragma("user_version"))
+        if connection.pragma("application_id") != APPLICATION_ID:
+            raise CacheError("this file is not a client's cache")
+        if version > VERSION:
+            raise CacheError(f"this cache has version {version}; this program knows version {VERSION}")
         row = connection.execute("SELECT value FROM meta WHERE key = 'handle'").fetchone()
         return None if row is None else cast(str | None, row[0])
 
@@ -364,15 +368,9 @@ def _prepare(connection: apsw.Connection) -> None:
         connection.execute(SCHEMA)
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", VERSION)
-    else:
-        _check(connection)
-
-
-def _check(connection: apsw.Connection) -> None:
-    version = (connection.pragma("application_id"), connection.pragma("user_version"))
-    if version[0] != APPLICATION_ID:
+    elif version[0] != APPLICATION_ID:
         raise CacheError("this file is not a client's cache")
-    if version[1] != VERSION:
+    elif version[1] != VERSION:
         raise CacheError(f"this cache has version {version[1]}; this program knows version {VERSION}")
 
 
