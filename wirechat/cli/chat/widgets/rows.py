@@ -197,7 +197,7 @@ class RowsView(ScrollView, Generic[R], can_focus=True):
             self._scroll(self._starts[index] - offset)
 
     def _scroll(self, line: int) -> None:
-        self.scroll_to(y=max(min(line, self._starts[-1] - self._height), 0), animate=False, immediate=True)
+        self.scroll_to(y=max(min(line, self._starts[-1] - self._height), 0), animate=False, immediate=True, force=True)
         self._was_at_end = line >= self._starts[-1] - self._height
 
     def render_line(self, y: int) -> Strip:
