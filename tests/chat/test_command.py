@@ -116,14 +116,20 @@ class Pty:
         while self.process.poll() is None:
             assert time.monotonic() < end, self.output[-2000:]
             self._read()
+        while self._read():
+            pass
         return self.process.returncode
 
-    def _read(self) -> None:
-        if select.select([self._master], [], [], 0.2)[0]:
-            try:
-                self.output += os.read(self._master, 65536).decode(errors="replace")
-            except OSError:
-                pass  # the other side is gone
+    def _read(self) -> bool:
+        """Reads what there is; False when nothing is."""
+        if not select.select([self._master], [], [], 0.2)[0]:
+            return False
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # the other side is gone
+            return False
+        self.output += data.decode(errors="replace")
+        return bool(data)
 
     def close(self) -> None:
         if self.process.poll() is None:
