@@ -15,7 +15,7 @@ drawn: list[tuple[int, int]] = []
 def paint(row: int, width: int) -> list[Text]:
     """Every third row is two lines high."""
     drawn.append((row, width))
-    return [Text(f"row {row}")] + ([Text("more")] if row % 3 == 0 else [])
+    return [Text(f"row {row}", "bold")] + ([Text("more")] if row % 3 == 0 else [])
 
 
 class Rows(App[None]):
@@ -55,6 +55,9 @@ def test_the_end_is_followed_until_one_scrolls_up() -> None:
         async with app.run_test(size=(30, 10)) as pilot:
             app.view.show([1, 2])
             await pilot.pause()
+            assert [bool(each.style and each.style.bold) for each in app.view.render_line(9) if each.text.strip()] == [
+                True
+            ]
             assert app.lines == [""] * 8 + ["row 1", "row 2"]
             app.view.show(range(1, 101))
             await pilot.pause()

@@ -85,7 +85,10 @@ class Guest:
 
     def _begin(self, result: asyncio.Future[T], fn: Callable[..., Awaitable[T]], args: tuple[object, ...]) -> None:
         assert self._nursery is not None
-        self._nursery.start_soon(self._run, result, fn, args)
+        try:
+            self._nursery.start_soon(self._run, result, fn, args)
+        except RuntimeError:  # it has ended, and Trio not yet
+            result.cancel()
 
     async def _run(self, result: asyncio.Future[T], fn: Callable[..., Awaitable[T]], args: tuple[object, ...]) -> None:
         with trio.CancelScope() as scope:

@@ -63,19 +63,19 @@ class ChatView(Screen[None]):
     def compose(self) -> ComposeResult:
         with Horizontal():
             with Vertical(id="side"):
-                yield Static(id="me")
+                yield Static(id="me", markup=False)
                 yield RowsView[Chat](_chat_lines, lambda chat: chat.conv, id="list")
             with Vertical(id="main"):
-                yield Static(id="head")
+                yield Static(id="head", markup=False)
                 yield TimelineView(id="timeline")
-                yield Static(id="typing")
-                yield Static(id="banner")
-                yield Static(id="completions")
+                yield Static(id="typing", markup=False)
+                yield Static(id="banner", markup=False)
+                yield Static(id="completions", markup=False)
                 yield ComposeBox(self._complete, id="compose")
             with Vertical(id="members"):
                 yield Label("Members", id="members-title")
                 yield RowsView[Choice](choice_lines, lambda member: member.value, id="member-rows")
-        yield Static(id="status")
+        yield Static(id="status", markup=False)
 
     @property
     def _list(self) -> RowsView[Chat]:

@@ -55,7 +55,7 @@ class Picker(ModalScreen[Hashable]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Label(self._title, classes="dialog-title")
+            yield Label(self._title, classes="dialog-title", markup=False)
             yield Input(self._text, placeholder=self._hint)
             yield RowsView[Choice](choice_lines, lambda choice: choice.value, id="choices")
 

@@ -162,7 +162,8 @@ class RowsView(ScrollView, Generic[R], can_focus=True):
         self.virtual_size = Size(width, self._starts[-1])
 
     def _drawn(self, row: R, width: int) -> list[Strip]:
-        return [Strip(text.render(self.app.console)) for text in self._paint(row, width)]
+        lines = [Text.assemble(text) for text in self._paint(row, width)]  # a style of the whole is lost otherwise
+        return [Strip(line.render(self.app.console)) for line in lines]
 
     def on_resize(self, event: events.Resize) -> None:
         """Everything is laid out anew."""
