@@ -14,7 +14,7 @@ outbox       entries the server has not answered     watching    who is there, w
                                                      events, errors, backoff
 """
 
-from wirechat.client.cache import LogView
+from wirechat.client.cache import LogView, cache_owner
 from wirechat.client.client import Client, open_client
 from wirechat.client.errors import (
     CacheError,
@@ -47,6 +47,7 @@ from wirechat.client.features.accounts import Registered, register
 from wirechat.client.features.conversations import Conversation
 from wirechat.client.features.history import Mentioned, Page
 from wirechat.client.features.messages import Handle
+from wirechat.client.features.search import Hit
 from wirechat.client.outbox import Sent
 from wirechat.client.transport import Transport
 
@@ -63,6 +64,7 @@ __all__ = [
     "Disconnected",
     "Event",
     "Handle",
+    "Hit",
     "LogView",
     "LoginFailed",
     "Me",
@@ -83,6 +85,7 @@ __all__ = [
     "TypingChanged",
     "Unavailable",
     "UnknownOutcome",
+    "cache_owner",
     "open_client",
     "register",
 ]

@@ -27,6 +27,7 @@ from wirechat.client.features.history import History
 from wirechat.client.features.messages import Messages
 from wirechat.client.features.presence import Presence
 from wirechat.client.features.receipts import Receipts
+from wirechat.client.features.search import Search
 from wirechat.client.login import Credentials
 from wirechat.client.outbox import Entry, Outbox
 from wirechat.client.session import Progress, Session, State
@@ -47,7 +48,7 @@ R = TypeVar("R", bound=wire.Reply)
 class Client:
     """A device that is logged in, or trying to be. Made by open_client.
 
-    `account`, `accounts`, `conversations`, `messages`, `history`, `receipts`, `presence`: what one can do.
+    `account`, `accounts`, `conversations`, `messages`, `history`, `receipts`, `presence`, `search`: what one can do.
     """
 
     def __init__(self, options: Options, state: State) -> None:
@@ -62,6 +63,7 @@ class Client:
         self.history = History(self._call, sync)
         self.receipts = Receipts(self._call, sync, Unread(cache, lambda: sync.me, lambda: sync.account.blocked))
         self.presence = Presence(self._call, sync, state.watching, self._tell)
+        self.search = Search(cache)
 
     @property
     def user(self) -> int:
@@ -87,9 +89,9 @@ class Client:
         """An async iterator of what happens from now on; see events.py. At most `events_max` events wait in it."""
         return self._state.events.feed(events_max)
 
-    def log(self, conv: int, newest: int | None = None) -> LogView:
-        """What is stored of a conversation: at most its `newest` records, None = all."""
-        return self._state.cache.view(conv, newest)
+    def log(self, conv: int, newest: int | None = None, before: int | None = None) -> LogView:
+        """What is stored of a conversation: at most its `newest` records below seq `before`, None = all."""
+        return self._state.cache.view(conv, newest, before)
 
     async def synced(self) -> None:
         """Waits until everything the server has told us of is stored here. Raises why the client has given up."""
