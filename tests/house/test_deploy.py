@@ -1,0 +1,128 @@
+"""What deploy/ says is true: its commands parse, its paths and ports fit together, its files are well formed."""
+
+import ipaddress
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from wirechat.cli.main import wirechat
+from wirechat.wire import limits
+
+ROOT = Path(__file__).resolve().parents[2]
+UNIT = ROOT / "deploy/systemd/wirechat.service"
+CONTAINERFILE = ROOT / "deploy/container/Containerfile"
+COMPOSE = ROOT / "deploy/container/compose.yaml"
+SECONDS = 60
+
+
+def parsed(arguments: list[str]) -> dict[str, Any]:
+    """The parameters of a command line without "wirechat", as the command itself reads them."""
+    group = click.Context(wirechat, info_name="wirechat")
+    command = wirechat.get_command(group, arguments[0])
+    assert command is not None, f"there is no wirechat {arguments[0]}"
+    return command.make_context(arguments[0], arguments[1:], parent=group).params
+
+
+def unit() -> dict[str, str]:
+    lines = [line for line in UNIT.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def instruction(name: str) -> str:
+    """The arguments of the last instruction of this name in the Containerfile."""
+    text = CONTAINERFILE.read_text().replace("\\\n", " ")
+    return re.findall(rf"^{name} (.*)$", text, re.MULTILINE)[-1]
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return loaded
+
+
+def ports(serve: dict[str, Any]) -> set[int]:
+    return {address.port for transport in ("tcp", "tls", "ws", "wss") for address in serve[transport]}
+
+
+def test_the_unit_starts_a_server_on_its_state_directory() -> None:
+    """What is written outside of it would be refused by ProtectSystem=strict."""
+    service = unit()
+    program, *arguments = shlex.split(service["ExecStart"])
+    assert program.endswith("/bin/wirechat")
+    assert parsed(arguments)["data"] == Path("/var/lib", service["StateDirectory"])
+    assert service["ProtectSystem"] == "strict"
+
+
+def test_the_unit_waits_for_the_drain() -> None:
+    """Else systemd would kill what SIGTERM asked to say goodbye."""
+    assert int(unit()["TimeoutStopSec"]) * 1000 > limits.DRAIN_MS
+
+
+def test_the_container_starts_a_server_on_its_volume() -> None:
+    """And exposes what it listens on."""
+    assert json.loads(instruction("ENTRYPOINT")) == ["wirechat"]
+    serve = parsed(json.loads(instruction("CMD")))
+    assert str(serve["data"]) == instruction("VOLUME")
+    assert ports(serve) == set(map(int, instruction("EXPOSE").split()))
+    assert instruction("USER") not in ("root", "0")
+
+
+def test_the_copied_files_exist() -> None:
+    """.dockerignore lets in what the build needs, by name."""
+    let_in = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert {"setup.py", "setup.cfg", "pyproject.toml", "wirechat", "protocol"} < set(let_in)
+    assert all((ROOT / name).exists() for name in let_in)
+
+
+def test_compose_fits_the_container() -> None:
+    """Volume, ports and the address of the trusted proxy."""
+    services = compose()["services"]
+    ours, caddy = services["wirechat"], services["caddy"]
+    serve = parsed(ours["command"])
+    assert (COMPOSE.parent / ours["build"]["context"] / ours["build"]["dockerfile"]).resolve() == CONTAINERFILE
+    assert str(serve["data"]) in {volume.split(":")[1] for volume in ours["volumes"]}
+    assert {int(port.split(":")[-1]) for port in ours["ports"]} <= ports(serve)
+    assert serve["trust_proxy"] == (caddy["networks"]["chat"]["ipv4_address"],)
+    assert int(caddy["command"][-1].rpartition(":")[2]) in ports(serve)
+    (network,) = compose()["networks"]["chat"]["ipam"]["config"]
+    for service in (ours, caddy):
+        address = ipaddress.ip_address(service["networks"]["chat"]["ipv4_address"])
+        assert address in ipaddress.ip_network(network["subnet"])
+
+
+def test_nothing_unencrypted_is_published() -> None:
+    """P10 needs no help from a compose file, but passwords do: plain TCP stays on this machine."""
+    for port in compose()["services"]["wirechat"]["ports"]:
+        assert port.startswith("127.0.0.1:")
+
+
+def test_systemd_reads_the_unit(tmp_path: Path) -> None:
+    """Where systemd is there to be asked."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    program = shlex.split(unit()["ExecStart"])[0]
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace(program, "/bin/true"))
+    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_docker_reads_the_compose_file() -> None:
+    """Where docker compose is there to be asked; it needs no engine for that."""
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, timeout=SECONDS).returncode:
+        pytest.skip("docker compose is not installed")
+    done = subprocess.run(
+        [docker, "compose", "--file", COMPOSE, "--profile", "caddy", "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
