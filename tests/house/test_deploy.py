@@ -31,6 +31,10 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
     return command.make_context(arguments[0], arguments[1:], parent=group).params
 
 
+def asked(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+
+
 def unit() -> dict[str, str]:
     lines = [line for line in UNIT.read_text().splitlines() if "=" in line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
@@ -110,19 +114,13 @@ def test_systemd_reads_the_unit(tmp_path: Path) -> None:
     program = shlex.split(unit()["ExecStart"])[0]
     copy = tmp_path / UNIT.name
     copy.write_text(UNIT.read_text().replace(program, "/bin/true"))
-    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=SECONDS)
+    done = asked("systemd-analyze", "verify", copy)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_docker_reads_the_compose_file() -> None:
     """Where docker compose is there to be asked; it needs no engine for that."""
-    docker = shutil.which("docker")
-    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, timeout=SECONDS).returncode:
+    if shutil.which("docker") is None or asked("docker", "compose", "version").returncode:
         pytest.skip("docker compose is not installed")
-    done = subprocess.run(
-        [docker, "compose", "--file", COMPOSE, "--profile", "caddy", "config", "--quiet"],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
+    done = asked("docker", "compose", "--file", COMPOSE, "--profile", "caddy", "config", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
