@@ -33,7 +33,6 @@ check: env docs  ## Format, lint, types, import contracts, freshness of generate
 	$(BIN)/python -m tools.protocol check
 	$(BIN)/python -m tools.protocol evolution
 	$(BIN)/python -m tools.docs check
-	$(BIN)/towncrier build --draft --version next >/dev/null
 
 format: env  ## Format the code and generate what is generated
 	$(BIN)/python -m tools.protocol generate
