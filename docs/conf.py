@@ -17,6 +17,7 @@ release = version = version_of("wirechat")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings"]
 exclude_patterns = ["_build", "_ext"]
 default_role = "code"
+smartquotes = False  # it would make one dash of the two before an option
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_inline"]
@@ -35,5 +36,5 @@ nitpick_ignore_regex = [("py:.*", r"(?!wirechat\.client\.).*")]
 html_theme = "furo"
 html_title = f"wirechat {release}"
 html_copy_source = False
-html_show_sphinx = False
+html_show_sphinx = html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 
@@ -55,7 +56,7 @@ def _tree(command: click.Command, path: str, level: int) -> Iterator[str]:
 
 def _section(command: click.Command, context: click.Context, level: int) -> str:
     usage = " ".join([context.info_name or "", *command.collect_usage_pieces(context)])
-    heading, example = f"{'#' * level} {context.info_name}", _prose(command.epilog)
+    heading, example = f"{'#' * level} {context.info_name}", _example(command.epilog or "")
     parts = [heading, _prose(command.help), f"```\n{usage}\n```", _options(command, context), example]
     return "".join(f"{part}\n\n" for part in parts if part)
 
@@ -64,6 +65,13 @@ def _prose(text: str | None) -> str:
     """Help texts are plain text; a \\b paragraph keeps its lines."""
     paragraphs = (text or "").strip().split("\n\n")
     return "\n\n".join(_paragraph(paragraph) for paragraph in paragraphs)
+
+
+def _example(text: str) -> str:
+    """An epilog: lines to type after \\b, or one at the end of a sentence."""
+    if text.startswith("\b"):
+        return _prose(text)
+    return re.sub(r"(wirechat .+)$", r"`\1`", text)
 
 
 def _paragraph(text: str) -> str:
