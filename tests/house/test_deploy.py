@@ -9,11 +9,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 
-from wirechat.cli.main import wirechat
+from tests.house.command_lines import parsed
 from wirechat.wire import limits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,14 +20,6 @@ UNIT = ROOT / "deploy/systemd/wirechat.service"
 CONTAINERFILE = ROOT / "deploy/container/Containerfile"
 COMPOSE = ROOT / "deploy/container/compose.yaml"
 SECONDS = 60
-
-
-def parsed(arguments: list[str]) -> dict[str, Any]:
-    """The parameters of a command line without "wirechat", as the command itself reads them."""
-    group = click.Context(wirechat, info_name="wirechat")
-    command = wirechat.get_command(group, arguments[0])
-    assert command is not None, f"there is no wirechat {arguments[0]}"
-    return command.make_context(arguments[0], arguments[1:], parent=group).params
 
 
 def asked(*command: str | Path) -> subprocess.CompletedProcess[str]:

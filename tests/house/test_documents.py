@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from tests.house.command_lines import parsed, shown
 from tools.docs.__main__ import PAGES, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +30,45 @@ def test_the_reference_knows_every_option() -> None:
     """What --help says is on the page."""
     page = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
     assert {"### wirechat serve", "#### wirechat user add", "| `--trust-proxy ADDRESS` |"} < set(page_parts(page))
+
+
+@pytest.fixture
+def any_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that a command line names need not exist here."""
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: self.coerce_path_result(value))
+
+
+def test_commands_in_documents_can_be_typed(any_path: None) -> None:
+    """What a page tells the reader to type is understood by the command, flags and all."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    pages = {name: (ROOT / name).read_text(encoding="utf-8") for name in listed.splitlines() if name not in PAGES}
+    lines = [(name, words) for name, page in pages.items() for words in shown(page) if words and words[0][0] != "-"]
+    assert len({name for name, _ in lines}) > 3
+    wrong = {}
+    for name, words in lines:
+        try:
+            parsed(words)
+        except click.UsageError as error:
+            wrong[name, " ".join(words)] = error.format_message()
+    assert wrong == {}
+
+
+def test_a_command_that_cannot_be_typed_is_found() -> None:
+    """The check must be able to fail, and must see what it checks."""
+    page = """
+```
+docker run --rm wirechat user add \\
+    --data /data alice | cat
+X=1 /opt/wirechat/bin/wirechat serve --date ./data   # wrong
+# not wirechat serve
+wirechat sevre
+```
+"""
+    first, second, third = shown(page)
+    assert parsed(first)["handle"] == "alice"
+    for words in (second, third):
+        with pytest.raises(click.UsageError):
+            parsed(words)
 
 
 def page_parts(page: str) -> list[str]:
