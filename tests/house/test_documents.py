@@ -80,7 +80,7 @@ def page_parts(page: str) -> list[str]:
 def test_a_misnamed_piece_of_the_changelog_is_refused(name: str, tmp_path: Path) -> None:
     """Otherwise it would be left out of the release without a word."""
     towncrier = Path(sys.executable).with_name("towncrier")
-    for wanted in ("pyproject.toml", "CHANGELOG.md"):
+    for wanted in ("towncrier.toml", "CHANGELOG.md"):
         shutil.copy(ROOT / wanted, tmp_path)
     shutil.copytree(ROOT / "changelog.d", tmp_path / "changelog.d")
     draft = [towncrier, "build", "--draft", "--version", "next"]
