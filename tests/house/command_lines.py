@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 import click
@@ -31,6 +31,15 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
         command, context = child, click.Context(child, info_name=name, parent=context)
     command.parse_args(context, list(arguments))
     return context.params
+
+
+def flags(arguments: list[str]) -> dict[str, list[str]]:
+    """The values of each option that has one."""
+    found: dict[str, list[str]] = {}
+    for option, value in pairwise(arguments):
+        if option.startswith("--") and not value.startswith("--"):
+            found.setdefault(option, []).append(value)
+    return found
 
 
 def shown(markdown: str) -> Iterator[list[str]]:

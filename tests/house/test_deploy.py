@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.house.command_lines import parsed
+from tests.house.command_lines import flags, parsed
 from wirechat.wire import limits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,8 +42,16 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-def ports(serve: dict[str, Any]) -> set[int]:
-    return {address.port for transport in ("tcp", "tls", "ws", "wss") for address in serve[transport]}
+def serving(arguments: list[str]) -> dict[str, list[str]]:
+    """The flags of a `serve` that the command understands."""
+    assert arguments[0] == "serve"
+    parsed(arguments)
+    return flags(arguments)
+
+
+def ports(serve: dict[str, list[str]]) -> set[int]:
+    addresses = [address for transport in ("tcp", "tls", "ws", "wss") for address in serve.get(f"--{transport}", [])]
+    return {int(address.rpartition(":")[2]) for address in addresses}
 
 
 def test_the_unit_starts_a_server_on_its_state_directory() -> None:
@@ -51,7 +59,7 @@ def test_the_unit_starts_a_server_on_its_state_directory() -> None:
     service = unit()
     program, *arguments = shlex.split(service["ExecStart"])
     assert program.endswith("/bin/wirechat")
-    assert parsed(arguments)["data"] == Path("/var/lib", service["StateDirectory"])
+    assert serving(arguments)["--data"] == [f"/var/lib/{service['StateDirectory']}"]
     assert service["ProtectSystem"] == "strict"
 
 
@@ -63,8 +71,8 @@ def test_the_unit_waits_for_the_drain() -> None:
 def test_the_container_starts_a_server_on_its_volume() -> None:
     """And exposes what it listens on."""
     assert json.loads(instruction("ENTRYPOINT")) == ["wirechat"]
-    serve = parsed(json.loads(instruction("CMD")))
-    assert str(serve["data"]) == instruction("VOLUME")
+    serve = serving(json.loads(instruction("CMD")))
+    assert serve["--data"] == [instruction("VOLUME")]
     assert ports(serve) == set(map(int, instruction("EXPOSE").split()))
     assert instruction("USER") not in ("root", "0")
 
@@ -80,11 +88,11 @@ def test_compose_fits_the_container() -> None:
     """Volume, ports and the address of the trusted proxy."""
     services = compose()["services"]
     ours, caddy = services["wirechat"], services["caddy"]
-    serve = parsed(ours["command"])
+    serve = serving(ours["command"])
     assert (COMPOSE.parent / ours["build"]["context"] / ours["build"]["dockerfile"]).resolve() == CONTAINERFILE
-    assert str(serve["data"]) in {volume.split(":")[1] for volume in ours["volumes"]}
+    assert serve["--data"][0] in {volume.split(":")[1] for volume in ours["volumes"]}
     assert {int(port.split(":")[-1]) for port in ours["ports"]} <= ports(serve)
-    assert serve["trust_proxy"] == (caddy["networks"]["chat"]["ipv4_address"],)
+    assert serve["--trust-proxy"] == [caddy["networks"]["chat"]["ipv4_address"]]
     assert int(caddy["command"][-1].rpartition(":")[2]) in ports(serve)
     (network,) = compose()["networks"]["chat"]["ipam"]["config"]
     for service in (ours, caddy):

@@ -29,7 +29,9 @@ def test_a_stale_page_is_found_and_made_again(page: str, tmp_path: Path) -> None
 def test_the_reference_knows_every_option() -> None:
     """What --help says is on the page."""
     page = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
-    assert {"### wirechat serve", "#### wirechat user add", "| `--trust-proxy ADDRESS` |"} < set(page_parts(page))
+    assert "\n### wirechat serve\n" in page
+    assert "\n#### wirechat user add\n" in page
+    assert "\n| `--trust-proxy " in page
 
 
 @pytest.fixture
@@ -69,11 +71,6 @@ wirechat sevre
     for words in (second, third):
         with pytest.raises(click.UsageError):
             parsed(words)
-
-
-def page_parts(page: str) -> list[str]:
-    """Headings, and of tables the first column."""
-    return [line.split("` |")[0] + "` |" if line.startswith("| `") else line for line in page.splitlines()]
 
 
 @pytest.mark.parametrize("name", ["+words.aded.md", "words.md", "notes.txt"])
