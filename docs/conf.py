@@ -17,6 +17,7 @@ release = version = version_of("wirechat")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings"]
 exclude_patterns = ["_build", "_ext"]
 default_role = "code"
+highlight_language = "none"
 smartquotes = False  # it would make one dash of the two before an option
 
 myst_heading_anchors = 4
