@@ -14,6 +14,9 @@ COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
     "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
+    "backup": ("wirechat.cli.backup", "backup", "Write everything of a server to one file."),
+    "restore": ("wirechat.cli.backup", "restore", "Put a backup into an empty directory."),
+    "store": ("wirechat.cli.store", "store", "Look at the data and tend it."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
 }

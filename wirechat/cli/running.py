@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 import trio
 
 from wirechat.store.errors import DataError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -34,6 +35,14 @@ def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
         if matching is None:
             raise
         complain(_leaf(matching))
+
+
+def call(command: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for what is not async; Ctrl-C ends it at once."""
+    try:
+        return command(*args, **kwargs)
+    except (Stop, DataError) as error:
+        complain(error)
 
 
 def complain(error: BaseException) -> NoReturn:

@@ -17,6 +17,7 @@ from wirechat.server.app import serve as serve_app
 from wirechat.server.config import Config
 from wirechat.server.listeners import Address, Listener, Tls, tls_context
 from wirechat.store.database import Store, open_sqlite
+from wirechat.store.sqlite import COPIES
 from wirechat.world import REAL
 
 log = structlog.get_logger("wirechat")
@@ -115,7 +116,8 @@ async def run_server(
     greeting: Greeting | None = None,
 ) -> None:
     """Open the store, listen, serve until a signal, drain."""
-    async with open_sqlite(data) as store:
+    async with open_sqlite(data, tell=log.warning) as store:
+        _remind(data)
         listeners = [_listen(kind, address, tls, trusted) for kind, address in wanted]
         for listener in listeners:
             log.info("listening", url=listener.url)
@@ -132,6 +134,13 @@ async def run_server(
         for listener in listeners:
             listener.close()
         log.info("stopped")
+
+
+def _remind(data: Path) -> None:
+    for kept in sorted(data.glob(COPIES)):
+        log.warning(
+            "a copy from before a migration holds what was deleted since; remove it when all is well", file=str(kept)
+        )
 
 
 def _listen(kind: str, address: Address, tls: Tls | None, trusted: frozenset[str]) -> Listener:

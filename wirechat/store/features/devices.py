@@ -61,5 +61,10 @@ async def use_resume(tx: Tx, token: bytes, next_token: bytes, now_ms: int, until
     return user, device
 
 
+async def forget_resume(tx: Tx) -> None:
+    """No token is valid any more: every device has to log in with its key or its password."""
+    await tx.execute("DELETE FROM resume")
+
+
 async def _forget_before(tx: Tx, device: int, number: int) -> None:
     await tx.execute("DELETE FROM resume WHERE device = $1 AND number < $2", device, number)

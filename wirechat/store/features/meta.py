@@ -21,6 +21,15 @@ async def identity(tx: Tx) -> tuple[bytes, bytes]:
     return epoch[0], key[0]
 
 
+async def renew_epoch(tx: Tx, draw: Callable[[int], bytes]) -> bytes:
+    """Draw another epoch: what clients know of the logs proves nothing any more. Returns it."""
+    before, _ = await identity(tx)
+    while (epoch := draw(EPOCH_BYTES)) == before:
+        pass
+    await tx.execute("UPDATE meta SET value = $1 WHERE name = $2", epoch, "epoch")
+    return epoch
+
+
 async def place(tx: Tx) -> str:
     """PostgreSQL: server, timeline, database and table; another one after a restore, a failover or a move."""
     row = await tx.fetchrow(
