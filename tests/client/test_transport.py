@@ -208,3 +208,28 @@ async def test_register_uses_a_connection_of_its_own(secret: dict[str, Any]) -> 
             nursery.start_soon(server)
             made = await register(url, "ada", name="Ada", **secret)
             assert (made.user, made.device) == (7, 70 if "device_key" in secret else None)
+
+
+@pytest.mark.parametrize("body", [b"", b"try again later\n"])
+async def test_a_proxy_without_its_server_is_asked_again(body: bytes) -> None:
+    """Instead of a WebSocket a reverse proxy answers 502 while the server restarts; the client goes on trying."""
+    stage, refusals = Stage(), 2
+
+    async def accepted(request: trio_websocket.WebSocketRequest) -> None:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            await request.reject(502, body=body or None)
+        else:
+            await relay_messages(await stage.connect(""), request)
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(trio_websocket.serve_websocket, accepted, "127.0.0.1", 0, None)
+            opening = open_client(
+                f"ws://127.0.0.1:{server.port}", handle="ada", password="correct horse", world=make_world()
+            )
+            async with meet(stage, opening, row(CONV, 0)) as (client, _):
+                assert client.connected
+            nursery.cancel_scope.cancel()
+    assert refusals == -1

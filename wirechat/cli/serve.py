@@ -6,6 +6,7 @@ import gc
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -13,12 +14,15 @@ import trio
 
 from wirechat.cli import logs
 from wirechat.cli.running import die, run
-from wirechat.server.app import serve as serve_app
+from wirechat.server.app import Server
 from wirechat.server.config import Config
 from wirechat.server.listeners import Address, Listener, Tls, tls_context
 from wirechat.store.database import Store, open_sqlite
 from wirechat.store.sqlite import COPIES
 from wirechat.world import REAL
+
+if TYPE_CHECKING:
+    from wirechat.server.sidedoor import SideDoor
 
 log = structlog.get_logger("wirechat")
 
@@ -57,6 +61,12 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--tls", multiple=True, type=ADDRESS, help="Listen for TLS.")
 @click.option("--ws", multiple=True, type=ADDRESS, help="Listen for WebSocket.")
 @click.option("--wss", multiple=True, type=ADDRESS, help="Listen for WebSocket over TLS.")
+@click.option(
+    "--http",
+    multiple=True,
+    type=ADDRESS,
+    help="Listen for HTTP: /livez, /readyz, /metrics. The address of a --ws or --wss shares its port.",
+)
 @click.option("--cert", type=FILE, help="Certificate chain in PEM, for --tls and --wss.")
 @click.option("--key", type=FILE, help="Its private key in PEM.")
 @click.option(
@@ -74,6 +84,7 @@ def serve(
     tls: tuple[Address, ...],
     ws: tuple[Address, ...],
     wss: tuple[Address, ...],
+    http: tuple[Address, ...],
     cert: Path | None,
     key: Path | None,
     trust_proxy: tuple[str, ...],
@@ -91,6 +102,7 @@ def serve(
     ]
     if not wanted:
         raise click.UsageError("give at least one of --tcp, --tls, --ws, --wss")
+    wanted += [("http", address) for address in http]
     context = None
     if tls or wss:
         if cert is None or key is None:
@@ -118,9 +130,11 @@ async def run_server(
     """Open the store, listen, serve until a signal, drain."""
     async with open_sqlite(data, tell=log.warning) as store:
         _remind(data)
-        listeners = [_listen(kind, address, tls, trusted) for kind, address in wanted]
-        for listener in listeners:
+        listeners, doors = _listen_all(wanted, tls, trusted)
+        for listener in (*listeners, *doors):
             log.info("listening", url=listener.url)
+            if listener in doors and listener.transport != "http":
+                log.info("listening", url=listener.url.replace("ws", "http", 1))
         gc.collect()
         gc.freeze()  # what lives now lives for ever
         gc.set_threshold(GC_THRESHOLD)
@@ -129,11 +143,42 @@ async def run_server(
             nursery.start_soon(_stop_on_signal, stop)
             if greeting is not None:
                 nursery.start_soon(greeting, store, listeners)
-            await serve_app(config, REAL, store, listeners, stop)
+            server = Server(config, REAL, store)
+            side = [await _open_side_door(nursery, server, doors, data)] if doors else []
+            await server.run([*listeners, *side], stop)
             nursery.cancel_scope.cancel()
-        for listener in listeners:
+        for listener in (*listeners, *doors):
             listener.close()
         log.info("stopped")
+
+
+async def _open_side_door(nursery: trio.Nursery, server: Server, doors: list[Listener], data: Path) -> SideDoor:
+    """Serve HTTP until the nursery is cancelled. Imported by those who want it: it takes a third of a second."""
+    from wirechat.server.health import Health
+    from wirechat.server.http import application
+    from wirechat.server.metrics import Metrics
+    from wirechat.server.sidedoor import SideDoor
+
+    door = SideDoor(doors)
+    health = Health(server.store, lambda: server.draining, data)
+    await nursery.start(door.run, application(health, Metrics(server)))
+    return door
+
+
+def _listen_all(
+    wanted: list[tuple[str, Address]], tls: Tls | None, trusted: frozenset[str]
+) -> tuple[list[Listener], list[Listener]]:
+    """Those of the server, and those of the side door: HTTP alone, or one port for WebSocket and HTTP."""
+    http = {address for kind, address in wanted if kind == "http"}
+    sockets = {address for kind, address in wanted if kind in ("ws", "wss")}
+    listeners: list[Listener] = []
+    doors: list[Listener] = []
+    for kind, address in wanted:
+        if kind == "http" and address in sockets:
+            continue
+        side = kind == "http" or (kind in ("ws", "wss") and address in http)
+        (doors if side else listeners).append(_listen(kind, address, tls, trusted))
+    return listeners, doors
 
 
 def _remind(data: Path) -> None:

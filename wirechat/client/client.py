@@ -214,21 +214,23 @@ async def open_client(
     state = _state(opened, world, jump_entries, pipeline)
     try:
         failure = None
-        async with trio.open_nursery() as nursery:
-            network = Network(nursery, None if ca is None else fspath(ca))
-            credentials = Credentials(handle, password, device_key or opened.identity.key, device, name)
-            options = Options(url, connect or network.connect, credentials, world, window, reconnect)
-            client = Client(options, state)
-            nursery.start_soon(client.run)
-            try:
-                await client.opened()
-                yield client
-                await client.finish()
-            except Exception as error:  # noqa: BLE001  raised again below, outside of the nursery's group
-                failure = error
-            finally:
-                client.close()
-            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as wires:  # WebSocket reads here until its goodbye was answered
+            async with trio.open_nursery() as nursery:
+                network = Network(wires, None if ca is None else fspath(ca))
+                credentials = Credentials(handle, password, device_key or opened.identity.key, device, name)
+                options = Options(url, connect or network.connect, credentials, world, window, reconnect)
+                client = Client(options, state)
+                nursery.start_soon(client.run)
+                try:
+                    await client.opened()
+                    yield client
+                    await client.finish()
+                except Exception as error:  # noqa: BLE001  raised again below, outside of the nursery's group
+                    failure = error
+                finally:
+                    client.close()
+                nursery.cancel_scope.cancel()
+            wires.cancel_scope.cancel()
         if failure is not None:
             raise failure
     finally:

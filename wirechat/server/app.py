@@ -52,15 +52,21 @@ class Server:
         self.journal = Journal(store, self.hub, world.now_ms)
         self.dispatcher = Dispatcher()
         self.connections: dict[Connection, None] = {}
+        self.accepted = dict.fromkeys(("tcp", "tls", "ws", "wss"), 0)
+        """Connections that came, by transport."""
+        self.turned_away = 0
+        """Connections closed at once because there were too many."""
+        self.pulse = tending.Pulse()
         self.draining = False
         passwords = Passwords(world)
         self.receipts = Receipts(store, self.hub)
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
-        resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
+        self.resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
+        self.logins = Sessions(config, world, store, passwords, Throttle(), self.resumption.catch_up)
         for feature in (
-            resumption,
-            Sessions(config, world, store, passwords, Throttle(), resumption.catch_up),
+            self.resumption,
+            self.logins,
             Accounts(config, world, store, passwords),
             Conversations(world, store, self.journal, digests),
             Messages(self.journal, digests),
@@ -73,8 +79,8 @@ class Server:
         """Serve until cancelled, or until `stop` is set and the drain is over."""
         self.hub.horizon = await self.store.read(sync.horizon)
         async with trio.open_nursery() as upkeep:
-            upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub)
-            upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub)
+            upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub, self.pulse)
+            upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, self.receipts.run)
             async with trio.open_nursery() as clients:
                 async with trio.open_nursery() as accepting:
@@ -91,8 +97,10 @@ class Server:
     async def _accept(self, listener: AsyncIterable[Endpoint], clients: trio.Nursery) -> None:
         async for endpoint in listener:
             if len(self.connections) >= limits.CONNECTIONS_MAX or self._strangers() >= limits.UNKNOWN_CONNECTIONS_MAX:
+                self.turned_away += 1
                 endpoint.abort()
             else:
+                self.accepted[endpoint.peer.transport] += 1
                 clients.start_soon(self._serve, endpoint)
 
     def _strangers(self) -> int:

@@ -70,7 +70,7 @@ class Connection:
         self.tokens = wire.limits.REQUESTS_BURST
         self.heard_at = trio.current_time()
         self.pinged = False
-        self.deadline = self.heard_at + wire.limits.HELLO_MS / 1000
+        self.deadline = endpoint.opened_at + wire.limits.HELLO_MS / 1000
         """When HELLO, and then the login, must be complete; infinite after that."""
         self.draining = False
 
@@ -134,7 +134,7 @@ class Connection:
                 if violation.rid is None or violation.code < 2000:
                     await self.fail(violation.code, violation.message)
                     return
-                self.send(wire.Error(violation.rid, code=violation.code, message=violation.message))
+                self.refuse(violation.rid, RequestError(violation.code, violation.message))
             except Exception:
                 log.exception("a frame failed", peer=self.endpoint.peer.address)
                 await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
@@ -149,6 +149,7 @@ class Connection:
                     await self.outbox.wait_room()
 
     def _handle_inline(self, handler: Handler, message: wire.Message) -> None:
+        handler.calls += 1
         if not isinstance(message, wire.Request):
             handler.call(self, message)
             return
@@ -157,14 +158,15 @@ class Connection:
             handler.call(self, message)
         except RequestError as error:
             self.answered()
-            self.send(error.message(message.rid))
+            self.refuse(message.rid, error)
 
     async def _handle_async(self, handler: Handler, message: Any) -> None:
+        handler.calls += 1
         try:
             self._admit()
         except RequestError as error:
             self.answered()
-            self.send(error.message(message.rid))
+            self.refuse(message.rid, error)
             return
         if handler.run is Run.EXCLUSIVE:
             await self._answer(handler, message)
@@ -172,19 +174,21 @@ class Connection:
             self.nursery.start_soon(self._answer, handler, message)
 
     async def _answer(self, handler: Handler, message: Any) -> None:
-        reply: wire.Message | None
+        reply: wire.Message | RequestError | None
         try:
             reply = await handler.call(self, message)
         except RequestError as error:
-            reply = error.message(message.rid)
+            reply = error
         except StoreError as error:
-            reply = of_store(error).message(message.rid)
+            reply = of_store(error)
         except Exception:
             log.exception("a request failed", peer=self.endpoint.peer.address)
             await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
             return
         self.answered()
-        if reply is not None:
+        if isinstance(reply, RequestError):
+            self.refuse(message.rid, reply)
+        elif reply is not None:
             self.send(reply)
         self.hub.flush()
 
@@ -214,6 +218,11 @@ class Connection:
         self.wire.sent(message)
         self.outbox.put(message.encode())
 
+    def refuse(self, rid: int, error: RequestError) -> None:
+        """Answer a request with an error."""
+        self._dispatcher.errors[error.code] += 1
+        self.send(error.message(rid))
+
     def require_session(self) -> Session:
         """The login; the wire lets no request through that needs one without it."""
         if self.session is None:
@@ -223,6 +232,7 @@ class Connection:
     async def fail(self, code: int, text: str | None = None, retry_ms: int | None = None) -> None:
         """The connection cannot go on: say why, close politely, leave the nursery."""
         self._ending = True
+        self._dispatcher.errors[code] += 1
         detail = bytes((1, 1)) if code == wire.errors.VERSION else None
         self.outbox.end(wire.Error(code=code, retry_ms=retry_ms, message=text, detail=detail).encode())
         with trio.move_on_after(2):

@@ -58,6 +58,10 @@ class Hub:
         """Outboxes with something ready; flushed once per commit, not once per frame."""
         self.horizon = 0
         """Everything stamped before this has been offered to the live sessions of this node."""
+        self.pushed = 0
+        """Counted pushes of sessions that are gone."""
+        self.falls = 0
+        """How often sessions that are gone fell behind."""
 
     # who is online
 
@@ -77,6 +81,8 @@ class Hub:
         sessions = self._sessions.get(session.user, [])
         if session in sessions:
             sessions.remove(session)
+            self.pushed += session.sent
+            self.falls += session.falls
             if not sessions:
                 del self._sessions[session.user]
 

@@ -8,15 +8,18 @@ commit is started before that, so that the disk works while the loop does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import attrs
 import structlog
+import trio
 
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.errors import RequestError, of_refusal, of_store
+from wirechat.server.histogram import Histogram
 from wirechat.server.hub import Hub
 from wirechat.server.outbox import Push
 from wirechat.server.session import Session
@@ -24,6 +27,10 @@ from wirechat.store.errors import StoreError
 from wirechat.store.records import Append, Appended, Commit, Refusal
 
 log = structlog.get_logger(__name__)
+
+
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+BATCH_ENTRIES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
 class AppendStore(Protocol):
@@ -58,7 +65,21 @@ class Journal:
         self._now_ms = now_ms
         self._pending: list[Submission] = []
         self._busy = False
-        self._idle: Callable[[], None] | None = None
+        self._begun_at = 0.0
+        self.commits = Histogram(COMMIT_SECONDS)
+        """From handing a batch to the store to its answer, in seconds."""
+        self.batches = Histogram(BATCH_ENTRIES)
+        self.entries = 0
+        """Entries committed."""
+        self.repeats = 0
+        """Entries that were in the log already."""
+        self.refusals: Counter[int] = Counter()
+        """Entries refused by the store, by code."""
+
+    @property
+    def waiting(self) -> int:
+        """Entries not yet handed to the store."""
+        return len(self._pending)
 
     @property
     def idle(self) -> bool:
@@ -81,9 +102,12 @@ class Journal:
         batch, self._pending = self._pending, []
         appends = [submission.append for submission in batch]
         known = self._hub.known({append.conv for append in appends})
+        self._begun_at = trio.current_time()
         self._store.start_append(appends, self._now_ms(), known, lambda commit: self._committed(batch, commit))
 
     def _committed(self, batch: list[Submission], commit: Commit) -> None:
+        self.commits.observe(trio.current_time() - self._begun_at)
+        self.batches.observe(len(batch))
         self._busy = False
         self.start()
         hub = self._hub
@@ -100,16 +124,20 @@ class Journal:
         hub.flush()
         for push in pushes:
             push.release()
+        self.entries += len(pushes)
 
     def _finish(self, submission: Submission, result: Appended | Refusal | StoreError, pushes: list[Push]) -> None:
         session = submission.session
         submission.answered()
         if not isinstance(result, Appended):
             error = of_refusal(result) if isinstance(result, Refusal) else of_store(result)
+            self.refusals[error.code] += 1
             session.reply(error.message(submission.rid))
             return
         session.reply(submission.reply(submission.rid, result))
-        if not result.dup:
+        if result.dup:
+            self.repeats += 1
+        else:
             push = Push(_event(submission, result))
             pushes.append(push)
             leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()

@@ -73,5 +73,26 @@ CONNECTIONS_MAX = 100_000
 UNKNOWN_CONNECTIONS_MAX = 10_000
 """Of those, connections that have not logged in."""
 
+HTTP_HEAD_BYTES = 16_384
+"""Of a request to the side door; its first line and headers must be complete within hello_ms."""
+
+HTTP_SECONDS = 30.0
+"""For one request of the side door and its answer, whatever the peer does."""
+
+HTTP_NEWCOMERS_MAX = 10_000
+"""Connections of one port of the side door whose request is not complete."""
+
+HTTP_REQUESTS_MAX = 1_000
+"""Requests of one port of the side door that are being answered."""
+
+PROBE_SECONDS = 2.0
+"""A part that does not answer a readiness check in this time is not ready."""
+
+PROBE_REUSE_SECONDS = 1.0
+"""Readiness checks within this time share what one of them saw."""
+
+DISK_FREE_BYTES = 268_435_456
+"""With less room for the store the server is not ready: about a million messages, or time to act."""
+
 GOAWAY_JITTER_MS = 5_000
 """Over which clients spread their return after a restart."""

@@ -99,6 +99,11 @@ class Listener:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     async def __aiter__(self) -> AsyncIterator[Endpoint]:
+        async for stream in self.streams():
+            yield WebSocketEndpoint(stream) if self.transport in ("ws", "wss") else stream
+
+    async def streams(self) -> AsyncIterator[StreamEndpoint]:
+        """The newcomers as they are, for who has yet to see what they speak."""
         while True:
             await trio.lowlevel.wait_readable(self._sock)
             for _ in range(ACCEPTS_A_TURN):
@@ -111,7 +116,7 @@ class Listener:
                         raise
                     self._refuse_one(error)
                     break
-                yield self._endpoint(sock, str(address[0]))
+                yield self._stream(sock, str(address[0]))
 
     def close(self) -> None:
         """Stop accepting."""
@@ -119,13 +124,12 @@ class Listener:
         self._sock.close()
         os.close(self._reserve)
 
-    def _endpoint(self, sock: socket.socket, address: str) -> Endpoint:
+    def _stream(self, sock: socket.socket, address: str) -> StreamEndpoint:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         proxied = address in self._trusted
         peer = Peer(address, self.transport, is_loopback(address), self._tls[1] if self._tls else None)
-        stream = TlsEndpoint(sock, peer, proxied, self._tls[0]) if self._tls else StreamEndpoint(sock, peer, proxied)
-        return WebSocketEndpoint(stream) if self.transport in ("ws", "wss") else stream
+        return TlsEndpoint(sock, peer, proxied, self._tls[0]) if self._tls else StreamEndpoint(sock, peer, proxied)
 
     def _refuse_one(self, error: OSError) -> None:
         log.warning("a connection was refused", reason=os.strerror(error.errno or 0))

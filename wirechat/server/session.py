@@ -41,6 +41,7 @@ class Session:
         "active",
         "close",
         "device",
+        "falls",
         "horizon",
         "mode",
         "outbox",
@@ -69,6 +70,8 @@ class Session:
         """Ends the connection with an error code, now."""
         self.mode = Mode.QUIET
         self.active = True
+        self.falls = 0
+        """How often it fell behind."""
         self.horizon = 0
         """Evidence for everything stamped before this has been sent on this connection."""
         self.acked = 0
@@ -102,6 +105,7 @@ class Session:
                 self.push(push)
             else:
                 self.mode = Mode.BEHIND
+                self.falls += 1
         elif self.mode is Mode.ATTACHING:
             if len(self._held_back) < self.window:
                 self._held_back.append(push)
@@ -130,6 +134,7 @@ class Session:
         self.mode = Mode.BEHIND if self._overflowed else Mode.LIVE  # R4
         for push in held_back:
             self.offer(push)  # R5
+        self.falls += self._overflowed
         self._look_behind()
 
     def advance(self, horizon: int) -> None:

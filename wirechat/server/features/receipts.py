@@ -35,9 +35,21 @@ class Receipts:
         self._hub = hub
         self._delivered: dict[tuple[int, int], int] = {}
         """(conv, user) -> reached, not yet written."""
+        self._emptied_at = trio.current_time()
+        """When all that had been reached was last on its way to the store."""
         self._asked: list[tuple[Connection, wire.Mark, int]] = []
         """Read marks that wait for the next write, with their user."""
         self._wake = trio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Delivered watermarks not yet written."""
+        return len(self._delivered)
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How long the oldest of them has been waiting, at most."""
+        return trio.current_time() - self._emptied_at if self._delivered else 0.0
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -68,6 +80,8 @@ class Receipts:
 
     async def flush(self) -> None:
         """Write what is waiting, answer, and offer the changes. In bites, so that messages get between."""
+        if not self._delivered:
+            self._emptied_at = trio.current_time()
         while self._asked or self._delivered:
             before = len(self._delivered)
             await self._flush_some()
@@ -79,12 +93,16 @@ class Receipts:
         asked, self._asked = self._asked, []
         first = list(islice(self._delivered, limits.DELIVERED_AT_ONCE))
         delivered = {key: self._delivered.pop(key) for key in first}
+        emptied_at = self._emptied_at
+        if not self._delivered:
+            self._emptied_at = trio.current_time()
         items = [(request.conv, user, 0, request.seq) for _, request, user in asked]
         items += [(conv, user, seq, 0) for (conv, user), seq in sorted(delivered.items())]
         try:
             results, changes = await self._store.write(receipts.flush, items, wire.limits.DELIVERED_MEMBERS)
         except StoreError as error:
             self._put_back(delivered)
+            self._emptied_at = emptied_at
             for connection, request, _ in asked:
                 self._answer(connection, request.rid, of_store(error))
         else:
@@ -103,7 +121,7 @@ class Receipts:
         if isinstance(result, Refusal):
             result = of_refusal(result)
         if isinstance(result, RequestError):
-            connection.send(result.message(rid))
+            connection.refuse(rid, result)
         else:
             connection.send(wire.MarkOk(rid, result[1]))
 

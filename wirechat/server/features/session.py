@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import trio
@@ -16,17 +17,19 @@ from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.endpoint import Peer
-from wirechat.server.errors import RequestError
+from wirechat.server.errors import RequestError, of_store
 from wirechat.server.identifiers import new_device
 from wirechat.server.passwords import Passwords
 from wirechat.server.session import Session
 from wirechat.server.throttle import Throttle
 from wirechat.store.database import Store
+from wirechat.store.errors import StoreError
 from wirechat.store.features import accounts, devices
 from wirechat.wire.registries import AuthMethod, Binding
 from wirechat.world import World
 
 VERSION = 1
+METHODS = frozenset((AuthMethod.PASSWORD, AuthMethod.DEVICE_KEY, AuthMethod.RESUME))
 
 NOBODYS_KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 """Checked against when the device does not exist, so that it takes as long (RFC 8032, 7.1, test 1)."""
@@ -61,6 +64,8 @@ class Sessions:
         self._passwords = passwords
         self._throttle = throttle
         self._catch_up = catch_up
+        self.logins: Counter[tuple[int, int]] = Counter()
+        """By method (0: one this server does not offer) and error code (0: none)."""
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -121,7 +126,20 @@ class Sessions:
             session.made_room()
 
     async def auth(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
-        """Prove who you are. Five failures end the connection."""
+        """Prove who you are, and be counted. Five failures end the connection."""
+        method = auth.method if auth.method in METHODS else 0
+        try:
+            reply = await self._log_in(connection, auth)
+        except RequestError as error:
+            self.logins[method, error.code] += 1
+            raise
+        except StoreError as error:
+            self.logins[method, of_store(error).code] += 1
+            raise
+        self.logins[method, 0 if reply else wire.errors.LOCKED] += 1
+        return reply
+
+    async def _log_in(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
         if connection.failures >= wire.limits.AUTH_FAILURES:
             await connection.fail(wire.errors.LOCKED, "too many failed logins", limits.FAILURES_PAUSE_MS)
             return None

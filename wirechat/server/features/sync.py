@@ -44,6 +44,9 @@ class Sync:
         self._reached = reached
         """(user, conv, seq): a device of this user holds the conversation up to here."""
         self._grease = grease
+        self.rounds = dict.fromkeys(("first", "reset", "digest", "behind"), 0)
+        """Begun, by what they told: "first" (everything, no token came), "reset" (everything, the token was not ours),
+        "digest" (what changed), "behind" (what changed, for one that had been behind)."""
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -75,13 +78,19 @@ class Sync:
     async def _begin(self, token: bytes | None) -> tuple[int, int]:
         """(stamp from which rows are wanted, 0 for all of them; horizon read before the first page: R2)."""
         horizon = await self._store.read(sync.horizon)
+        since = self._since(token, horizon)
+        self.rounds["digest" if since else "reset" if token else "first"] += 1
+        return since, horizon
+
+    def _since(self, token: bytes | None, horizon: int) -> int:
+        """The stamp a token stands for; 0 when it is void."""
         if token is None or len(token) != 12 or token[:4] != self._store.epoch:
-            return 0, horizon
+            return 0
         since = int.from_bytes(token[4:], "big")
         if since > horizon:
             log.error("a client presents a horizon from the future: was this database restored without a new epoch?")
-            return 0, horizon
-        return since, horizon
+            return 0
+        return since
 
     async def _rows(self, session: Session, since: int, after: int, limit: int) -> tuple[tuple[wire.Row, ...], bool]:
         rows: Sequence[DigestRow] = await self._store.read(sync.digest, session.user, since, after, limit + 1)
@@ -92,6 +101,7 @@ class Sync:
 
     def catch_up(self, connection: Connection, session: Session) -> None:
         """A session that was behind has room again: run a round beside its reader. It is attached already (R1)."""
+        self.rounds["behind"] += 1
         connection.nursery.start_soon(self._round, connection, session)
 
     async def _round(self, connection: Connection, session: Session) -> None:
