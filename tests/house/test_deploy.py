@@ -75,6 +75,8 @@ def test_the_container_starts_a_server_on_its_volume() -> None:
     assert serve["--data"] == [instruction("VOLUME")]
     assert ports(serve) == set(map(int, instruction("EXPOSE").split()))
     assert instruction("USER") not in ("root", "0")
+    (probed,) = re.findall(r"http://([^/]+)/livez", instruction("HEALTHCHECK"))
+    assert serve["--http"] == [probed]
 
 
 def test_the_copied_files_exist() -> None:
@@ -90,6 +92,7 @@ def test_compose_fits_the_container() -> None:
     ours, caddy = services["wirechat"], services["caddy"]
     serve = serving(ours["command"])
     assert (COMPOSE.parent / ours["build"]["context"] / ours["build"]["dockerfile"]).resolve() == CONTAINERFILE
+    assert serve["--http"] == serving(json.loads(instruction("CMD")))["--http"]
     assert serve["--data"][0] in {volume.split(":")[1] for volume in ours["volumes"]}
     assert {int(port.split(":")[-1]) for port in ours["ports"]} <= ports(serve)
     assert serve["--trust-proxy"] == [caddy["networks"]["chat"]["ipv4_address"]]
