@@ -13,7 +13,11 @@ import click
 COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
+    "config": ("wirechat.cli.config", "config", "Write, check and show the configuration of a server."),
     "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
+    "cert": ("wirechat.cli.cert", "cert", "Make a certificate for trying TLS out."),
+    "doctor": ("wirechat.cli.doctor", "doctor", "Check machine, data and certificate, and say what to do."),
+    "support-bundle": ("wirechat.cli.support", "support_bundle", "Collect what helps to find a fault; no secrets."),
     "backup": ("wirechat.cli.backup", "backup", "Write everything of a server to one file."),
     "restore": ("wirechat.cli.backup", "restore", "Put a backup into an empty directory."),
     "store": ("wirechat.cli.store", "store", "Look at the data and tend it."),
@@ -63,6 +67,10 @@ def main() -> None:
         click.echo(f"wirechat: {error.format_message()}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
         sys.exit(130)
 
 

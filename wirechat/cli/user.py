@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -52,9 +53,9 @@ def _password(given: str | None) -> bytes:
         if sys.stdin.isatty():
             given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         else:
-            given = sys.stdin.readline().rstrip("\n")
+            return sys.stdin.buffer.readline().rstrip(b"\r\n")
     assert given is not None
-    return given.encode()
+    return os.fsencode(given)
 
 
 async def _add(data: Path, handle: str, password: bytes, name: str | None) -> None:

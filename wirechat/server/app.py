@@ -46,6 +46,7 @@ class Server:
     """Everything of one node, wired."""
 
     def __init__(self, config: Config, world: World, store: Store) -> None:
+        self.config = config
         self.world = world
         self.store = store
         self.hub = Hub()
@@ -58,12 +59,12 @@ class Server:
         """Connections closed at once because there were too many."""
         self.pulse = tending.Pulse()
         self.draining = False
-        passwords = Passwords(world)
+        passwords = Passwords(world, config)
         self.receipts = Receipts(store, self.hub)
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
         self.resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
-        self.logins = Sessions(config, world, store, passwords, Throttle(), self.resumption.catch_up)
+        self.logins = Sessions(config, world, store, passwords, Throttle(config), self.resumption.catch_up)
         for feature in (
             self.resumption,
             self.logins,
@@ -96,18 +97,19 @@ class Server:
 
     async def _accept(self, listener: AsyncIterable[Endpoint], clients: trio.Nursery) -> None:
         async for endpoint in listener:
-            if len(self.connections) >= limits.CONNECTIONS_MAX or self._strangers() >= limits.UNKNOWN_CONNECTIONS_MAX:
+            if self._full():
                 self.turned_away += 1
                 endpoint.abort()
             else:
                 self.accepted[endpoint.peer.transport] += 1
                 clients.start_soon(self._serve, endpoint)
 
-    def _strangers(self) -> int:
-        return len(self.connections) - self.hub.online
+    def _full(self) -> bool:
+        here, limits = len(self.connections), self.config.limits
+        return here >= limits.connections or here - self.hub.online >= limits.unknown_connections
 
     async def _serve(self, endpoint: Endpoint) -> None:
-        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal)
+        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal, self.config.limits)
         connection.draining = self.draining
         self.connections[connection] = None
         try:

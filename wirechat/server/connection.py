@@ -13,6 +13,7 @@ from trio_websocket import ConnectionClosed, HandshakeError
 
 from wirechat import wire
 from wirechat.server import limits
+from wirechat.server.config import Limits
 from wirechat.server.dispatch import Dispatcher, Handler, Run
 from wirechat.server.endpoint import Endpoint
 from wirechat.server.errors import RequestError, of_store
@@ -43,6 +44,7 @@ class Connection:
         "heard_at",
         "hub",
         "inflight",
+        "limits",
         "nonce",
         "nursery",
         "outbox",
@@ -53,8 +55,10 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, endpoint: Endpoint, dispatcher: Dispatcher, hub: Hub, journal: Journal) -> None:
+    def __init__(self, endpoint: Endpoint, dispatcher: Dispatcher, hub: Hub, journal: Journal, limits: Limits) -> None:
         self.endpoint = endpoint
+        self.limits = limits
+        """Those this client is told; they hold for it whatever the operator changes meanwhile."""
         self.wire = wire.Connection("server")
         self.hub = hub
         self._dispatcher = dispatcher
@@ -62,7 +66,7 @@ class Connection:
         self._ending = False
         self.session: Session | None = None
         self.nonce = b""
-        self.window = wire.limits.WINDOW_DEFAULT
+        self.window = min(wire.limits.WINDOW_DEFAULT, limits.window)
         self.caps: tuple[int, ...] = ()
         self.inflight = 0
         self.failures = 0
@@ -196,7 +200,7 @@ class Connection:
         """One more request is in flight; raises RequestError when it may not be."""
         self.inflight += 1
         self.charge(1)
-        if self.inflight > wire.limits.INFLIGHT:
+        if self.inflight > self.limits.inflight:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
         if self.tokens < 0:
             raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)

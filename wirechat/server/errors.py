@@ -31,6 +31,7 @@ _REFUSALS: dict[Refusal, tuple[int, str]] = {
     Refusal.CID_REUSED: (wire.errors.CID_REUSED, "this cid was used with other content"),
     Refusal.CONFLICT: (wire.errors.CONFLICT, "taken, or done already"),
     Refusal.LIMIT: (wire.errors.LIMIT, "the group is full"),
+    Refusal.TOO_LARGE: (wire.errors.TOO_LARGE, "the text is longer than this server allows"),
 }
 
 

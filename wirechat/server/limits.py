@@ -1,4 +1,6 @@
-"""Limits that are the server's own. Those a client meets stand in protocol/limits.json and `wirechat.wire.limits`."""
+"""Limits that are the server's own and nobody tunes. Those an operator may set stand in `wirechat.server.config`, those
+a client meets in protocol/limits.json and `wirechat.wire.limits`.
+"""
 
 FRAMES_PER_TURN = 128
 """Frames handled before the loop may serve someone else: 64 KiB of the smallest frames is 9,000 of them."""
@@ -42,36 +44,10 @@ DELIVERED_AT_ONCE = 1_000
 POSITIONS_PER_TOKEN = 4
 """Positions listed in ACKs that count as one request: 48,000 at once and 8,000 a second, then 1008."""
 
-LOGINS_AT_ONCE = 1
-"""Argon2id computations at a time: each takes a core and 19 MiB."""
-
-LOGINS_WAITING = 64
-"""Logins that may wait for those; above it 5000. At 40 ms each that is 2.5 s."""
-
 FAILURES_PAUSE_MS = 10_000
 """What a client is told to wait that failed too often on one connection: longer than a person takes to look up a
 password.
 """
-
-FAILURES_PER_ACCOUNT = 10
-"""Failed logins from one address on one account in FAILURE_SECONDS; then 2006."""
-
-FAILURES_PER_ADDRESS = 100
-"""Failed logins from one address in FAILURE_SECONDS, whatever the account: a school behind one address still gets
-in.
-"""
-
-FAILURE_SECONDS = 900.0
-"""For how long failures are remembered."""
-
-FAILURES_KEPT = 100_000
-"""Addresses and accounts remembered for that; the oldest go first."""
-
-CONNECTIONS_MAX = 100_000
-"""Connections on one node; above it newcomers are closed at once."""
-
-UNKNOWN_CONNECTIONS_MAX = 10_000
-"""Of those, connections that have not logged in."""
 
 HTTP_HEAD_BYTES = 16_384
 """Of a request to the side door; its first line and headers must be complete within hello_ms."""

@@ -66,7 +66,7 @@ def _look_after(connection: Connection, now: float) -> None:
         wire.limits.REQUESTS_BURST, connection.tokens + int(wire.limits.REQUESTS_PER_SECOND * limits.SWEEP_SECONDS)
     )
     silent = now - max(connection.heard_at, connection.endpoint.sent_at)  # a slow reader is not read from, but lives
-    heartbeat = wire.limits.HEARTBEAT_MS / 1000
+    heartbeat = connection.limits.heartbeat_ms / 1000
     if connection.endpoint.blocked and now - connection.endpoint.sent_at > wire.limits.STALLED_MS / 1000:
         connection.endpoint.abort()
     elif now > connection.deadline:

@@ -39,6 +39,7 @@ class Refusal(enum.Enum):
     CID_REUSED = "the cid was used with other content"
     CONFLICT = "taken, or done already"
     LIMIT = "the group is full"
+    TOO_LARGE = "the text is longer than allowed"
 
 
 @attrs.define
@@ -58,6 +59,10 @@ class Append:
     """Tells whether two requests with one cid are the same."""
     conv_kind: int = 0
     """CREATE: DIRECT or GROUP."""
+    members_max: int | None = None
+    """CREATE, ADD: the largest group, where it is smaller than the store's own limit."""
+    refused: Refusal | None = None
+    """What it is answered unless its cid is known: rules that change must not change what was done (P2)."""
 
 
 @attrs.define

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from pathlib import Path
@@ -45,6 +46,9 @@ WAL_BYTES = 64 << 20
 """The log is cut to this when it has grown longer, because a backup held it, and is begun anew."""
 
 CACHE_KIB = 65536
+
+OLDEST = (3, 51, 3)
+"""Earlier ones may lose commits of a write-ahead log that is reset while another connection writes."""
 
 _ENVIRONMENT = (
     apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.CorruptError,
@@ -275,6 +279,33 @@ async def open_sqlite(
                 await each.aclose()
             reader.close()
             writer.close()
+
+
+def library() -> tuple[str, list[str]]:
+    """SQLite's version, and what it lacks of what the store needs."""
+    version = apsw.sqlite_lib_version()
+    lacking = [option for option in ("THREADSAFE=1",) if option not in apsw.compile_options]
+    if tuple(map(int, version.split("."))) < OLDEST:
+        lacking.append(".".join(map(str, OLDEST)))
+    return version, lacking
+
+
+def has_wal(folder: Path) -> bool:
+    """Whether a database in this directory can have a write-ahead log; one is really made there, and removed."""
+    try:
+        probing = tempfile.TemporaryDirectory(dir=folder, prefix=".wirechat-")
+        with probing as probe, closing(apsw.Connection(str(Path(probe) / FILE))) as db:
+            return bool(db.pragma("journal_mode", "wal") == "wal")
+    except (OSError, apsw.Error):
+        return False
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a database in this directory, or something that cannot be looked at."""
+    try:
+        return (folder / FILE).exists()
+    except OSError:
+        return True
 
 
 def look(folder: Path | str, feature: Feature[[], T]) -> T:

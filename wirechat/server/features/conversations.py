@@ -87,6 +87,7 @@ class Conversations:
         reply: Callable[[int, Appended], wire.Message],
     ) -> None:
         session = connection.require_session()
+        append.members_max = connection.limits.members
         self._journal.submit(Submission(append, content, session, rid, reply, connection.answered))
 
     async def get(self, connection: Connection, request: wire.ConvGet) -> wire.Message:

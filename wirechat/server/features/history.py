@@ -40,7 +40,7 @@ class History:
     async def history(self, connection: Connection, request: wire.History) -> wire.Message:
         """Records by seq, backwards."""
         user = connection.require_session().user
-        limit = _limit(request.limit)
+        limit = _limit(connection, request.limit)
         page = await _fresh(
             connection,
             lambda: self._store.read(history.history, user, request.conv, request.hi, limit, wire.limits.PAGE_BYTES),
@@ -52,7 +52,7 @@ class History:
     async def changes(self, connection: Connection, request: wire.Changes) -> wire.Message:
         """Records changed since, by rev. `upto` comes from the snapshot of the records."""
         user = connection.require_session().user
-        limit = _limit(request.limit)
+        limit = _limit(connection, request.limit)
         page = await _fresh(
             connection,
             lambda: self._store.read(history.changes, user, request.conv, request.since, limit, wire.limits.PAGE_BYTES),
@@ -83,8 +83,8 @@ async def _fresh(connection: Connection, read: Callable[[], Awaitable[T]]) -> T:
         await connection.outbox.wait_empty()
 
 
-def _limit(limit: int | None) -> int:
-    return min(limit or 100, wire.limits.PAGE)
+def _limit(connection: Connection, limit: int | None) -> int:
+    return min(limit or 100, connection.limits.page)
 
 
 def _event(user: int, entry: Entry) -> wire.Event:

@@ -9,7 +9,7 @@ from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError
 from wirechat.server.journal import Journal, Submission
-from wirechat.store.records import Append, Appended
+from wirechat.store.records import Append, Appended, Refusal
 from wirechat.wire.registries import ContentType, EntryKind
 
 EMOJI_BYTES_MAX = 64
@@ -40,6 +40,8 @@ class Messages:
         packed = None if content is None else content.pack()
         digest = self._digest(b"%d %d %b" % (kind, -1 if ref is None else ref, packed or b""))
         append = Append(request.conv, session.user, request.cid, kind, packed, ref, (), digest)
+        if packed is not None and len(packed) > connection.limits.text_bytes and _too_large(content, connection):
+            append.refused = Refusal.TOO_LARGE
         self._journal.submit(Submission(append, content, session, request.rid, _reply, connection.answered))
 
 
@@ -52,6 +54,12 @@ def _check_text(content: wire.Content | None) -> None:
         raise RequestError(wire.errors.BAD_REQUEST, "a message needs text")
     if len(content.data) * 4 > wire.limits.TEXT_BYTES and len(content.data.encode()) > wire.limits.TEXT_BYTES:
         raise RequestError(wire.errors.TOO_LARGE, f"a text has at most {wire.limits.TEXT_BYTES} bytes")
+
+
+def _too_large(content: wire.Content | None, connection: Connection) -> bool:
+    """Larger than this server wants, though not than the protocol allows: it may have been accepted before."""
+    data = content.data if content is not None else None
+    return isinstance(data, str) and len(data.encode()) > connection.limits.text_bytes
 
 
 def _check_nothing(content: wire.Content | None) -> None:

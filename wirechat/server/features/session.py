@@ -34,17 +34,6 @@ METHODS = frozenset((AuthMethod.PASSWORD, AuthMethod.DEVICE_KEY, AuthMethod.RESU
 NOBODYS_KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 """Checked against when the device does not exist, so that it takes as long (RFC 8032, 7.1, test 1)."""
 
-LIMITS = wire.Limits(
-    wire.limits.FRAME_BYTES,
-    wire.limits.TEXT_BYTES,
-    wire.limits.INFLIGHT,
-    wire.limits.HEARTBEAT_MS,
-    wire.limits.WINDOW,
-    wire.limits.MEMBERS,
-    wire.limits.PAGE,
-    wire.limits.DELIVERED_MEMBERS,
-)
-
 
 class Sessions:
     """HELLO, AUTH, PING, PONG, STATE."""
@@ -84,7 +73,7 @@ class Sessions:
         peer = connection.endpoint.peer
         connection.nonce = self._world.random_bytes(32)
         if hello.window is not None:
-            connection.window = hello.window
+            connection.window = min(hello.window, connection.limits.window)
         connection.deadline = trio.current_time() + wire.limits.AUTH_MS / 1000
         connection.send(
             wire.Welcome(
@@ -93,7 +82,7 @@ class Sessions:
                 self._config.agent,
                 self._world.now_ms(),
                 connection.nonce,
-                LIMITS,
+                connection.limits.told(),
                 self._methods(peer),
                 (Binding.NONE,) if peer.certificate_digest is None else (Binding.NONE, Binding.TLS_SERVER_END_POINT),
                 self._config.allows_registration(peer),
@@ -118,7 +107,7 @@ class Sessions:
     def state(self, connection: Connection, state: wire.State) -> None:
         """The client is looked at, or not; it wants more, fewer or no pushes."""
         if state.window is not None:
-            connection.window = state.window
+            connection.window = min(state.window, connection.limits.window)
         session = connection.session
         if session is not None:
             session.active = state.active

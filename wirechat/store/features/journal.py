@@ -89,7 +89,12 @@ class _Batch:
 
     def _plain(self, item: Append) -> Appended | None:
         """The common case, for which nothing has to be asked: a member writes a message that refers to none."""
-        if item.kind != _MSG or item.ref is not None or (item.conv, item.sender, item.cid) in self._done:
+        if (
+            item.kind != _MSG
+            or item.ref is not None
+            or item.refused
+            or (item.conv, item.sender, item.cid) in self._done
+        ):
             return None
         log = self._logs.get(item.conv)
         standing = self._standings.get((item.conv, item.sender))
@@ -107,7 +112,7 @@ class _Batch:
         """What was done is answered as the first time, whatever has changed since."""
         before = self._done.get((item.conv, item.sender, item.cid))
         if before is None:
-            return None
+            return item.refused
         digest, answer = before
         return answer if digest == item.digest else Refusal.CID_REUSED
 
@@ -241,7 +246,7 @@ class _Batch:
     async def _may_create(self, item: Append) -> Refusal | None:
         if item.sender in item.users:
             return Refusal.FORBIDDEN
-        if len(item.users) + 1 > MEMBERS_MAX:
+        if len(item.users) + 1 > (item.members_max or MEMBERS_MAX):
             return Refusal.LIMIT
         return await self._unknown(item.users)
 
@@ -289,7 +294,7 @@ class _Batch:
             return Refusal.CONFLICT
         count = await self._tx.fetchrow("SELECT count(*) FROM member WHERE conv = $1 AND until IS NULL", item.conv)
         assert count is not None
-        if count[0] + len(fresh) > MEMBERS_MAX:
+        if count[0] + len(fresh) > (item.members_max or MEMBERS_MAX):
             return Refusal.LIMIT
         done = self._enter(log, item, fresh)
         log.version = done.seq

@@ -21,6 +21,13 @@ async def identity(tx: Tx) -> tuple[bytes, bytes]:
     return epoch[0], key[0]
 
 
+async def newest(tx: Tx) -> int:
+    """The time of the newest entry in ms, or 0."""
+    row = await tx.fetchrow("SELECT coalesce(max(last_ts), 0) FROM conv")
+    assert row is not None
+    return int(row[0])
+
+
 async def applied(tx: Tx) -> list[tuple[int, str]]:
     """(number, checksum) of the migrations the data has seen."""
     return [tuple(row) for row in await tx.fetch("SELECT number, checksum FROM migration ORDER BY number")]
