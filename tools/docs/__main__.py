@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from tools.docs import commands
+from wirechat.settings import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PAGES = {commands.PAGE: commands.page}
+PAGES = {"docs/reference/commands.md": commands.page, "docs/reference/configuration.md": reference.markdown}
 """Path in the repository -> what makes its text."""
 
 

@@ -1,4 +1,4 @@
-"""docs/reference/commands.md: every command as click knows it. What --help says is what the page says."""
+"""The page of commands: every command as click knows it. What --help says is what the page says."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from bench.__main__ import main as bench
 from tools.protocol.cli import main as protocol
 from tools.simulate.__main__ import main as simulate
 from wirechat.cli.main import wirechat
-
-PAGE = "docs/reference/commands.md"
+from wirechat.cli.serve import serve
 
 INTRODUCTION = """\
 # Commands
@@ -82,15 +81,20 @@ def _paragraph(text: str) -> str:
 
 
 def _options(command: click.Command, context: click.Context) -> str:
-    records = [
+    records, shared = _records(command, context), _records(serve, context)
+    rows = [_row(*record) for record in records if command is serve or record not in shared]
+    if command is not serve and set(shared) <= set(records):
+        rows.append("| … | the options of `wirechat serve`, which say for which server |")
+    return "\n".join(["| option | meaning |", "|---|---|", *rows]) if rows else ""
+
+
+def _records(command: click.Command, context: click.Context) -> list[tuple[str, str]]:
+    return [
         record
         for parameter in command.get_params(context)
         if isinstance(parameter, click.Option) and (record := parameter.get_help_record(context)) is not None
         if "--help" not in parameter.opts
     ]
-    if not records:
-        return ""
-    return "\n".join(["| option | meaning |", "|---|---|", *(_row(*record) for record in records)])
 
 
 def _row(option: str, meaning: str) -> str:
