@@ -1,5 +1,6 @@
 """The documents are made as the house says, and the checks of that can fail."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from tests.house.command_lines import parsed, shown
 from tools.docs.__main__ import PAGES, main
+from wirechat import client
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
@@ -32,6 +34,12 @@ def test_the_reference_knows_every_option() -> None:
     assert "\n### wirechat serve\n" in page
     assert "\n#### wirechat user add\n" in page
     assert "\n| `--trust-proxy " in page
+
+
+def test_the_reference_knows_every_public_name() -> None:
+    """Of the client library: what is not described is not public."""
+    page = (ROOT / "docs/client/reference.md").read_text(encoding="utf-8")
+    assert [name for name in client.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
 @pytest.fixture
