@@ -13,6 +13,7 @@ import click
 COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
+    "chat": ("wirechat.cli.chat.command", "chat", "Chat on this terminal."),
     "config": ("wirechat.cli.config", "config", "Write, check and show the configuration of a server."),
     "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
     "cert": ("wirechat.cli.cert", "cert", "Make a certificate for trying TLS out."),

@@ -13,7 +13,7 @@ cache        everything durable, in one file         commit      when it becomes
 outbox       entries the server has not answered     events, errors, backoff
 """
 
-from wirechat.client.cache import LogView
+from wirechat.client.cache import LogView, cache_owner
 from wirechat.client.client import Client, open_client
 from wirechat.client.errors import (
     CacheError,
@@ -40,6 +40,7 @@ from wirechat.client.features.accounts import Registered, register
 from wirechat.client.features.conversations import Conversation
 from wirechat.client.features.history import Page
 from wirechat.client.features.messages import Handle
+from wirechat.client.features.search import Hit
 from wirechat.client.outbox import Sent
 from wirechat.client.transport import Transport
 
@@ -54,6 +55,7 @@ __all__ = [
     "Disconnected",
     "Event",
     "Handle",
+    "Hit",
     "LogView",
     "LoginFailed",
     "MessageAdded",
@@ -69,6 +71,7 @@ __all__ = [
     "Transport",
     "Unavailable",
     "UnknownOutcome",
+    "cache_owner",
     "open_client",
     "register",
 ]

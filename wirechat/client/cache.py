@@ -19,11 +19,12 @@ from wirechat.client.errors import CacheError
 from wirechat.client.log import Log
 from wirechat.client.outbox import Entry
 
-__all__ = ["Cache", "Identity", "LogView"]
+__all__ = ["Cache", "Identity", "LogView", "cache_owner"]
 
 VERSION = 2
 APPLICATION_ID = 0x57434C31  # "WCL1"
 OWNER_BYTES = 16
+SEQ_END = 1 << 53  # above every seq
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -280,17 +281,25 @@ class Cache:
         row = self._one("SELECT body FROM record WHERE conv = ? AND seq = ?", conv, seq)
         return None if row is None else wire.Record.unpack(row[0])
 
-    def view(self, conv: int, newest: int | None = None) -> LogView:
-        """What is durable of a conversation; at most its `newest` records, None = all."""
+    def view(self, conv: int, newest: int | None = None, before: int | None = None) -> LogView:
+        """What is durable of a conversation; at most its `newest` records below seq `before`, None = all."""
         with _errors(), self._reader:
             row = self._one("SELECT pos, want, low, read FROM log WHERE conv = ?", conv) or (0, 0, 1, 0)
-            sql = "SELECT body FROM record WHERE conv = ? ORDER BY seq DESC LIMIT ?"
-            bodies = self._all(sql, conv, -1 if newest is None else newest)
+            sql = "SELECT body FROM record WHERE conv = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+            bodies = self._all(sql, conv, SEQ_END if before is None else before, -1 if newest is None else newest)
             marks = self._all("SELECT user, delivered, read FROM mark WHERE conv = ? ORDER BY user", conv)
         records = [wire.Record.unpack(body) for (body,) in reversed(bodies)]
         by_user = {user: wire.Watermark(user, delivered, read) for user, delivered, read in marks}
         pos, head, low, read = row
         return LogView(conv, pos, head, low, read, {record.seq: record for record in records}, by_user)
+
+    def records_after(
+        self, place: tuple[int, int], count: int, conv: int | None = None
+    ) -> list[tuple[int, int, bytes]]:
+        """Up to `count` durable records, packed, as (conv, seq, body) in this order, behind the one at `place`."""
+        only = "" if conv is None else "conv = ? AND "
+        sql = f"SELECT conv, seq, body FROM record WHERE {only}(conv, seq) > (?, ?) ORDER BY conv, seq LIMIT ?"
+        return cast(list[tuple[int, int, bytes]], self._all(sql, *(() if conv is None else (conv,)), *place, count))
 
     def infos(self) -> dict[int, wire.Info]:
         """The durable descriptions, by conversation."""
@@ -314,6 +323,23 @@ class Cache:
     def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with _errors():
             return cast(list[tuple[Any, ...]], self._reader.execute(sql, values).fetchall())
+
+
+def cache_owner(path: str | os.PathLike[str]) -> str | None:
+    """The handle of the device whose cache this is; None when nobody has logged in with it, or there is no file.
+
+    Does not take the file from a program that uses it. Raises CacheError when it is not ours or is newer than we are.
+    """
+    if not os.path.exists(path) or not os.path.getsize(path):
+        return None
+    with _errors(), contextlib.closing(_connect(os.fspath(path))) as connection:
+        version = cast(int, connection.pragma("user_version"))
+        if connection.pragma("application_id") != APPLICATION_ID:
+            raise CacheError("this file is not a client's cache")
+        if version > VERSION:
+            raise CacheError(f"this cache has version {version}; this program knows version {VERSION}")
+        row = connection.execute("SELECT value FROM meta WHERE key = 'handle'").fetchone()
+        return None if row is None else cast(str | None, row[0])
 
 
 def _connect(path: str) -> apsw.Connection:

@@ -25,6 +25,7 @@ from wirechat.client.features.conversations import Conversations
 from wirechat.client.features.history import History
 from wirechat.client.features.messages import Messages
 from wirechat.client.features.receipts import Receipts
+from wirechat.client.features.search import Search
 from wirechat.client.login import Credentials
 from wirechat.client.outbox import Entry, Outbox
 from wirechat.client.session import Progress, Session, State
@@ -43,7 +44,7 @@ R = TypeVar("R", bound=wire.Reply)
 class Client:
     """A device that is logged in, or trying to be. Made by open_client.
 
-    `accounts`, `conversations`, `messages`, `history`, `receipts`: what one can do.
+    `accounts`, `conversations`, `messages`, `history`, `receipts`, `search`: what one can do.
     """
 
     def __init__(self, options: Options, state: State) -> None:
@@ -56,6 +57,7 @@ class Client:
         self.messages = Messages(self._post, state.outbox, world)
         self.history = History(self._call, sync)
         self.receipts = Receipts(self._call, sync)
+        self.search = Search(cache)
 
     @property
     def user(self) -> int:
@@ -81,9 +83,9 @@ class Client:
         """An async iterator of what happens from now on; see events.py. At most `events_max` events wait in it."""
         return self._state.events.feed(events_max)
 
-    def log(self, conv: int, newest: int | None = None) -> LogView:
-        """What is stored of a conversation: at most its `newest` records, None = all."""
-        return self._state.cache.view(conv, newest)
+    def log(self, conv: int, newest: int | None = None, before: int | None = None) -> LogView:
+        """What is stored of a conversation: at most its `newest` records below seq `before`, None = all."""
+        return self._state.cache.view(conv, newest, before)
 
     async def synced(self) -> None:
         """Waits until everything the server has told us of is stored here. Raises why the client has given up."""
