@@ -70,7 +70,7 @@ def _example(text: str) -> str:
     """An epilog: lines to type after \\b, or one at the end of a sentence."""
     if text.startswith("\b"):
         return _prose(text)
-    return re.sub(r"(wirechat .+)$", r"`\1`", text)
+    return re.sub(r"(?<=: )(wirechat .+)$", r"`\1`", text)
 
 
 def _paragraph(text: str) -> str:
