@@ -7,7 +7,7 @@ import asyncio
 import datetime
 import random
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,7 +76,8 @@ class World:
 
     def __init__(self, directory: Path) -> None:
         self.clock = Clock()
-        self.device = 0
+        self.devices: dict[str, int] = {}
+        self._conv = 0
         self.url = ""
         self._directory = directory
         self._ready, self._over = threading.Event(), threading.Event()
@@ -97,38 +98,44 @@ class World:
             listener = Listener("tcp", Address("127.0.0.1", 0))
             self.url = listener.url
             nursery.start_soon(Server(Config(), world, store).run, [listener], trio.Event())
-            await self._talk()
-            await trio.to_thread.run_sync(self._ready.set)
-            await trio.to_thread.run_sync(self._over.wait)
+            async with AsyncExitStack() as stack:
+                clients = {handle: await stack.enter_async_context(await self._person(handle)) for handle in PEOPLE}
+                await self._talk(clients)
+                self._ready.set()
+                while not self._over.is_set():
+                    clients["dora"].presence.typing(self._conv)
+                    await trio.sleep(0.5)
             nursery.cancel_scope.cancel()
 
-    async def _talk(self) -> None:
-        async with AsyncExitStack() as stack:
-            clients: dict[str, Client] = {}
-            for handle, name in PEOPLE.items():
-                made = await register(self.url, handle, device_key=key(handle), name=name)
-                assert made.device is not None
-                self.device = self.device or made.device
-                opening = open_client(self.url, handle=handle, device_key=key(handle), device=made.device)
-                clients[handle] = await stack.enter_async_context(opening)
-            for title, members, lines in OTHERS:
-                self.clock.set(lines[0][0])
-                conv = await start(clients, title, members)
-                seqs = await self._say(clients, conv, lines)
-                if lines[-1][1] == "alice":
-                    await clients["alice"].receipts.mark_read(conv, seqs[-1])
-            await self._release(clients)
+    async def _person(self, handle: str) -> AbstractAsyncContextManager[Client]:
+        made = await register(self.url, handle, device_key=key(handle), name=PEOPLE[handle])
+        assert made.device is not None
+        self.devices[handle] = made.device
+        return open_client(self.url, handle=handle, device_key=key(handle), device=made.device)
+
+    async def _talk(self, clients: dict[str, Client]) -> None:
+        for title, members, lines in OTHERS:
+            self.clock.set(lines[0][0])
+            conv = await start(clients, title, members)
+            seqs = await self._say(clients, conv, lines)
+            if lines[-1][1] == "alice":
+                await clients["alice"].receipts.mark_read(conv, seqs[-1])
+        self.clock.set("0 08:30")
+        notes = await clients["alice"].conversations.notes()
+        await self._say(clients, notes, [("0 08:30", "alice", "Bring the cake at five")])
+        await self._release(clients)
 
     async def _say(self, clients: dict[str, Client], conv: int, lines: list[tuple[str, str, str]]) -> list[int]:
         seqs = []
         for when, who, text in lines:
             self.clock.set(when)
-            seqs.append((await clients[who].messages.send(conv, text)).seq)
+            mentions = [clients[handle].user for handle in PEOPLE if f"@{handle}" in text]
+            seqs.append((await clients[who].messages.send(conv, text, mentions=mentions)).seq)
         return seqs
 
     async def _release(self, clients: dict[str, Client]) -> None:
         self.clock.set("-1 16:30")
-        conv = await start(clients, "Release 0.2", ["bob", "alice", "carol", "dora"])
+        conv = self._conv = await start(clients, "Release 0.2", ["bob", "alice", "carol", "dora"])
         seqs = await self._say(clients, conv, RELEASE)
         self.clock.set("0 09:34")
         answer = await clients["carol"].messages.send(conv, "Same here. Tagged it ✨", seqs[-2])
@@ -141,6 +148,7 @@ class World:
             ("dora", 8, "👍"),
         ):
             await clients[who].messages.react(conv, seqs[seq], emoji)
+        await clients["bob"].messages.pin(conv, seqs[3])
         for who in ("bob", "carol", "dora"):
             await clients[who].synced()
             await clients[who].receipts.mark_read(conv, answer.seq)
@@ -163,7 +171,8 @@ async def picture(world: World) -> None:
     """Alice's screen."""
     events: asyncio.Queue[Event] = asyncio.Queue()
     guest = Guest(
-        partial(open_client, world.url, handle="alice", device_key=key("alice"), device=world.device), events.put_nowait
+        partial(open_client, world.url, handle="alice", device_key=key("alice"), device=world.devices["alice"]),
+        events.put_nowait,
     )
     client = await guest.start()
     await guest.call(client.synced)

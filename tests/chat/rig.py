@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import trio
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 
 from tests.replay.server import ServerProcess
 from wirechat.cli.chat.app import ChatApp
@@ -125,8 +125,14 @@ class Terminal:
         await self.pilot.press(*keys)
 
     async def type(self, text: str, *keys: str) -> None:
-        """Types a text, then presses keys."""
-        await self.pilot.press(*("space" if letter == " " else letter for letter in text), *keys)
+        """Puts a text where the cursor is, as fast as a paste, then presses keys."""
+        place = self.app.focused
+        if isinstance(place, TextArea):
+            place.insert(text)
+        else:
+            assert isinstance(place, Input), place
+            place.insert_text_at_cursor(text)
+        await self.pilot.press(*keys)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         """Waits for something to be so."""
@@ -141,6 +147,10 @@ class Terminal:
     async def sees(self, *texts: str) -> None:
         """Waits until the conversation shows all of these."""
         await self.until(lambda: all(text in self.timeline for text in texts), f"{texts}")
+
+    async def tells(self, text: str) -> None:
+        """Waits for a word in the corner."""
+        await self.until(lambda: any(text in each.message for each in self.app._notifications), f"a word: {text}")
 
     async def misses(self, text: str) -> None:
         """Waits until the conversation does not show this any more."""

@@ -141,7 +141,8 @@ class Pty:
 def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tmp_path: Path) -> None:
     """The first start asks for it, the second neither for it nor for a server; a wrong one is one line.
 
-    Whoever takes the device away ends the program with a line; a signal ends it with the terminal as it was.
+    Whoever takes the device away ends the program with a line; a signal ends it with the terminal as it was; a device
+    that was revoked may log in again.
     """
     url = server.urls[0]
 
@@ -185,6 +186,22 @@ def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tm
     assert stopped.status() == 0
     assert "\x1b[?1049l" in stopped.output
     stopped.close()
+
+    async def revoke() -> None:
+        async with open_client(url, handle="zoe", password="correct horse") as client:
+            for device in await client.account.devices():
+                if device.device != client.device:
+                    await client.account.revoke_device(device.device)
+
+    trio.run(revoke)
+    again = Pty(url, "--handle", "zoe")
+    again.until("This device has to log in again")
+    again.until("Password of zoe")
+    again.type("correct horse\n")
+    again.until("connected")
+    again.type("\x11")
+    assert again.status() == 0
+    again.close()
 
     server.kill()
     second = Pty(url)

@@ -1,12 +1,13 @@
 """What the program knows, over a scripted server: the list, the window, what is read, what failed."""
 
+import time
+
 import trio
 from trio.testing import MockClock
 
 from tests.client.conftest import Opened
 from tests.client.stage import DEVICE, ME, OTHER, Stage, edit, entry, meet, row
 from wirechat import wire
-from wirechat.cli.chat.chats import COUNTED_MAX
 from wirechat.cli.chat.desk import Desk
 from wirechat.cli.chat.status import Status
 from wirechat.cli.chat.timeline import Message, Tick
@@ -61,7 +62,7 @@ async def test_a_count_stops(autojump_clock: MockClock, stage: Stage, opened: Op
         watch = Watch(client)
         peer.say(*(entry(A, seq) for seq in range(1, 150)))
         [chat] = (await watch.look()).chats.ordered()
-        assert (chat.unread, chat.count) == (COUNTED_MAX, "99+")
+        assert (chat.unread, chat.count) == (149, "99+")
 
 
 async def test_a_window_moves_through_a_long_log(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
@@ -203,3 +204,25 @@ def test_the_state_of_the_connection_is_told() -> None:
     assert status.line(1) == "● connected · 1 waiting to be sent"
     status.happened(Resynced())
     assert status.line(0) == "◐ catching up"
+
+
+async def test_who_is_there_and_who_writes(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """In words, as far as one may know; the peers of direct conversations are worth watching."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        watch = Watch(client)
+        peer.describe = False
+        peer.say(entry(A, 1, kind=6, users=(ME, OTHER)))  # it makes the client ask again
+        asked = await peer.next_of(wire.ConvGet)
+        peer.say(wire.ConvGetOk(asked.rid, (wire.Info(A, 1, 1, 2, None, OTHER),)))
+        desk = await watch.look()
+        desk.open(A)
+        assert (desk.watched(), desk.title()) == ((OTHER,), ("user 0008", ""))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.presence.watch, desk.watched())
+            asked_who = await peer.next_of(wire.PresenceSub)
+            peer.say(wire.PresenceSubOk(asked_who.rid, (wire.Status(OTHER, True),)))
+        assert (desk.title()[1], [chat.online for chat in desk.listed()]) == ("online", [True])
+        peer.say(wire.Presence((wire.Status(OTHER, False, int(time.time() * 1000)),)), wire.Typing(A, True, OTHER))
+        await trio.sleep(0.1)
+        assert (desk.title()[1], desk.presence.writing(A)) == ("last seen just now", "user 0008 is writing …")
+        assert desk.presence.writing(B) == ""

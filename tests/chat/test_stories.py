@@ -4,25 +4,31 @@ from pathlib import Path
 
 from tests.chat.rig import Person, account, play, terminal
 from tests.replay.server import ServerProcess
+from wirechat.client import Client
 
 
 def test_two_people_talk(server: ServerProcess, tmp_path: Path) -> None:
-    """Arriving, unread, read, reply, edit, reaction, deletion: what each side did stands on the other's screen."""
+    """Arriving, unread, read, reply, edit, reaction, deletion: what each side did stands on the other's screen.
+
+    What looks like Textual's own markup is text like any other (P10).
+    """
     ann, ben = account(server, tmp_path, "ann", "Ann"), account(server, tmp_path, "ben", "Ben")
 
     async def story() -> None:
         async with Person(ben) as other, terminal(ann) as screen:
             conv = await other.do(other.client.conversations.direct, ann.user)
-            sent = await other.do(other.client.messages.send, conv, "Hello Ann")
+            sent = await other.do(other.client.messages.send, conv, "Hello Ann [/b] [@click=quit]")
             await screen.until(lambda: "Ben" in screen.rows("list") and screen.unread == ["1"], "one unread")
             await screen.press("alt+down")
-            await screen.sees("Today", "Ben", "Hello Ann")
+            await screen.sees("Today", "Ben", "Hello Ann [/b] [@click=quit]")
             await screen.until(lambda: screen.unread == [], "nothing unread")
 
             await screen.press("escape", "r")
-            await screen.until(lambda: "Replying to Ben: Hello Ann" in screen.line("banner"), "the banner")
-            await screen.type("Good morning", "enter")
-            await screen.sees("▎Ben: Hello Ann", "Good morning")
+            await screen.until(
+                lambda: "Replying to Ben: Hello Ann [/b] [@click=quit]" in screen.line("banner"), "the banner"
+            )
+            await screen.type("[/i] Good morning", "enter")
+            await screen.sees("▎Ben: Hello Ann", "[/i] Good morning")
             await other.do(other.client.synced)
             mine = max(other.client.log(conv).records)
             assert other.client.log(conv).records[mine].ref == sent.seq
@@ -30,7 +36,7 @@ def test_two_people_talk(server: ServerProcess, tmp_path: Path) -> None:
             await screen.sees("✓✓")
 
             await screen.press("up")
-            assert screen.box.text == "Good morning"
+            assert screen.box.text == "[/i] Good morning"
             await screen.type("!", "enter")
             await screen.sees("Good morning!  edited")
             await screen.press("escape", "end", "a")
@@ -43,6 +49,41 @@ def test_two_people_talk(server: ServerProcess, tmp_path: Path) -> None:
             await screen.misses("Good morning")
             await other.do(other.client.synced)
             assert other.client.log(conv).records[mine].content is None
+
+    play(story())
+
+
+def test_pins_forwards_and_mentions(server: ServerProcess, tmp_path: Path) -> None:
+    """What is pinned is found again, what is forwarded says who wrote it, who is mentioned learns it in the list."""
+    ida, jim = account(server, tmp_path, "ida", "Ida"), account(server, tmp_path, "jim", "Jim")
+
+    async def story() -> None:
+        async with Person(jim) as other, terminal(ida) as screen:
+            club = await other.do(other.client.conversations.create_group, "Club", [ida.user])
+            direct = await other.do(other.client.conversations.direct, ida.user)
+            sent = await other.do(other.client.messages.send, club, "Saturday at noon")
+            await screen.until(lambda: "Club" in screen.rows("list"), "the group")
+            await screen.press("ctrl+k")
+            await screen.type("club", "enter")
+            await other.do(other.client.messages.pin, club, sent.seq)
+            await screen.sees("📌 pinned", "Saturday at noon")
+            await screen.type("/pins", "enter")
+            await screen.until(lambda: "Jim: Saturday at noon" in screen.rows("choices"), "the pin")
+            await screen.press("escape", "escape", "f")
+            await screen.type("jim", "enter")
+            await screen.press("ctrl+k")
+            await screen.type("jim", "enter")
+            await screen.sees("↪ forwarded from Jim", "Saturday at noon")
+            await screen.press("escape", "end", "p")
+            await screen.sees("📌 pinned")
+            await screen.press("p")
+            await screen.misses("📌 pinned")
+            await other.do(other.client.synced)
+            assert [record.origin.user for record in other.client.log(direct).records.values() if record.origin] == [
+                jim.user
+            ]
+            await other.do(other.client.messages.send, club, "@ida bring cake", None, [ida.user])
+            await screen.until(lambda: "@1" in screen.rows("list"), "a mention")
 
     play(story())
 
@@ -106,6 +147,43 @@ def test_offline_start_queue_and_restart(server: ServerProcess, tmp_path: Path) 
     play(story())
 
 
+def test_ones_own_account(server: ServerProcess, tmp_path: Path) -> None:
+    """What one does not want to see, what one is called, a password, the devices."""
+    kim, lee = account(server, tmp_path, "kim", "Kim"), account(server, tmp_path, "lee", "Lee")
+
+    async def story() -> None:
+        async with Person(lee) as other, terminal(kim) as screen:
+            conv = await other.do(other.client.conversations.direct, kim.user)
+            await other.do(other.client.messages.send, conv, "music")
+            await other.do(other.client.messages.send, conv, "noise")
+            await screen.until(lambda: "Lee" in screen.rows("list"), "Lee")
+            await screen.press("alt+down")
+            await screen.sees("music", "noise")
+            await screen.press("escape", "end", "h", "enter")
+            await screen.misses("noise")
+            await screen.press("escape")
+            await screen.type("/block lee", "enter")
+            await screen.sees("somebody you have blocked")
+            await screen.type("/unblock lee", "enter")
+            await screen.sees("music")
+            await screen.type("/name Kimberly", "enter")
+            await screen.until(lambda: "Kimberly" in screen.line("me"), "the new name")
+            await screen.type("/password", "enter")
+            await screen.until(lambda: len(screen.app.screen_stack) == 3, "the dialog")
+            await screen.press("tab")
+            await screen.type("correct horse", "tab")
+            await screen.type("correct horse", "enter")
+            await screen.tells("password is another one")
+            await screen.type("/devices", "enter")
+            await screen.until(lambda: "this one" in screen.rows("choices"), "the devices")
+
+    play(story())
+
+
+async def say_typing(client: Client, conv: int) -> None:
+    client.presence.typing(conv)
+
+
 def test_a_group_is_made_and_left(server: ServerProcess, tmp_path: Path) -> None:
     """Commands, completion, the members, the picker; what cannot be done is said."""
     gus, hal = account(server, tmp_path, "gus", "Gus"), account(server, tmp_path, "hal", "Hal")
@@ -113,7 +191,7 @@ def test_a_group_is_made_and_left(server: ServerProcess, tmp_path: Path) -> None
     async def story() -> None:
         async with Person(hal) as other, terminal(gus) as screen:
             await screen.type("/new nobody", "enter")
-            await screen.until(lambda: any("nobody" in each.message for each in screen.app._notifications), "a word")
+            await screen.tells("there is nobody called nobody")
             await screen.type("/new hal: Kites", "enter")
             await screen.until(lambda: "Kites" in screen.line("head"), "the group")
             await screen.press("f2")
@@ -128,9 +206,25 @@ def test_a_group_is_made_and_left(server: ServerProcess, tmp_path: Path) -> None
             await screen.press("ctrl+k")
             await screen.type("kit", "enter")
             await screen.until(lambda: "Kites" in screen.line("head"), "back in the group")
+            await screen.type("/title Big kites", "enter")
+            await screen.sees("You changed the title to “Big kites”")
+            await screen.type("/role hal admin", "enter")
+            await screen.sees("You made Hal admin")
+            await screen.until(lambda: "admin" in screen.rows("member-rows"), "the role")
+            await screen.until(lambda: "● Hal" in screen.rows("member-rows"), "Hal is there")
+            await other.do(say_typing, other.client, screen.app.desk.conv)
+            await screen.until(lambda: "Hal is writing" in screen.line("typing"), "Hal writes")
+            await screen.type("/notes", "enter")
+            await screen.until(lambda: "Notes to self" in screen.line("head"), "the notes")
+            await screen.type("buy string", "enter")
+            await screen.sees("buy string")
+            await screen.pilot.click("#list", offset=(3, 2))
+            await screen.until(lambda: "Big kites" in screen.line("head"), "a click opens the group")
             await screen.type("/leave", "enter")
             await screen.until(lambda: "not a member any more" in screen.line("head"), "left")
             await other.do(other.client.synced)
-            assert [chat.info.title for chat in other.client.conversations.list() if chat.info.kind == 2] == ["Kites"]
+            assert [chat.info.title for chat in other.client.conversations.list() if chat.info.kind == 2] == [
+                "Big kites"
+            ]
 
     play(story())

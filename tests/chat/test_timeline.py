@@ -62,12 +62,20 @@ def test_what_happened_is_told() -> None:
         return wire.Record(seq, seq, NOON, sender, kind, None, None, users)
 
     kinds = [made(1, 6, (BOB, ME, CAROL)), made(2, 7, (CAROL,), ME), made(3, 8, (CAROL,)), made(4, 8, (BOB,))]
-    found = rows([*kinds, made(5, 99, None)], [], scene())
+    title, none, about = (wire.Content(10, "Tea"), wire.Content(10, ""), wire.Content(11, "At five"))
+    kinds += [attrs.evolve(made(seq, 9, None), content=text) for seq, text in ((5, title), (6, none), (7, about))]
+    kinds += [attrs.evolve(made(seq, 10, (CAROL,)), role=role) for seq, role in ((8, 3), (9, 77))]
+    found = rows([*kinds, made(10, 99, None)], [], scene())
     assert [row.text for row in found if isinstance(row, Notice)] == [
         "Bob started this with carol and you",
         "You added carol",
         "Bob removed carol",
         "Bob left",
+        "Bob changed the title to “Tea”",
+        "Bob took the title away",
+        "Bob changed the description to “At five”",
+        "Bob made carol admin",
+        "Bob made carol member",
         "Bob did something this program cannot show",
     ]
 
@@ -114,6 +122,26 @@ def test_reactions_are_counted() -> None:
     reactions = (wire.Reaction(ME, "b"), wire.Reaction(BOB, "a"), wire.Reaction(CAROL, "a"))
     [row] = messages(rows([said(1, "x", reactions=reactions)], [], scene()))
     assert row.reactions == (("a", 2, False), ("b", 1, True))
+
+
+def test_mentions_origins_and_pins_are_told() -> None:
+    """Who is meant, and whether it is oneself; who wrote what was forwarded; what is pinned."""
+    row = said(1, "@ann", users=(ME, CAROL, 12345), origin=wire.Origin(CAROL, NOON), pinned=7)
+    [shown] = messages(rows([row], [], scene()))
+    assert (shown.names, shown.origin, shown.pinned) == ((("ann", True), ("carol", False)), "carol", True)
+
+
+def test_whom_one_has_blocked_is_not_heard() -> None:
+    [row] = messages(rows([said(1, "spam")], [], scene(blocked={BOB})))
+    assert row.text == "a message of somebody you have blocked"
+
+
+def test_a_forward_that_waits_shows_what_it_will_be() -> None:
+    """With the text as it is here, if it is here."""
+    here = {(3, 4): said(4, "news", CAROL)}
+    waiting = [Entry(1, bytes([seq]) * 8, 1, forward=wire.Source(3, seq)) for seq in (4, 5)]
+    found = rows([], waiting, scene(source=lambda source: here.get((source.conv, source.seq))))
+    assert [(row.text, row.origin) for row in messages(found)] == [("news", "carol"), ("a message to forward", None)]
 
 
 def test_what_waits_is_shown_at_the_end() -> None:

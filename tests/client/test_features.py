@@ -88,8 +88,10 @@ async def test_users_are_asked_for_once(autojump_clock: MockClock, stage: Stage,
 
         nursery.start_soon(server)
         expected = {OTHER: wire.User(OTHER, "bob", "Bob")}
+        assert client.accounts.known([OTHER, 9]) == {}
         assert await client.accounts.get([OTHER, 9]) == expected
         assert await client.accounts.get([OTHER, 9]) == expected
+        assert client.accounts.known([OTHER, 9]) == expected
 
 
 async def test_members_come_in_pages(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:

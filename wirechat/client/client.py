@@ -199,6 +199,7 @@ async def open_client(
     reconnect: bool = True,
     jump_entries: int = JUMP_ENTRIES,
     pipeline: int = 1,
+    wait: bool = True,
 ) -> AsyncIterator[Client]:
     """A client that stays connected while the block runs.
 
@@ -217,6 +218,7 @@ async def open_client(
     jump_entries    a longer gap is not fetched; the device goes on at the newest entry, history.page() shows the rest
     pipeline        entries of one conversation under way at once; more than 1 is faster, but when the server puts one
                     off, a later one may pass it
+    wait            False: with a cache that has logged in before, returns at once, whether or not the server answers
 
     Returns after the first login; with a cache that has logged in before, also when the server cannot be reached.
     Raises LoginFailed, CacheError, ValueError for a bad URL; without `reconnect` also ConnectionFailed.
@@ -236,7 +238,8 @@ async def open_client(
                 client = Client(options, state)
                 nursery.start_soon(client.run)
                 try:
-                    await client.opened()
+                    if wait or not client.user:
+                        await client.opened()
                     yield client
                     await client.finish()
                 except Exception as error:  # noqa: BLE001  raised again below, outside of the nursery's group

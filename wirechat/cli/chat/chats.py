@@ -4,7 +4,7 @@ Rules: knows the client's cache and nothing of the screen. A conversation is loo
 it, so the list stays cheap with a thousand of them.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -12,11 +12,13 @@ from wirechat import wire
 from wirechat.cli.chat.people import People
 from wirechat.cli.chat.timeline import notice, said
 from wirechat.client import Client, Conversation
+from wirechat.client.unread import count
 from wirechat.wire.registries import ConversationKind, EntryKind
 
 __all__ = ["Chat", "Chats"]
 
-COUNTED_MAX = 100  # unread messages are counted up to here; beyond that it says 99+
+SHOWN_MAX = 99  # beyond that it says 99+
+NOTES = "Notes to self"
 RECENT = 20  # records in which the last message is looked for
 
 
@@ -38,11 +40,19 @@ class Chat:
     preview: str
     unread: int
     mentions: int
+    about: str = ""
+    """What a group says of itself."""
+    more: bool = False
+    """There are more unread messages than were counted."""
+    online: bool = False
+    """The other one is there."""
 
     @property
     def count(self) -> str:
         """The unread messages as a word; empty for none."""
-        return "" if not self.unread else "99+" if self.unread >= COUNTED_MAX else str(self.unread)
+        if self.unread > SHOWN_MAX or (self.more and self.unread):
+            return f"{min(self.unread, SHOWN_MAX)}+"
+        return str(self.unread) if self.unread else ""
 
 
 class Chats:
@@ -53,6 +63,12 @@ class Chats:
         self._people = people
         self._chats: dict[int, Chat] = {}
         self._seen: dict[int, int] = {}
+        self._told: dict[int, wire.Count] = {}
+
+    def told(self, counts: Mapping[int, wire.Count]) -> None:
+        """The server has counted what this device cannot count."""
+        self._told.update(counts)
+        self.refresh(counts)
 
     def seen(self, conv: int, seq: int) -> bool:
         """The person has read up to here, whether or not the server knows it yet. False: that was known."""
@@ -62,7 +78,7 @@ class Chats:
         self.refresh([conv])
         return True
 
-    def refresh(self, convs: Collection[int] | None = None) -> None:
+    def refresh(self, convs: Iterable[int] | None = None) -> None:
         """Looks at these again, None = all."""
         if convs is None:
             self._chats = {each.conv: self._chat(each) for each in self._client.conversations.list()}
@@ -92,11 +108,8 @@ class Chats:
         return [chat.conv for chat in self._chats.values() if chat.head and not chat.last_ms]
 
     def _chat(self, conversation: Conversation) -> Chat:
-        read = max(conversation.read, self._seen.get(conversation.conv, 0))
-        unread = min(max(0, conversation.head - read), COUNTED_MAX)
-        view = self._client.log(conversation.conv, newest=max(RECENT, unread))
-        records = list(view.records.values())
-        fresh = [record for record in records if record.seq > read and self._counts(record)]
+        counted = self._count(conversation)
+        records = list(self._client.log(conversation.conv, newest=RECENT).records.values())
         info = conversation.info
         return Chat(
             conv=conversation.conv,
@@ -105,20 +118,31 @@ class Chats:
             peer=None if info is None else info.peer,
             members=0 if info is None else info.members,
             role=0 if info is None else info.role,
+            about="" if info is None else info.about or "",
             former=conversation.former,
             head=conversation.head,
             last_ms=records[-1].ts if records else 0,
             preview=self._preview(records, info),
-            unread=len(fresh),
-            mentions=sum(self._people.me in (record.users or ()) for record in fresh),
+            unread=0 if counted is None else counted.unread,
+            mentions=0 if counted is None else counted.mentions,
+            more=counted is not None and counted.more,
         )
 
-    def _counts(self, record: wire.Record) -> bool:
-        return record.kind == EntryKind.MSG and record.content is not None and record.sender != self._people.me
+    def _count(self, conversation: Conversation) -> wire.Count | None:
+        conv = conversation.conv
+        known = self._client.receipts.counted([conv]).get(conv) or self._told.get(conv)
+        seen = self._seen.get(conv, 0)
+        if known is None or seen <= max(known.read, conversation.read):
+            return known
+        records = self._client.log(conv, newest=conversation.head - seen).records.values()
+        me, blocked = self._people.me, self._client.account.blocked
+        return count(conv, records, me=me, read=seen, head=conversation.head, blocked=blocked)
 
     def _title(self, info: wire.Info | None, records: Iterable[wire.Record]) -> str:
         if info is None:
             return "…"
+        if info.kind == ConversationKind.SELF:
+            return NOTES
         if info.kind == ConversationKind.DIRECT and info.peer is not None:
             return self._people.name(info.peer)
         if info.title:
@@ -132,6 +156,8 @@ class Chats:
             return notice(records[-1], self._people) if records else ""
         last = messages[-1]
         text = said(last.content) or "deleted message"
+        if info is not None and info.kind == ConversationKind.SELF:
+            return text
         if last.sender == self._people.me:
             return f"You: {text}"
         direct = info is not None and info.kind == ConversationKind.DIRECT

@@ -13,12 +13,16 @@ import attrs
 import click
 import trio
 
+from wirechat.cli.chat.paint import tame
 from wirechat.cli.chat.place import InUse, cache_path, claimed, handles
 from wirechat.cli.running import Stop, complain, die
 from wirechat.client import CacheError, Client, ClientError, ConnectionFailed, LoginFailed, cache_owner, open_client
+from wirechat.wire import errors
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NAME = "wirechat chat"  # of the device, until it is given another
 KEY_BYTES = 32
+LOGGED_OUT = frozenset({errors.BAD_CREDENTIALS, errors.EXPIRED, errors.DEVICE_REVOKED})
 TO_DO: dict[type[ClientError], str] = {LoginFailed: "Start again, here or where you want to go on."}
 EXAMPLE = "Beside a running `wirechat demo`: wirechat chat wirechat://127.0.0.1:7667 --handle alice"
 
@@ -42,17 +46,20 @@ def chat(url: str, handle: str | None, cache: Path | None, ca: Path | None, pass
     try:
         _chat(url, handle, cache, ca, password_file)
     except Stop as error:
-        complain(error)
+        complain(Stop(tame(str(error))))  # a server may have said it
 
 
 def _chat(url: str, handle: str | None, cache: Path | None, ca: Path | None, password_file: Path | None) -> None:
     try:
         handle = handle or _known_handle(url, cache)
-        cache = cache or cache_path(url, handle)
-        with claimed(cache):
-            ended = _talk(Account(url, handle, cache, ca), password_file)
+        path = cache or cache_path(url, handle)
+        with claimed(path):
+            owner = cache_owner(path)
+            if cache is None and owner is not None:
+                handle = owner  # it may have been changed since this file got its name
+            ended = _talk(Account(url, handle, path, ca), owner is not None, password_file)
     except CacheError as error:
-        die(f"{cache}: {error.message}")
+        die(f"the cache of this device cannot be used: {error.message}")
     except ConnectionFailed as error:
         die(f"{url}: {error.message}")
     except (ClientError, InUse, ValueError, OSError) as error:
@@ -79,29 +86,30 @@ class Account:
 
     def opening(self, **more: Any) -> AbstractAsyncContextManager[Client]:
         """The client, not yet open."""
-        return open_client(self.url, handle=self.handle, cache=self.cache, ca=self.ca, name="wirechat chat", **more)
+        options = {"handle": self.handle, "cache": self.cache, "ca": self.ca, "name": NAME, "wait": False, **more}
+        return open_client(self.url, **options)
 
     async def log_in(self, password: str) -> None:
         """Makes this a device that needs no password, or raises why not; once."""
-        async with self.opening(password=password, device_key=os.urandom(KEY_BYTES), reconnect=False):
+        key = os.urandom(KEY_BYTES)
+        async with self.opening(password=password, device_key=key, reconnect=False, wait=True):
             pass
 
 
-def _talk(account: Account, password_file: Path | None) -> ClientError | None:
-    owner = cache_owner(account.cache)
+def _talk(account: Account, known: bool, password_file: Path | None) -> ClientError | None:
     if not sys.stderr.isatty():
         die("this program needs a terminal")
-    if owner is None:
+    if not known:
         trio.run(account.log_in, _password(account.handle, password_file))
     _take_keyboard()
     from wirechat.cli.chat.app import chat as run  # Textual takes a quarter of a second
 
-    try:
-        return asyncio.run(run(account.opening))
-    except LoginFailed as error:
-        click.echo(f"This device has to log in again: {error.message}", err=True)
+    ended = asyncio.run(run(account.opening))
+    if isinstance(ended, LoginFailed) and ended.code in LOGGED_OUT:
+        click.echo(f"This device has to log in again: {ended.message}", err=True)
         trio.run(account.log_in, _password(account.handle, password_file))
-        return asyncio.run(run(account.opening))
+        ended = asyncio.run(run(account.opening))
+    return ended
 
 
 def _password(handle: str, file: Path | None) -> str:

@@ -7,20 +7,25 @@ thousand times; `look` does the work once for all of them.
 import datetime
 from collections.abc import Callable, Iterable
 
+import attrs
+
 from wirechat import wire
+from wirechat.cli.chat import when
 from wirechat.cli.chat.chats import Chat, Chats
 from wirechat.cli.chat.compose import Draft
 from wirechat.cli.chat.people import People
+from wirechat.cli.chat.presence import Presence
 from wirechat.cli.chat.status import Status
 from wirechat.cli.chat.timeline import Hint, Row, Scene, rows
 from wirechat.cli.chat.window import Window
-from wirechat.client import Client, Connected, Event, MessageAdded, Refresh, Resynced, SendFailed
+from wirechat.client import AccountChanged, Client, Connected, Event, MessageAdded, Refresh, Resynced, SendFailed
 from wirechat.wire.registries import ConversationKind, EntryKind
 
 __all__ = ["Desk"]
 
 HINT = Hint("No conversation is open. Ctrl+N begins one: type somebody's handle. F1 shows the keys.")
-MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE})
+WATCHED_MAX = 256  # as the protocol has it
+MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE, EntryKind.ROLE})
 
 
 class Desk:
@@ -29,6 +34,7 @@ class Desk:
     def __init__(self, client: Client, now: Callable[[], float]) -> None:
         self.client = client
         self.people = People(client.user, client.accounts.known)
+        self.presence = Presence(client, self.people)
         self.chats = Chats(client, self.people)
         self.status = Status(now, connected=client.connected)
         self.window: Window | None = None
@@ -52,7 +58,7 @@ class Desk:
             self._stale.add(conv)
         if isinstance(event, SendFailed):
             self.failures.append(event)
-        elif isinstance(event, Refresh | Resynced | Connected):
+        elif isinstance(event, Refresh | Resynced | Connected | AccountChanged):
             self._all_stale = True
             self._outdated.update(self.members)
         elif isinstance(event, MessageAdded) and event.record.kind in MEMBERSHIP:
@@ -63,7 +69,8 @@ class Desk:
         self._stale.add(conv)
 
     def look(self) -> None:
-        """Looks again at everything that events named."""
+        """Looks again at everything that events named, and at who is who."""
+        self.people.forget()
         self.chats.refresh(None if self._all_stale else self._stale)
         if self.window is not None:
             self.window.failed(failure.cid for failure in self.failures)
@@ -97,6 +104,10 @@ class Desk:
         if self.conv != conv:
             self.window = Window(self.client, conv)
 
+    def listed(self) -> list[Chat]:
+        """The conversations, the liveliest first, and who of those one talks to is there."""
+        return [attrs.evolve(chat, online=self.presence.online(chat.peer)) for chat in self.chats.ordered()]
+
     def neighbour(self, by: int) -> int | None:
         """The conversation that stands so far below the open one in the list."""
         ordered = [chat.conv for chat in self.chats.ordered()]
@@ -116,6 +127,8 @@ class Desk:
             find=lambda seq: self.record(seq),
             marks=window.view.marks,
             members=self._audience() if known is None else {user: member.since for user, member in known.items()},
+            blocked=self.client.account.blocked,
+            source=self._source,
             unseen_after=window.unseen_after,
         )
         return rows(window.view.records.values(), window.waiting, scene, upto_end=window.live)
@@ -126,6 +139,9 @@ class Desk:
             return None
         held = self.window.view.records.get(seq)
         return held or self.client.log(self.window.conv, newest=1, before=seq + 1).records.get(seq)
+
+    def _source(self, source: wire.Source) -> wire.Record | None:
+        return self.client.log(source.conv, newest=1, before=source.seq + 1).records.get(source.seq)
 
     def own_last(self) -> wire.Record | None:
         """The last message of one's own that could be edited."""
@@ -183,11 +199,29 @@ class Desk:
         """How many entries are to be sent."""
         return len(tuple(self.client.messages.unsent()))
 
+    def seen_at(self, device: wire.Device) -> str:
+        """When a device was last there."""
+        if device.device == self.client.device:
+            return "this one"
+        if device.online:
+            return "connected now"
+        return (
+            "never connected"
+            if device.seen is None
+            else f"last seen {when.ago(device.seen, datetime.datetime.now().astimezone())}"
+        )
+
+    def watched(self) -> tuple[int, ...]:
+        """Whose presence is worth knowing: those one talks to directly, the liveliest first, then who is here."""
+        peers = [chat.peer for chat in self.chats.ordered() if chat.peer is not None]
+        here = self.members.get(self.conv or 0, {})
+        return tuple(dict.fromkeys(user for user in (*peers, *here) if user != self.people.me))[:WATCHED_MAX]
+
     def place(self, conv: int, ts: int) -> str:
         """Where and when something was said, in a few words."""
         chat = self.chats.get(conv)
-        when = datetime.datetime.fromtimestamp(ts / 1000, datetime.UTC).astimezone()
-        return f"{'' if chat is None else chat.title} · {when.day} {when:%b %Y}"
+        then = when.local(ts)
+        return f"{'' if chat is None else chat.title} · {then.day} {then:%b %Y}"
 
     def title(self) -> tuple[str, str]:
         """The name of the open conversation, and what else there is to say about it."""
@@ -198,5 +232,9 @@ class Desk:
             return chat.title, "you are not a member any more"
         if chat.kind == ConversationKind.DIRECT:
             handle = None if chat.peer is None else self.people.handle(chat.peer)
-            return chat.title, "" if handle is None else f"@{handle}"
-        return chat.title, f"{chat.members} member{'' if chat.members == 1 else 's'}"
+            there = "" if chat.peer is None else self.presence.line(chat.peer, datetime.datetime.now().astimezone())
+            return chat.title, " · ".join(word for word in (f"@{handle}" if handle else "", there) if word)
+        if chat.kind == ConversationKind.SELF:
+            return chat.title, "only you can read this, on all your devices"
+        members = f"{chat.members} member{'' if chat.members == 1 else 's'}"
+        return chat.title, f"{members} · {chat.about}" if chat.about else members

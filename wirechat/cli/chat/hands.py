@@ -1,6 +1,6 @@
 """What keys, clicks and words do."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -8,14 +8,14 @@ from textual.binding import Binding, BindingType
 
 from wirechat.cli.chat import commands
 from wirechat.cli.chat.commands import Go, Outcome, Quit, Show, Tell
-from wirechat.cli.chat.compose import parse
+from wirechat.cli.chat.compose import mentioned, parse
 from wirechat.cli.chat.emoji import EMOJI, QUICK
 from wirechat.cli.chat.help import help_text
 from wirechat.cli.chat.paint import one_line
 from wirechat.cli.chat.screen import ChatView
 from wirechat.cli.chat.timeline import Message, said
 from wirechat.cli.chat.widgets.compose_box import ComposeBox
-from wirechat.cli.chat.widgets.dialogs import Choice, Find, Help, Picker
+from wirechat.cli.chat.widgets.dialogs import Choice, Find, Help, Picker, Secrets
 from wirechat.cli.chat.widgets.rows import RowsView
 from wirechat.cli.chat.widgets.timeline_view import TimelineView
 
@@ -49,23 +49,27 @@ class ChatScreen(ChatView):
         elif typed.text and self.desk.conv is not None:
             self._say(self.desk.conv, typed.text)
         elif typed.text:
-            self.notify("Open a conversation first: Ctrl+N", severity="warning")
+            self.say("Open a conversation first: Ctrl+N", severity="warning")
 
     def _say(self, conv: int, text: str) -> None:
         draft, messages = self.desk.draft, self.desk.client.messages
+        mentions = mentioned(text, self.desk.handles())
         if draft.edit_of is not None:
-            self.run_worker(self._deed(messages.edit, conv, draft.edit_of, text))
+            self.run_worker(self._deed(messages.edit, conv, draft.edit_of, text, mentions))
         else:
-            self.run_worker(self._send(conv, text, draft.reply_to))
+            self.run_worker(self._send(conv, text, draft.reply_to, mentions))
         self._box.clear()
         self._settle_draft()
 
-    async def _send(self, conv: int, text: str, reply_to: int | None) -> None:
-        handle = await self._deed(self.desk.client.messages.send_soon, conv, text, reply_to)
+    async def _send(self, conv: int, text: str, reply_to: int | None, mentions: tuple[int, ...]) -> None:
+        handle = await self._deed(self.desk.client.messages.send_soon, conv, text, reply_to, mentions)
         if handle is None and not self._box.text and self.desk.conv == conv:
             self._box.fill(text)
-        if self.desk.window is not None and not self.desk.window.live:
-            self.desk.window.newest()
+        window = self.desk.window
+        if window is not None and window.conv == conv:
+            window.unseen_after = None
+            if not window.live:
+                window.newest()
         self.draw(to_end=True)
 
     def _settle_draft(self) -> None:
@@ -81,18 +85,23 @@ class ChatScreen(ChatView):
         if isinstance(outcome, Go):
             self._go(outcome.conv)
         elif isinstance(outcome, Tell):
-            self.notify(outcome.text, markup=False)
+            self.say(outcome.text)
         elif isinstance(outcome, Quit):
             self.app.exit()
         else:
             self._show(outcome)
 
     def _show(self, wanted: Show) -> None:
-        shows = {"help": self.action_help, "members": self.action_members, "switch": self.action_switch}
-        if wanted.what == "search":
-            self.action_search(wanted.text)
-        else:
-            shows[wanted.what]()
+        shows: dict[str, Callable[[], object]] = {
+            "help": self.action_help,
+            "members": self.action_members,
+            "switch": self.action_switch,
+            "pins": lambda: self.run_worker(self._pins()),
+            "search": lambda: self.action_search(wanted.text),
+            "password": lambda: self.run_worker(self._password()),
+            "devices": lambda: self.run_worker(self._devices()),
+        }
+        shows[wanted.what]()
 
     def _go(self, conv: int) -> None:
         self.desk.happened_in(conv)
@@ -136,16 +145,16 @@ class ChatScreen(ChatView):
         if event.deed == "write":
             self._box.focus()
         elif conv is None or row is None or row.seq is None:
-            self.notify("Choose a message that has been sent first", severity="warning")
+            self.say("Choose a message that has been sent first", severity="warning")
         elif row.text is None:
-            self.notify("This message was deleted", severity="warning")
+            self.say("This message was deleted", severity="warning")
         else:
             self._with_message(event.deed, conv, row.seq, row)
 
     def _with_message(self, deed: str, conv: int, seq: int, row: Message) -> None:
         mine = row.sender == self.desk.people.me
-        if deed in ("edit", "delete") and not mine:
-            self.notify(f"Only {row.name} can {deed} this message", severity="warning", markup=False)
+        if deed == "edit" and not mine:
+            self.say(f"Only {row.name} can edit this message", severity="warning")
         elif deed == "reply":
             self.desk.draft.reply_to, self.desk.draft.edit_of = seq, None
             self._box.focus()
@@ -154,15 +163,31 @@ class ChatScreen(ChatView):
             self._edit(seq, row.text or "")
         elif deed == "copy":
             self.app.copy_to_clipboard(row.text or "")
-            self.notify("Copied")
+            self.say("Copied")
         else:
-            asked = {"delete": self._delete, "react": self._react, "forward": self._forward, "info": self._info}
+            asked = {
+                "delete": self._delete,
+                "hide": self._hide,
+                "react": self._react,
+                "forward": self._forward,
+                "pin": self._pin,
+                "info": self._info,
+            }
             self.run_worker(asked[deed](conv, seq, row))
 
     async def _delete(self, conv: int, seq: int, row: Message) -> None:
         title = f"Delete “{one_line(row.text or '', TYPED_MAX)}” for all?"
         if await self._ask(title, [Choice(True, "Delete it"), Choice(False, "Keep it")]):
             await self._deed(self.desk.client.messages.delete, conv, seq)
+
+    async def _hide(self, conv: int, seq: int, row: Message) -> None:
+        title = f"Hide “{one_line(row.text or '', TYPED_MAX)}” for yourself, for ever?"
+        if await self._ask(title, [Choice(True, "Hide it"), Choice(False, "Keep it")]):
+            await self._deed(self.desk.client.account.hide, conv, [seq])
+
+    async def _pin(self, conv: int, seq: int, row: Message) -> None:
+        messages = self.desk.client.messages
+        await self._deed(messages.unpin if row.pinned else messages.pin, conv, seq)
 
     async def _react(self, conv: int, seq: int, row: Message) -> None:
         mine = next((emoji for emoji, _, own in row.reactions if own), None)
@@ -176,7 +201,7 @@ class ChatScreen(ChatView):
     async def _forward(self, conv: int, seq: int, row: Message) -> None:
         target = await self._ask("Forward to", self._chat_choices(""), hint="a conversation")
         if isinstance(target, int):
-            await self._deed(self.desk.client.messages.send_soon, target, row.text or "")
+            await self._deed(self.desk.client.messages.forward, conv, seq, target)
 
     async def _info(self, conv: int, seq: int, row: Message) -> None:
         marks = await self._deed(self.desk.client.receipts.who_read, conv, seq)
@@ -198,10 +223,26 @@ class ChatScreen(ChatView):
     def _go_to_quoted(self, event: RowsView.Chosen) -> None:
         record = self.desk.record(event.key) if isinstance(event.key, int) else None
         if record is not None and record.ref and self.desk.conv is not None:
-            if self.desk.record(record.ref) is None:
-                self.notify("The message it answers is not on this device yet: page back to it", severity="warning")
-            else:
-                self.open(self.desk.conv, record.ref)
+            self.run_worker(self._go_to(self.desk.conv, record.ref))
+
+    async def _go_to(self, conv: int, seq: int) -> None:
+        """Goes to a message, and fetches everything on the way when it is not here."""
+        if await self._deed(commands.reach, self.desk, conv, seq):
+            self.open(conv, seq)
+
+    async def _pins(self) -> None:
+        conv = self.desk.conv
+        found = None if conv is None else await self._deed(commands.pinned, self.desk, conv)
+        if conv is None or found is None:
+            return
+        name = self.desk.people.name
+        choices = [
+            Choice(record.seq, f"{name(record.sender)}: {said(record.content) or 'deleted message'}", name(pin.user))
+            for pin, record in found
+        ]
+        seq = await self._ask("Pinned" if choices else "Nothing is pinned here", choices, hint="words")
+        if isinstance(seq, int):
+            await self._go_to(conv, seq)
 
     # --- conversations
 
@@ -267,6 +308,29 @@ class ChatScreen(ChatView):
             )
             for hit in hits
         ]
+
+    # --- the account
+
+    async def _password(self) -> None:
+        entered = await self.app.push_screen_wait(Secrets())
+        if entered is not None:
+            old, new, others = entered
+            change = self.desk.client.account.change_password
+            if await self._done(change, old or None, new, others):
+                self.say("Your password is another one now")
+
+    async def _devices(self) -> None:
+        devices = await self._deed(self.desk.client.account.devices)
+        choices = [
+            Choice(each.device, each.name or f"device {each.device}", self.desk.seen_at(each)) for each in devices or ()
+        ]
+        device = await self._ask("Your devices", choices, hint="choose one to log it out for ever")
+        name = next((choice.title for choice in choices if choice.value == device), "")
+        sure = [Choice(False, "No"), Choice(True, "Yes, for ever")]
+        if not isinstance(device, int) or not await self._ask(f"Log out {name}?", sure):
+            return
+        if await self._done(self.desk.client.account.revoke_device, device):
+            self.say(f"{name} is logged out")
 
     # --- dialogs and panels
 

@@ -14,6 +14,7 @@ from functools import singledispatch
 from rich.console import Console
 from rich.text import Text
 
+from wirechat.cli.chat import when
 from wirechat.cli.chat.chats import Chat
 from wirechat.cli.chat.compose import Completion
 from wirechat.cli.chat.timeline import Day, Hint, Message, Notice, Row, Tick, Unseen
@@ -23,6 +24,7 @@ __all__ = ["ACCENT", "DIM", "chat_lines", "completion_lines", "one_line", "paint
 ACCENT = "#7aa2f7"
 DIM = "#6b7394"
 FAINT = "#3b4261"
+GREEN = "#9ece6a"
 WARM = "#e0af68"
 TICKS = {Tick.WAITING: ("…", DIM), Tick.SENT: ("✓", DIM), Tick.DELIVERED: ("✓✓", DIM), Tick.READ: ("✓✓", ACCENT)}
 INDENT = 3
@@ -57,7 +59,7 @@ def paint(row: Row, width: int, today: datetime.date) -> list[Text]:
 
 @paint.register
 def _(row: Day, width: int, today: datetime.date) -> list[Text]:
-    return [Text(), _rule(_day(row.date, today), width, DIM, FAINT)]
+    return [Text(), _rule(when.day(row.date, today), width, DIM, FAINT)]
 
 
 @paint.register
@@ -140,22 +142,16 @@ def _rule(label: str, width: int, style: str, line: str) -> Text:
     return Text.assemble(("─" * left, line), (f" {label} ", style), ("─" * right, line))
 
 
-def _day(date: datetime.date, today: datetime.date) -> str:
-    ago = (today - date).days
-    if ago in (0, 1):
-        return ("Today", "Yesterday")[ago]
-    year = "" if date.year == today.year else f" {date.year}"
-    return f"{date:%A}, {date.day} {date:%B}{year}"
-
-
 def chat_lines(chat: Chat, width: int, now: datetime.datetime) -> list[Text]:
     """A conversation in the list: its title and what is unread, the last words and when they were said."""
     badge = f"@{chat.count}" if chat.mentions else chat.count
     bold = "bold" if chat.unread else ""
-    when = _when(chat.last_ms, now)
-    title = Text(" " + one_line(chat.title, width - len(when) - 3), f"{bold} {DIM}" if chat.former else bold)
+    time = when.short(chat.last_ms, now) if chat.last_ms else ""
+    title = Text(" " + one_line(chat.title, width - len(time) - 5), f"{bold} {DIM}" if chat.former else bold)
+    if chat.online:
+        title.append(" ●", f"not bold {GREEN}")
     words = Text(" " + one_line(chat.preview, width - len(badge) - 5), DIM)
-    _at_right(title, Text(when, f"not bold {DIM}"), width - 1)
+    _at_right(title, Text(time, f"not bold {DIM}"), width - 1)
     if badge:
         _at_right(words, Text(f" {badge} ", f"bold #16161e on {WARM if chat.mentions else ACCENT}"), width - 1)
     return [title, words]
@@ -174,13 +170,3 @@ def completion_lines(found: Sequence[Completion], chosen: int, width: int) -> Te
 
 def _at_right(line: Text, end: Text, width: int) -> None:
     line.append(" " * (width - line.cell_len - end.cell_len)).append_text(end)
-
-
-def _when(ts: int, now: datetime.datetime) -> str:
-    if not ts:
-        return ""
-    then = datetime.datetime.fromtimestamp(ts / 1000, datetime.UTC).astimezone(now.tzinfo)
-    if then.date() == now.date():
-        return f"{then:%H:%M}"
-    ago = (now.date() - then.date()).days
-    return f"{then:%a}" if ago < 7 else f"{then.day} {then:%b}" if then.year == now.year else f"{then:%Y-%m}"

@@ -40,7 +40,7 @@ class People:
         return found
 
     def forget(self) -> None:
-        """Accounts may have changed."""
+        """Accounts may have changed: each is looked up anew, once."""
         self._users.clear()
 
     def handle(self, user: int) -> str | None:

@@ -13,16 +13,18 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
-from textual.widgets import Label, Static
+from textual.widgets import Label, Static, TextArea
 
+from wirechat.cli.chat import commands
 from wirechat.cli.chat.chats import Chat
 from wirechat.cli.chat.commands import COMMANDS, Wrong
 from wirechat.cli.chat.compose import Completion, completions
 from wirechat.cli.chat.desk import Desk
 from wirechat.cli.chat.emoji import EMOJI
-from wirechat.cli.chat.paint import DIM, chat_lines, completion_lines, one_line
-from wirechat.cli.chat.timeline import Unseen, said
+from wirechat.cli.chat.paint import DIM, chat_lines, completion_lines, one_line, tame
+from wirechat.cli.chat.timeline import Unseen, role_name, said
 from wirechat.cli.chat.widgets.compose_box import ComposeBox
 from wirechat.cli.chat.widgets.dialogs import Choice, choice_lines
 from wirechat.cli.chat.widgets.rows import RowsView
@@ -57,6 +59,7 @@ class ChatView(Screen[None]):
         self._asked: set[int] = set()
         self._asking: set[int] = set()
         self._previewed: set[int] = set()
+        self._watched: tuple[int, ...] = ()
 
     # --- the parts
 
@@ -92,7 +95,7 @@ class ChatView(Screen[None]):
     def on_mount(self) -> None:
         """Shows what is cached, at once."""
         self._box.focus()
-        self.watch(self.app, "app_focus", lambda: self._seen(), init=False)
+        self.watch(self.app, "app_focus", self._looked, init=False)
         self.set_interval(1, self._show_status)
         self.run_worker(self._listen())
         self.run_worker(self._catch_up(), group="sync", exclusive=True)
@@ -123,9 +126,10 @@ class ChatView(Screen[None]):
             self._tell_failure(failure)
         self.desk.failures.clear()
         choosing = self._list.has_focus
-        self._list.show(self.desk.chats.ordered(), selected=None if choosing else self.desk.conv)
+        self._list.show(self.desk.listed(), selected=None if choosing else self.desk.conv)
         self._timeline.show(self.desk.rows(), to_end=to_end)
         self._show_head()
+        self._show_typing()
         self._show_banner()
         self._show_members()
         self._show_status()
@@ -171,6 +175,10 @@ class ChatView(Screen[None]):
         status.update(line.append(f"    {HINTS}", "not bold"))
         status.set_class(not self.desk.status.connected, "offline")
 
+    def _show_typing(self) -> None:
+        line = self.desk.presence.writing(self.desk.conv or 0)
+        self.query_one("#typing", Static).update(one_line(line, self.size.width))
+
     def _show_banner(self) -> None:
         draft = self.desk.draft
         seq = draft.reply_to or draft.edit_of
@@ -181,7 +189,8 @@ class ChatView(Screen[None]):
             whom = self.desk.people.name(record.sender)
             what = "✎ Editing" if draft.edit_of else f"↩ Replying to {whom}"
             text = said(record.content) or "deleted message"
-            banner.update(one_line(f"{what}: {text}", banner.size.width - 15) + "  Esc gives up")
+            room = self.query_one("#head").size.width - 17
+            banner.update(one_line(f"{what}: {text}", room) + "  Esc gives up")
 
     def _show_members(self) -> None:
         if self.query_one("#members").has_class("on"):
@@ -193,19 +202,33 @@ class ChatView(Screen[None]):
         return [
             Choice(
                 member.user,
-                people.name(member.user) + (" (you)" if member.user == people.me else ""),
+                f"{self._dot(member.user)}{people.name(member.user)}{' (you)' if member.user == people.me else ''}",
                 _role(member.role),
                 people.colour(member.user),
             )
             for member in sorted(members, key=lambda member: (-member.role, people.name(member.user).lower()))
         ]
 
+    def say(self, text: str, severity: SeverityLevel = "information") -> None:
+        """A word in the corner; an error stays a while longer."""
+        self.notify(tame(text), severity=severity, timeout=10 if severity == "error" else 5, markup=False)
+
+    def _dot(self, user: int | None) -> str:
+        return "● " if self.desk.presence.online(user) else ""
+
     def _tell_failure(self, failure: SendFailed) -> None:
-        self.notify(f"Not sent: {failure.error.message}", severity="error", timeout=10, markup=False)
+        self.say(f"Not sent: {failure.error.message}", severity="error")
         if failure.kind == EntryKind.MSG and failure.conv == self.desk.conv and not self._box.text:
             self._box.fill(said(failure.content) or "")
 
     # --- what is seen is read
+
+    def _looked(self, focused: bool) -> None:
+        self.run_worker(self._deed(commands.looking, self.desk, focused, quiet=True))
+        if focused:
+            self._seen()
+        elif self.desk.window is not None:
+            self.desk.window.away()
 
     def on_screen_resume(self) -> None:
         """A dialog is gone."""
@@ -224,13 +247,18 @@ class ChatView(Screen[None]):
             return
         upto = self.desk.unread_upto(last)
         if upto is not None and self.desk.chats.seen(conv, upto):
-            self._list.show(self.desk.chats.ordered())
+            self._list.show(self.desk.listed())
             mark = self._deed(self.desk.client.receipts.mark_read, conv, upto)
             self.run_worker(mark, group=f"read {conv}", exclusive=True)
 
     # --- what has to be asked for
 
     def _fetch(self) -> None:
+        watched = self.desk.watched()
+        if watched != self._watched:
+            self._watched = watched
+            watch = self._deed(self.desk.client.presence.watch, watched, quiet=True)
+            self.run_worker(watch, group="watch", exclusive=True)
         people = self.desk.people.wanted - self._asked
         if people:
             self._asked |= people
@@ -275,7 +303,9 @@ class ChatView(Screen[None]):
     async def _catch_up(self) -> None:
         await self._deed(self.desk.client.synced, quiet=True)
         self.desk.status.caught_up = self.desk.status.connected
+        counts = await self._deed(self.desk.client.receipts.unread, quiet=True)
         self.desk.look()
+        self.desk.chats.told(counts or {})
         self._open_first()
         self.changed()
 
@@ -299,8 +329,24 @@ class ChatView(Screen[None]):
             return await self._call(fn, *args)
         except (ClientError, Wrong, ValueError) as error:
             if not quiet:
-                self.notify(getattr(error, "message", str(error)), severity="error", timeout=8, markup=False)
+                self.say(getattr(error, "message", str(error)), severity="error")
             return None
+
+    async def _done(self, fn: Callable[..., Awaitable[object]], *args: object) -> bool:
+        """As _deed, for what returns nothing: whether it was done."""
+
+        async def done() -> bool:
+            await fn(*args)
+            return True
+
+        return await self._deed(done) or False
+
+    @on(TextArea.Changed, "#compose")
+    def _typed(self, event: TextArea.Changed) -> None:
+        text = event.text_area.text
+        known = text.startswith("/") or text == self.desk.draft.text  # a command, or a draft that was put back
+        if self.desk.conv is not None and not known:
+            self.run_worker(self._deed(commands.writing, self.desk, self.desk.conv, bool(text), quiet=True))
 
     def _complete(self, before: str) -> list[Completion]:
         people = [(handle, self.desk.people.name(user)) for handle, user in sorted(self.desk.handles().items())]
@@ -320,4 +366,4 @@ def _chat_lines(chat: Chat, width: int) -> list[Text]:
 
 
 def _role(role: int) -> str:
-    return {Role.OWNER: "owner"}.get(Role(role) if role in Role.__members__.values() else Role.MEMBER, "")
+    return "" if role == Role.MEMBER else role_name(role)

@@ -12,11 +12,15 @@ from enum import IntEnum
 import attrs
 
 from wirechat import wire
+from wirechat.cli.chat import when
 from wirechat.cli.chat.people import People
 from wirechat.client.outbox import Entry
-from wirechat.wire.registries import ContentType, EntryKind
+from wirechat.wire.registries import ContentType, EntryKind, Role
 
-__all__ = ["Day", "Hint", "Message", "Notice", "Quote", "Row", "Scene", "Tick", "Unseen", "notice", "rows", "said"]
+__all__ = [
+    *("Day", "Hint", "Message", "Notice", "Quote", "Row", "Scene", "Tick", "Unseen"),
+    *("notice", "role_name", "rows", "said"),
+]
 
 TOGETHER_MS = 5 * 60 * 1000  # messages of one person closer than this share one name
 
@@ -107,6 +111,10 @@ class Scene:
     marks: Mapping[int, wire.Watermark] = attrs.Factory(dict)
     members: Mapping[int, int] = attrs.Factory(dict)
     """Current members, and the seq since which."""
+    blocked: Collection[int] = ()
+    """Whose messages are not to be shown."""
+    source: Callable[[wire.Source], wire.Record | None] = lambda source: None
+    """The message that is to be forwarded."""
     unseen_after: int | None = None
     """The read watermark when the conversation was opened."""
     zone: datetime.tzinfo | None = None
@@ -114,7 +122,7 @@ class Scene:
 
     def time(self, ts: int) -> datetime.datetime:
         """Milliseconds since 1970 as a time of day here."""
-        return datetime.datetime.fromtimestamp(ts / 1000, datetime.UTC).astimezone(self.zone)
+        return when.local(ts, self.zone)
 
 
 def said(content: wire.Content | None) -> str | None:
@@ -168,7 +176,8 @@ def _message(
     text = said(record.content)
     if change is not None and change.kind == EntryKind.EDIT:
         text = said(change.content)
-    origin = getattr(record, "origin", None)
+    if record.sender in scene.blocked and text is not None:
+        text = "a message of somebody you have blocked"
     return Message(
         seq=record.seq,
         cid=record.cid,
@@ -181,8 +190,8 @@ def _message(
         edited=record.edited is not None,
         tick=_tick(record, scene) if record.sender == people.me and text is not None else None,
         quote=_quote(record.ref, shown, scene) if text is not None else None,
-        origin=None if origin is None else people.name(origin.user),
-        pinned=getattr(record, "pinned", None) is not None,
+        origin=None if record.origin is None else people.name(record.origin.user),
+        pinned=record.pinned is not None,
         reactions=_reactions(record.reactions or (), people.me),
         names=_names(record.users or (), people),
         pending=change is not None,
@@ -196,12 +205,21 @@ def _unsent(
     first = before is None or before.sender != people.me
     for entry in waiting:
         if entry.kind == EntryKind.MSG:
-            quote = _quote(entry.ref, shown, scene)
-            mine, colour = people.name(people.me), people.colour(people.me)
+            source = None if entry.forward is None else scene.source(entry.forward)
             yield Message(
-                None, entry.cid, people.me, mine, colour, first, None, said(entry.content) or "", quote=quote,
+                seq=None,
+                cid=entry.cid,
+                sender=people.me,
+                name=people.name(people.me),
+                colour=people.colour(people.me),
+                first=first,
+                time=None,
+                text=said(entry.content if source is None else source.content) or "a message to forward",
+                quote=_quote(entry.ref, shown, scene),
+                origin=None if source is None else people.name(source.origin.user if source.origin else source.sender),
+                names=_names(entry.mentions, people),
                 tick=Tick.WAITING,
-            )  # fmt: skip
+            )
             first = False
 
 
@@ -238,6 +256,18 @@ def _names(users: Collection[int], people: People) -> tuple[tuple[str, bool], ..
     return tuple((handle, mine) for handle, mine in handles if handle is not None)
 
 
+def _described(content: wire.Content) -> str:
+    text = content.data if isinstance(content.data, str) else ""
+    what = "title" if content.type == ContentType.TITLE else "description"
+    return f"changed the {what} to “{text}”" if text else f"took the {what} away"
+
+
+def role_name(role: int) -> str:
+    """A role in words; one that is not known is a member's."""
+    names = {Role.MODERATOR: "moderator", Role.ADMIN: "admin", Role.OWNER: "owner"}
+    return next((name for known, name in names.items() if known == role), "member")
+
+
 def notice(record: wire.Record, people: People) -> str:
     """What a record that is no message says."""
     who = "You" if record.sender == people.me else people.name(record.sender)
@@ -249,4 +279,8 @@ def notice(record: wire.Record, people: People) -> str:
         return f"{who} added {people.names(users)}"
     if record.kind == EntryKind.REMOVE:
         return f"{who} left" if users == (record.sender,) else f"{who} removed {people.names(users)}"
+    if record.kind == EntryKind.META and record.content is not None:
+        return f"{who} {_described(record.content)}"
+    if record.kind == EntryKind.ROLE:
+        return f"{who} made {people.names(users)} {role_name(record.role or Role.MEMBER)}"
     return f"{who} did something this program cannot show"

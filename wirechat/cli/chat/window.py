@@ -25,7 +25,8 @@ class Window:
         self._before: int | None = None
         self._waiting: dict[bytes, Entry] = {}
         self.view: LogView = self._read()
-        self.unseen_after: int | None = self.view.read
+        self.unseen_after: int | None = self.view.read if self.view.read < self.view.pos else None
+        """Where to say that something is new; None while the person has seen everything come."""
         self.look()
 
     @property
@@ -52,6 +53,10 @@ class Window:
         for cid in gone:
             del self._waiting[cid]
         self._waiting.update((cid, entry) for cid, entry in unsent.items() if cid not in known)
+
+    def away(self) -> None:
+        """The person looks elsewhere: what comes now is new when he is back."""
+        self.unseen_after = self.view.pos
 
     def failed(self, cids: Iterable[bytes]) -> None:
         """These entries were refused."""

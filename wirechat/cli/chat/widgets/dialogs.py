@@ -11,12 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, Static
+from textual.widgets import Checkbox, Input, Label, Static
 
 from wirechat.cli.chat.paint import DIM, one_line
 from wirechat.cli.chat.widgets.rows import RowsView
 
-__all__ = ["Choice", "Find", "Help", "Picker", "choice_lines"]
+__all__ = ["Choice", "Find", "Help", "Picker", "Secrets", "choice_lines"]
 
 
 @attrs.frozen
@@ -61,11 +61,11 @@ class Picker(ModalScreen[Hashable]):
 
     def on_mount(self) -> None:
         """The first choices."""
-        self._narrow(self._text)
+        self._narrowing = self._narrow(self._text)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
-        self._narrow(event.value)
+        self._narrowing = self._narrow(event.value)
 
     @work(exclusive=True)
     async def _narrow(self, text: str) -> None:
@@ -85,7 +85,8 @@ class Picker(ModalScreen[Hashable]):
         self._choices.action_move(by)
 
     @on(Input.Submitted)
-    def _entered(self) -> None:
+    async def _entered(self) -> None:
+        await self._narrowing.wait()  # however fast one types, it is the choices for this text that count
         row = self._choices.selected_row()
         if row is not None:
             self.dismiss(row.value)
@@ -103,6 +104,28 @@ def choice_lines(choice: Choice, width: int) -> list[Text]:
         title.append(" " * (width - 1 - title.cell_len - Text(about).cell_len))
         title.append(about, f"not bold {DIM}")
     return [title]
+
+
+class Secrets(ModalScreen["tuple[str, str, bool] | None"]):
+    """Asks for the present and a new password. Gives both, and whether to log out all other devices."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Close")]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Label("Change your password", classes="dialog-title")
+            yield Input(placeholder="the present one", password=True, id="old")
+            yield Input(placeholder="the new one, at least 8 letters", password=True, id="new")
+            yield Input(placeholder="the new one again, then Enter", password=True, id="again")
+            yield Checkbox("log out all my other devices", id="others")
+
+    @on(Input.Submitted)
+    def _entered(self) -> None:
+        old, new, again = (self.query_one(f"#{id}", Input).value for id in ("old", "new", "again"))
+        if new != again or not new:
+            self.notify("The new ones are not the same", severity="warning")
+        else:
+            self.dismiss((old, new, self.query_one("#others", Checkbox).value))
 
 
 class Help(ModalScreen[None]):

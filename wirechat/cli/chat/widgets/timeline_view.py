@@ -20,6 +20,8 @@ DEEDS = {
     "d": ("delete", "Delete"),
     "a": ("react", "React"),
     "f": ("forward", "Forward"),
+    "h": ("hide", "Hide for yourself"),
+    "p": ("pin", "Pin or unpin"),
     "i": ("info", "Who has read it"),
     "y": ("copy", "Copy"),
 }
