@@ -417,7 +417,7 @@ class Sync:
     def _fold(self, log: Log, entry: wire.Event) -> None:
         if self.account.hides(log.conv, entry.seq):
             return
-        seqs = {seq for seq in (entry.seq, entry.ref) if seq is not None}
+        seqs = {seq for seq in (entry.seq, entry.ref) if seq is not None and not self.account.hides(log.conv, seq)}
         held = {seq: record for seq in seqs if (record := self._cache.record(log.conv, seq)) is not None}
         known = set(held)
         if fold.apply_event(held, entry):
