@@ -37,7 +37,7 @@ __all__ = ["Question", "Sync"]
 
 JUMP_ENTRIES = 2000  # a longer gap is not fetched: the device jumps to the newest entry
 FILLS_MAX = 16  # questions of this module under way at once
-DESCRIBE_MAX = 256  # conversations in one CONV_GET
+DESCRIBE_MAX = 64  # conversations in one CONV_GET: 256 with the longest descriptions would be no frame
 MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE})
 DESCRIBED = MEMBERSHIP | {EntryKind.META, EntryKind.ROLE}  # what CONV_GET says changes with these
 
