@@ -81,8 +81,13 @@ async def test_blocks(talk: Talk) -> None:
     assert await talk.refused(block(1, 77)) is Refusal.NOT_FOUND
     await talk.done(block(1, 3, on=False))
     assert await talk.store.read(privacy.blocked, 1) == [2]
-    assert await talk.store.read(privacy.between, 1, [2]) is True
-    assert await talk.store.read(privacy.between, 3, [4, 1]) is False
+
+
+async def test_who_is_apart(talk: Talk) -> None:
+    """Those he has blocked and those who have blocked him, among these (10-25, 13-22)."""
+    await talk.results(block(1, 2), block(3, 1), block(4, 5), block(1, 6))
+    assert await talk.store.read(privacy.apart, 1, [2, 3, 4, 5]) == {2, 3}
+    assert await talk.store.read(privacy.apart, 7, [1, 2]) == frozenset()
 
 
 @pytest.mark.parametrize("blocker", [1, 2])
