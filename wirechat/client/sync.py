@@ -361,12 +361,13 @@ class Sync:
         self._touch(log)
 
     def _conv_get_ok(self, question: Question, reply: wire.ConvGetOk) -> None:
-        """Those left out do not exist for us; asking again would not help."""
+        """Those in neither list do not exist for us; asking again would not help."""
         for info in reply.infos:
             self._cache.put_info(info)
             self.news.append(ConversationChanged(info.conv))
+        left = reply.left or () if reply.infos else ()
         for log in question.logs:
-            if self.logs.get(log.conv) is log and not log.outdated:
+            if self.logs.get(log.conv) is log and not log.outdated and log.conv not in left:
                 log.described = True
                 self._cache.put_log(log)
 
