@@ -177,7 +177,8 @@ class Journal:
     ) -> None:
         submission.answer(result)
         if not isinstance(result, Appended):
-            self.refusals[_error_of(result).code] += 1
+            if submission.session is not None:  # whoever waits for it answers, and counts, himself
+                self.refusals[_error_of(result).code] += 1
         elif result.dup:
             self.repeats += 1
         else:
