@@ -32,6 +32,7 @@ _REFUSALS: dict[Refusal, tuple[int, str]] = {
     Refusal.CONFLICT: (wire.errors.CONFLICT, "taken, or done already"),
     Refusal.LIMIT: (wire.errors.LIMIT, "there is no room for more"),
     Refusal.WRONG_PASSWORD: (wire.errors.BAD_CREDENTIALS, "unknown account or wrong password"),
+    Refusal.REVOKED: (wire.errors.DEVICE_REVOKED, "this device was revoked"),
     Refusal.BLOCKED: (wire.errors.BLOCKED, "one of you has blocked the other"),
     Refusal.TOO_LARGE: (wire.errors.TOO_LARGE, "the text is longer than this server allows"),
 }

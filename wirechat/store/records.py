@@ -75,6 +75,7 @@ class Refusal(enum.Enum):
     TOO_LARGE = "the text is longer than allowed"
     BLOCKED = "one of the two has blocked the other"
     WRONG_PASSWORD = "the account has another password by now"
+    REVOKED = "the device that asks was revoked"
 
 
 Project = Callable[[Tx, int], Coroutine[Any, Any, "bool | Refusal"]]
