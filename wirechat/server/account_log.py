@@ -5,6 +5,8 @@ What is done and the entry that tells of it are one transaction; there is no ent
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wirechat import wire
 from wirechat.server.identifiers import draw
 from wirechat.server.journal import Journal
@@ -33,11 +35,13 @@ class AccountLog:
         content: wire.Content | None = None,
         *,
         device: int | None = None,
+        done: Callable[[], None] = lambda: None,
     ) -> bool:
         """Run `project` and tell the user's devices, durably; False when nothing changed. Raises RequestError and
         StoreError.
 
         `device`: the one that asks. Once it is revoked nothing is done for it, also where that is not known yet.
+        `done`: called when something changed, even when who asked has gone.
         """
 
         async def checked(tx: Tx, stamp: int) -> bool | Refusal:
@@ -48,4 +52,4 @@ class AccountLog:
         packed = None if content is None else content.pack()
         cid = self._world.random_bytes(CID_BYTES)
         append = Append(draw(self._world), user, cid, kind, packed, None, users, b"", ACCOUNT, project=checked)
-        return (await self._journal.append(append, content)).seq > 0
+        return (await self._journal.append(append, content, done)).seq > 0

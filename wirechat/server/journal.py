@@ -74,16 +74,19 @@ class Awaited:
 
     session = None
 
-    def __init__(self, append: Append, content: wire.Content | None) -> None:
+    def __init__(self, append: Append, content: wire.Content | None, done: Callable[[], None]) -> None:
         self.append = append
         self.content = content
+        self._done = done
         self.known = trio.Event()
         self.result: Appended | Refusal | StoreError = OutcomeUnknown("the entry was not handed out")
 
     def answer(self, result: Appended | Refusal | StoreError) -> None:
-        """Wake who waits."""
+        """Wake who waits, if he still does."""
         self.result = result
         self.known.set()
+        if isinstance(result, Appended) and not result.dup:
+            self._done()
 
     def fail(self) -> None:
         """Wake who waits, whatever is known."""
@@ -128,9 +131,11 @@ class Journal:
             raise RequestError(wire.errors.UNAVAILABLE, "too many entries wait for the disk", retry_ms=1000)
         self._pending.append(submission)
 
-    async def append(self, append: Append, content: wire.Content | None) -> Appended:
-        """Append an entry and wait until it is handed out. Raises RequestError and StoreError."""
-        awaited = Awaited(append, content)
+    async def append(self, append: Append, content: wire.Content | None, done: Callable[[], None]) -> Appended:
+        """Append an entry and wait until it is handed out. `done` is called once it is in the log, even when nobody
+        waits any more. Raises RequestError and StoreError.
+        """
+        awaited = Awaited(append, content, done)
         self.submit(awaited)
         self.start()
         await awaited.known.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from wirechat import wire
 from wirechat.server.account_log import AccountLog
@@ -105,8 +106,8 @@ class Accounts:
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
             return await accounts.set_profile(tx, user, handle, name, about, audience)
 
-        if await self._account_log.enter(user, EntryKind.PROFILE, project, device=session.device):
-            self._changed(user)
+        told = partial(self._changed, user)
+        await self._account_log.enter(user, EntryKind.PROFILE, project, device=session.device, done=told)
         account, _, _ = await self._store.read(accounts.own, user)
         return wire.ProfileSetOk(request.rid, wire.User(*account))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from wirechat import wire
 from wirechat.server.account_log import AccountLog
@@ -54,6 +55,6 @@ class Privacy:
             return await privacy.block(tx, user, other, on, wire.limits.BLOCKED)
 
         kind = EntryKind.BLOCK if on else EntryKind.UNBLOCK
-        if await self._account_log.enter(user, kind, project, users=(other,), device=session.device):
-            self._changed(user)
+        told = partial(self._changed, user)
+        await self._account_log.enter(user, kind, project, users=(other,), device=session.device, done=told)
         return wire.BlockOk(request.rid)
