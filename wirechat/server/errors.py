@@ -26,7 +26,7 @@ class RequestError(Exception):
 _REFUSALS: dict[Refusal, tuple[int, str]] = {
     Refusal.NO_CONVERSATION: (wire.errors.NO_CONVERSATION, "no such conversation"),
     Refusal.FORBIDDEN: (wire.errors.FORBIDDEN, "you may not do this here"),
-    Refusal.NOT_FOUND: (wire.errors.NOT_FOUND, "no such user or message"),
+    Refusal.NOT_FOUND: (wire.errors.NOT_FOUND, "no such user, message or device"),
     Refusal.DELETED: (wire.errors.DELETED, "the message was deleted"),
     Refusal.CID_REUSED: (wire.errors.CID_REUSED, "this cid was used with other content"),
     Refusal.CONFLICT: (wire.errors.CONFLICT, "taken, or done already"),
