@@ -42,6 +42,19 @@ async def test_hidden_messages_are_left_out(talk: Talk) -> None:
     assert page.upto == 7
 
 
+async def test_p10_a_page_of_history_looks_at_so_many_entries(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them are hidden or void: then it is empty, says how far it looked, and the next one goes on."""
+    monkeypatch.setattr(history, "WALK_MAX", 3)
+    conv = await talk.group(1, 2)
+    for _ in range(9):
+        await talk.say(conv, 2)
+    await talk.done(hide(1, conv, *range(4, 11)))
+    page = await talk.store.read(history.history, 1, conv, None, 5, LARGE)
+    assert not isinstance(page, Refusal)
+    assert (page.lo, page.hi, page.records, page.rev) == (8, 10, [], 10)
+    assert await pages(talk, 1, conv) == ([1, 2, 3], [1, 2, 3])
+
+
 async def test_what_can_be_hidden(talk: Talk) -> None:
     """P9: messages one sees, deleted ones too; nothing is hidden when one of them is none."""
     conv = await talk.group(1, 2)
