@@ -21,7 +21,7 @@ transactions that do not fit into memory, and logs that are cut."""
 
 OPENING_CALLS = (30, 300)
 """An opening takes about 30 calls, with a migration 250; it is cut within so many."""
-WORK_CALLS = (40, 400)
+WORK_CALLS = (40, 250)
 """The work is cut within so many calls, if it is not over before; closing counts with it."""
 
 
@@ -60,7 +60,7 @@ class Plan:
 
 def draw(chance: Random) -> Plan:
     """The plan of a seed."""
-    lives = tuple(_life(chance) for _ in range(chance.randint(8, 24)))
+    lives = tuple(_life(chance) for _ in range(chance.randint(8, 16)))
     return Plan(
         lives,
         chance.randint(2, 6),

@@ -61,7 +61,14 @@ class Lives:
     """The store and its judges through all lives of a seed."""
 
     def __init__(
-        self, seed: int, plan: Plan, system: FileSystem, folder: Path, trace: Trace, sabotage: str | None, watched: bool
+        self,
+        seed: int,
+        plan: Plan,
+        system: FileSystem,
+        folder: Path,
+        trace: Trace,
+        sabotage: str | None,
+        watch: Callable[[str], None] | None,
     ) -> None:
         self.broken: list[str] = []
         self._plan = plan
@@ -69,15 +76,14 @@ class Lives:
         self._folder = folder
         self._trace = trace
         self._sabotage = sabotage
-        self._watched = watched
+        self._watch = watch
         self._chance = Chance(seed)
         self._deeds = self._chance.stream("deeds")
         self._disk = Disk()
         self._migrations = migrations.migrations("sqlite")
-        self._book = Book()
+        self.book = Book()
         self._worlds = Worlds()
-        self._crowd = Crowd(plan.users, self._book, self._chance.stream("crowd"))
-        self._founding = deque(self._crowd.founding())
+        self._crowd = Crowd(plan.users, self.book, self._chance.stream("crowd"))
         self._again: deque[Transaction] = deque()
         """To be sent again, with the same cids, because nobody heard of it."""
         self._flight: list[Transaction] = []
@@ -88,6 +94,10 @@ class Lives:
         self._landed = trio.Event()
         self._upgraded: int | None = None
         self._machine: Machine
+
+    def phase(self) -> list[str]:
+        """What the machine is doing now, and within what."""
+        return self._machine.phase
 
     async def main(self) -> None:
         """Until something is broken."""
@@ -104,7 +114,7 @@ class Lives:
             self._sabotage == "lies",
             self._chance.stream("machine"),
             self._trace,
-            self._watched,
+            self._watch,
         )
         self._trace.event("life", number + 1)
         with self._pending_upgrade(number):
@@ -147,10 +157,10 @@ class Lives:
             self._judge(error)
 
     def _judge(self, error: Exception) -> None:
-        """A store without power may fail as it likes; one with a flawed disk says so; any other does not fail."""
+        """Without power, or with a flawed disk, a store may fail in its own way; otherwise it does not fail."""
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
-        if self._machine.dead:
+        if self._machine.dead and isinstance(error, StoreError | apsw.Error):
             return
         if self._machine.flaws and isinstance(error, StoreError | apsw.IOError | apsw.FullError | apsw.CantOpenError):
             self._trace.count("lives ended by a flaw")
@@ -168,7 +178,7 @@ class Lives:
             machine.phase = ["work"]
             await self._found(store)
             for _ in range(life.steps):
-                if self._founding or self.broken:
+                if self.broken or self._crowd.founding():
                     break
                 await self._step(store)
             await self._land()
@@ -216,7 +226,7 @@ class Lives:
     async def _inspect(self, store: SqliteStore) -> None:
         """After each opening: is it a state that may be, and is everything there that was acknowledged?"""
         tables, rows, problems, copied = await store.read(_examine)
-        for text in (*problems, *self._book.check(rows)):
+        for text in (*problems, *self.book.check(rows)):
             self._break(text)
         if self._worlds.begun:
             self._break(self._worlds.find(tables, self._flight))
@@ -239,9 +249,9 @@ class Lives:
     # working
 
     async def _found(self, store: SqliteStore) -> None:
-        """Before anything else: accounts and a group. In the next life if not in this one."""
-        while self._founding and not self.broken and await self._write(store, self._founding[0]):
-            self._founding.popleft()
+        """Before anything else the accounts; in the next life if not in this one."""
+        while not self.broken and (account := self._crowd.founding()) and await self._write(store, account):
+            pass
 
     async def _step(self, store: SqliteStore) -> None:
         """One thing after the other, but appends do not wait for each other."""
@@ -253,7 +263,7 @@ class Lives:
         elif choice < 0.13:
             self._backup()
         elif self._again and choice < 0.6:
-            self._append(store, self._again.popleft())
+            self._append(store, self._crowd.again(self._again.popleft()))
         else:
             transaction = self._crowd.act()
             if transaction.batch:
@@ -282,7 +292,7 @@ class Lives:
     def _begin(self, transaction: Transaction) -> None:
         self._trace.event("begin", transaction)
         self._flight.append(transaction)
-        self._book.asked(transaction.batch)
+        self.book.asked(transaction.batch)
 
     def _told(self, transaction: Transaction, result: Any) -> None:
         """An answer. They come in the order of the transactions, or the store breaks its word."""
@@ -300,8 +310,8 @@ class Lives:
         if error is not None:
             self._count_error(error)
         if isinstance(result, Commit):
-            self._book.answered(transaction.batch, result.results)
-            self.broken.extend(self._book.broken)
+            self.book.answered(transaction.batch, result.results)
+            self.broken.extend(self.book.broken)
         if not self._flight:
             self._landed.set()
 
@@ -324,7 +334,7 @@ class Lives:
         except Unavailable as error:
             self._count_error(error)
             return
-        for text in self._book.check(rows):
+        for text in self.book.check(rows):
             self._break(text)
 
     def _checkpoint(self) -> None:
@@ -383,14 +393,14 @@ def run(seed: int, say: Callable[[str], None] | None = None, sabotage: str | Non
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wirechat-powercuts-", dir=memory())))
         system = stack.enter_context(mounted(chance.stream("sqlite").randbytes))
-        lives = Lives(seed, plan, system, folder, trace, sabotage, say is not None)
+        lives = Lives(seed, plan, system, folder, trace, sabotage, say)
         stack.enter_context(plan.tuned())
-        stack.enter_context(labelled(lambda: lives._machine.phase))
+        stack.enter_context(labelled(lives.phase))
         stack.enter_context(mock.patch.object(secrets, "token_bytes", chance.stream("store").randbytes))
         stack.enter_context(mock.patch.object(apsw, "connection_hooks", [lives.opened]))
         make_repeatable(f"{seed}/scheduler")
         trio.run(lives.main, clock=JumpingClock())
-    trace.count("acknowledged entries", len(lives._book.entries))
+    trace.count("acknowledged entries", len(lives.book.entries))
     trace.count("lost entries", sum(text.startswith(acknowledged.LOST) for text in lives.broken))
     trace.count("damaged files", any(DAMAGED.search(text) for text in lives.broken))
     return Outcome(seed, trace.hash(), time.process_time() - began, lives.broken, dict(sorted(trace.counts.items())))

@@ -25,14 +25,15 @@ NOW = 211_846_000_000_000
 """What SQLite takes for the time, in its milliseconds."""
 
 FLAW = {
-    "read": (apsw.IOError,),
-    "write": (apsw.IOError, apsw.FullError),
-    "sync": (apsw.IOError,),
-    "truncate": (apsw.IOError,),
-    "delete": (apsw.IOError,),
-    "open": (apsw.CantOpenError,),
+    "read": apsw.IOError,
+    "write": apsw.IOError,
+    "extend": apsw.FullError,
+    "sync": apsw.IOError,
+    "truncate": apsw.IOError,
+    "delete": apsw.IOError,
+    "open": apsw.CantOpenError,
 }
-"""What a call may fail with."""
+"""What a call may fail with. A disk is full when a file is to grow."""
 
 
 class PowerCut(apsw.IOError):
@@ -47,7 +48,9 @@ class Machine:
     quiet       nothing happens now: neither counted nor cut
     """
 
-    def __init__(self, disk: Disk, life: Life, lying: bool, chance: Random, trace: Trace, watched: bool) -> None:
+    def __init__(
+        self, disk: Disk, life: Life, lying: bool, chance: Random, trace: Trace, watch: Callable[[str], None] | None
+    ) -> None:
         self.disk = disk
         self.died: Callable[[], None] = lambda: None
         self.dead = False
@@ -62,7 +65,7 @@ class Machine:
         self._log_synced = True
         self._calls: list[tuple[str, str, int, int]] = []
         self._trace = trace
-        self._watched = watched
+        self._watch = watch
 
     def call(self, kind: str, name: str, offset: int = 0, size: int = 0) -> None:
         """Every call of SQLite comes here first. Raises PowerCut, or a flaw of this disk."""
@@ -71,8 +74,8 @@ class Machine:
         if self.quiet:
             return
         self._calls.append((kind, name, offset, size))
-        if self._watched:
-            self._trace.event("  call", kind, name, offset, size)
+        if self._watch is not None:
+            self._watch(f"           {kind} {name} {offset} {size}")
         if len(self._calls) == self._cut_at:
             self.cut(kind, self._phase(kind, name))
             raise PowerCut(f"the power went at {kind} {name}")
@@ -80,9 +83,8 @@ class Machine:
             self.flaws += 1
             self._trace.event("flaw", kind, name)
             self._trace.count(f"flaw in {kind}")
-            raise self.chance.choice(FLAW[kind])(f"simulated: {kind} {name}")
-
-        if name.endswith("-wal") and kind in ("write", "sync"):
+            raise FLAW[kind](f"simulated: {kind} {name}")
+        if name.endswith("-wal") and kind in ("write", "extend", "sync"):
             self._log_synced = kind == "sync"
 
     def _is_committed(self) -> bool:
@@ -105,7 +107,11 @@ class Machine:
 
     def _phase(self, kind: str, name: str) -> str:
         """What the store was doing, or what SQLite was doing for it."""
-        if kind in ("write", "sync", "truncate") and name.endswith(".db") and f"{name}-journal" not in self.disk.files:
+        if (
+            kind in ("write", "extend", "sync", "truncate")
+            and name.endswith(".db")
+            and f"{name}-journal" not in self.disk.files
+        ):
             return "checkpoint"
         return "recovery" if name.endswith("-wal") and self.phase[-1] == "open" else self.phase[-1]
 
@@ -139,11 +145,12 @@ class Handle:
         """The power may go in the middle of it; an error may come after a part of it."""
         whole = Write(offset, bytes(data))
         alive = not self.machine.dead
+        kind = "extend" if offset + len(whole.data) > len(self.file.seen) else "write"
         try:
-            self.machine.call("write", self.name, offset, len(whole.data))
+            self.machine.call(kind, self.name, offset, len(whole.data))
         except apsw.Error:
             if alive:
-                part = whole.data[: self.machine.chance.randint(0, len(whole.data))]
+                part = whole.data[: self.machine.chance.randrange(len(whole.data))]
                 self.file.change(whole if self.machine.dead else Write(offset, part))
             raise
         self.file.change(whole)

@@ -24,14 +24,26 @@ class Crowd:
         self._users = list(range(1, users + 1))
         self._book = book
         self._chance = chance
-        self._now_ms = BEGAN_MS
+        self._missing = list(self._users)
+        self._now_ms = self._latest_ms = BEGAN_MS
         self._devices: list[int] = []
         self._tokens: list[bytes] = []
 
-    def founding(self) -> list[Transaction]:
-        """Accounts, and a first group."""
-        made = [Transaction(accounts.create, (user, f"user{user}", None, None, BEGAN_MS)) for user in self._users]
-        return [*made, self.append(self._create(GROUP))]
+    def founding(self) -> Transaction | None:
+        """The next account that is still missing; nothing else makes sense before."""
+        if not self._missing:
+            return None
+        return Transaction(accounts.create, (self._missing[0], f"user{self._missing[0]}", None, None, self._later()))
+
+    def again(self, transaction: Transaction) -> Transaction:
+        """The same batch, later. At the same time it would be the same bytes: those that an earlier attempt left in
+        the log would complete it. No server lives twice in one millisecond.
+        """
+        return Transaction(journal.append, (transaction.batch, self._later(), {}), transaction.batch)
+
+    def _later(self) -> int:
+        self._latest_ms = self._now_ms = self._latest_ms + 1
+        return self._latest_ms
 
     def act(self) -> Transaction:
         """Whatever comes to somebody's mind."""
@@ -48,12 +60,15 @@ class Crowd:
 
     def heard(self, transaction: Transaction, result: object) -> None:
         """It was answered."""
+        if transaction.feature is accounts.create and transaction.args[0] in self._missing:
+            self._missing.remove(transaction.args[0])
         if transaction.feature is devices.create and result is None:
             self._devices.append(transaction.args[0])
 
     def append(self, *batch: Append) -> Transaction:
         """A batch. Clocks go on, or stand, or are set back."""
         self._now_ms += self._chance.choice((0, 1, 1000, -5000, 7000))
+        self._latest_ms = max(self._latest_ms, self._now_ms)
         return Transaction(journal.append, (batch, self._now_ms, {}), batch)
 
     def _user(self) -> int:
