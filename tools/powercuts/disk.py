@@ -92,6 +92,8 @@ class File:
 
     def survive(self, weather: Weather, chance: Random, counts: Counter[str]) -> File:
         """What is left of it."""
+        if not self._pending and self.seen == self._safe:
+            return self
         content = bytearray(self._safe)
         for change in self._pending:
             kept = _kept(change, weather, chance)

@@ -33,6 +33,7 @@ from tools.simulate.trace import Trace
 from wirechat.store import migrations, sqlite
 from wirechat.store.database import open_sqlite
 from wirechat.store.errors import OutcomeUnknown, StoreError, Unavailable
+from wirechat.store.migrations import Migration
 from wirechat.store.records import Commit
 from wirechat.store.sqlite import SqliteStore
 from wirechat.store.tx import Row, Tx
@@ -81,6 +82,7 @@ class Lives:
         self._deeds = self._chance.stream("deeds")
         self._disk = Disk()
         self._migrations = migrations.migrations("sqlite")
+        self._number = 0
         self.book = Book()
         self._worlds = Worlds()
         self._crowd = Crowd(plan.users, self.book, self._chance.stream("crowd"))
@@ -116,23 +118,19 @@ class Lives:
             self._trace,
             self._watch,
         )
+        self._number = number
         self._trace.event("life", number + 1)
-        with self._pending_upgrade(number):
-            await self._until_dark(number)
+        await self._until_dark(number)
         self._disconnect()
         if not machine.dead:
             machine.cut("rest", "rest")
         self._trace.count("cuts")
         self._disk = machine.end()
 
-    @contextmanager
-    def _pending_upgrade(self, number: int) -> Iterator[None]:
-        """From some life on this program has one more migration than the one before."""
-        known = self._migrations
-        if number >= self._plan.upgrade:
-            known = [*known, migrations.Migration(len(known) + 1, "upgrade", UPGRADE)]
-        with mock.patch.object(migrations, "migrations", return_value=known):
-            yield
+    def migrations(self, engine: str) -> list[Migration]:
+        """From some life on the program has one more than before."""
+        more = Migration(len(self._migrations) + 1, "upgrade", UPGRADE)
+        return [*self._migrations, more] if self._number >= self._plan.upgrade else self._migrations
 
     async def _until_dark(self, number: int) -> None:
         machine = self._machine
@@ -395,6 +393,7 @@ def run(seed: int, say: Callable[[str], None] | None = None, sabotage: str | Non
         system = stack.enter_context(mounted(chance.stream("sqlite").randbytes))
         lives = Lives(seed, plan, system, folder, trace, sabotage, say)
         stack.enter_context(plan.tuned())
+        stack.enter_context(mock.patch.object(migrations, "migrations", lives.migrations))
         stack.enter_context(labelled(lives.phase))
         stack.enter_context(mock.patch.object(secrets, "token_bytes", chance.stream("store").randbytes))
         stack.enter_context(mock.patch.object(apsw, "connection_hooks", [lives.opened]))
