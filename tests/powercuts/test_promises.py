@@ -7,14 +7,21 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from tools.powercuts.disk import Disk
+from tools.powercuts.plan import Life
 from tools.powercuts.run import SABOTAGE, run
+from tools.powercuts.vfs import Machine, mounted
 from tools.simulate import bugs as bank
 from tools.simulate.campaign import outcomes
+from tools.simulate.trace import Trace
+from wirechat.store import sqlite
 
 CUTS = int(os.environ.get("POWER_CUTS", "5000"))
 JOBS = os.cpu_count() or 1
@@ -101,6 +108,22 @@ def test_a_planted_bug_is_found(name: str, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["failures"]
+
+
+def test_the_store_is_opened_as_the_server_opens_it(tmp_path: Path) -> None:
+    """Write-ahead log, synced commits, two connections that share it; all its bytes are on the disk that forgets."""
+    chance = Random(1)
+    life = Life(opening_calls=None, work_calls=1, steps=0, flaw_rate=0.0)
+    with mounted(chance.randbytes) as system:
+        system.machine = Machine(Disk(), life, False, chance, Trace(), None)
+        writer, reader = sqlite._open(str(tmp_path / sqlite.FILE), sqlite.connect, None)
+        with closing(writer), closing(reader):
+            pragmas = [writer.pragma(name) for name in ("journal_mode", "synchronous", "locking_mode")]
+            assert pragmas == ["wal", 2, "normal"]
+            writer.execute("UPDATE stamp SET value = 17")
+            assert reader.execute("SELECT value FROM stamp").get == 17
+            assert sorted(system.machine.disk.files) == [sqlite.FILE, f"{sqlite.FILE}-wal"]
+    assert (tmp_path / sqlite.FILE).stat().st_size == 0
 
 
 SEED = 5

@@ -299,6 +299,7 @@ class Lives:
         if self._flight.pop(0) is not transaction:
             self._break(f"P4 {transaction} is answered before one that was begun earlier")
         if error is None:
+            self._trace.count("acknowledged transactions")
             self._break(self._worlds.answered(transaction, result))
             self._crowd.heard(transaction, result)
         elif isinstance(error, OutcomeUnknown):
