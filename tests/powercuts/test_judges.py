@@ -142,3 +142,23 @@ def test_what_is_unknown_is_there_or_not_until_an_answer_tells(store: Store) -> 
 
 def test_an_answer_that_no_world_gives(store: Store) -> None:
     assert "should be None" in (store.worlds.answered(ANN, Refusal.CONFLICT) or "")
+
+
+def test_what_was_not_found_may_still_come_until_something_is_committed(store: Store) -> None:
+    """The rest of it in the log may be completed by a later transaction; a commit takes its place for ever."""
+    assert store.worlds.answered(ANN, None) is None
+    with_ann = store.state()
+    assert store.worlds.find(with_ann, [BOB]) is None
+    assert store.worlds.find(with_ann, []) is None
+    with_both = with_ann | {"account": [*with_ann["account"], (2, b"bob", None, None, NOW)]}
+    assert store.worlds.find(with_both, []) is None
+    assert store.worlds.find(with_ann, []) is not None
+
+
+def test_a_commit_ends_what_was_not_found(store: Store) -> None:
+    empty = store.state()
+    assert store.worlds.find(empty, [BOB]) is None
+    assert store.worlds.answered(ANN, None) is None
+    with_ann = store.state()
+    with_both = with_ann | {"account": [*with_ann["account"], (2, b"bob", None, None, NOW)]}
+    assert store.worlds.find(with_both, []) is not None

@@ -261,7 +261,7 @@ class Lives:
         elif choice < 0.13:
             self._backup()
         elif self._again and choice < 0.6:
-            self._append(store, self._crowd.again(self._again.popleft()))
+            self._append(store, self._again.popleft())
         else:
             transaction = self._crowd.act()
             if transaction.batch:

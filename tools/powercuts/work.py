@@ -25,7 +25,7 @@ class Crowd:
         self._book = book
         self._chance = chance
         self._missing = list(self._users)
-        self._now_ms = self._latest_ms = BEGAN_MS
+        self._now_ms = BEGAN_MS
         self._devices: list[int] = []
         self._tokens: list[bytes] = []
 
@@ -33,17 +33,7 @@ class Crowd:
         """The next account that is still missing; nothing else makes sense before."""
         if not self._missing:
             return None
-        return Transaction(accounts.create, (self._missing[0], f"user{self._missing[0]}", None, None, self._later()))
-
-    def again(self, transaction: Transaction) -> Transaction:
-        """The same batch, later. At the same time it would be the same bytes: those that an earlier attempt left in
-        the log would complete it. No server lives twice in one millisecond.
-        """
-        return Transaction(journal.append, (transaction.batch, self._later(), {}), transaction.batch)
-
-    def _later(self) -> int:
-        self._latest_ms = self._now_ms = self._latest_ms + 1
-        return self._latest_ms
+        return Transaction(accounts.create, (self._missing[0], f"user{self._missing[0]}", None, None, self._now_ms))
 
     def act(self) -> Transaction:
         """Whatever comes to somebody's mind."""
@@ -68,7 +58,6 @@ class Crowd:
     def append(self, *batch: Append) -> Transaction:
         """A batch. Clocks go on, or stand, or are set back."""
         self._now_ms += self._chance.choice((0, 1, 1000, -5000, 7000))
-        self._latest_ms = max(self._latest_ms, self._now_ms)
         return Transaction(journal.append, (batch, self._now_ms, {}), batch)
 
     def _user(self) -> int:

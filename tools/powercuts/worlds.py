@@ -2,7 +2,8 @@
 
 A transaction that was answered is done in each of them, and those that answer otherwise are none. One whose outcome
 is unknown doubles them. After a cut the store must be in one of them, row by row, perhaps with the first few of the
-transactions that nobody heard of.
+transactions that nobody heard of. Those it is without may still come: what they left in the log may be completed by
+the first bytes of a later transaction, and is found if the power goes just then. A commit ends that.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Worlds:
 
     def __init__(self) -> None:
         self._possible: list[MemoryDisk] = []
+        self._ghosts: list[tuple[Transaction, ...]] = []
+        """What nobody heard of in earlier lives and was not found, each in its order."""
 
     @property
     def begun(self) -> bool:
@@ -63,7 +66,10 @@ class Worlds:
 
     def answered(self, transaction: Transaction, result: Any) -> str | None:
         """It is done; what is wrong with this answer, if anything is."""
+        before = self._changes()
         expected = [(world, transaction.run(world.holder)) for world in self._possible]
+        if self._changes() != before:
+            self._ghosts.clear()
         kept = [world for world, would in expected if would == result]
         if not kept:
             return f"P2 {transaction} was answered {SHORT.repr(result)}, should be {SHORT.repr(expected[0][1])}"
@@ -72,23 +78,33 @@ class Worlds:
 
     def unknown(self, transaction: Transaction) -> None:
         """It is done or it is not."""
+        self._ghosts.append((transaction,))
         copies = [world.copy() for world in self._possible]
         for world in copies:
             transaction.run(world.holder)
         self._possible += copies
 
+    def _changes(self) -> list[int]:
+        """How many rows were ever changed in each world."""
+        return [world.holder.total_changes() for world in self._possible]
+
     def find(self, state: State, unanswered: Sequence[Transaction]) -> str | None:
         """The store is in this state; what is wrong with it, if anything is. `unanswered`: in their order."""
+        paths = [tuple(path) for path in (*self._ghosts, unanswered) if path]
         differences = []
-        for world in list(self._possible):
-            for transaction in (None, *unanswered):
-                if transaction is not None:
-                    transaction.run(world.holder)
-                difference = _difference(world_state(world), state)
-                if difference is None:
-                    self._keep([world])
-                    return None
-                differences.append(difference)
+        for path in ((), *paths):
+            for world in self._possible:
+                later = world.copy()
+                for done in range(bool(path), len(path) + 1):
+                    if done:
+                        path[done - 1].run(later.holder)
+                    difference = _difference(world_state(later), state)
+                    if difference is None:
+                        self._keep([later])
+                        self._ghosts = [path[done:]] if done else paths
+                        return None
+                    differences.append(difference)
+                later.close()
         return f"P1 the store is in none of {len(differences)} possible states: {differences}"
 
     def _keep(self, worlds: Sequence[MemoryDisk]) -> None:
