@@ -162,6 +162,24 @@ async def test_nobody_at_home_is_said_at_once() -> None:
             raise AssertionError
 
 
+@pytest.mark.parametrize("answer", [b"\0\0\0\x07hello, ", b"HTTP/1.1 101 Maybe\r\n\r\n"])
+async def test_p12_what_is_no_websocket_is_a_failed_connection(answer: bytes) -> None:
+    """A wrong port answers with anything; that is no reason to crash."""
+
+    async def answering(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await stream.send_all(answer)
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            [listener] = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), answering, 0)
+            url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}"
+            with pytest.raises(ConnectionFailed):
+                async with open_client(url, handle="a", password="p" * 8, reconnect=False):
+                    raise AssertionError
+            nursery.cancel_scope.cancel()
+
+
 async def test_the_server_closing_is_noticed(authority: trustme.CA, ca: Path) -> None:
     """On every transport the end is an end, not an error of this program."""
     for scheme in ("wirechat", "wirechats", "ws", "wss"):

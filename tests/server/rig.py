@@ -37,16 +37,16 @@ class Rig:
         """A bare socket."""
         return await trio.open_tcp_stream("127.0.0.1", self.listeners[transport].port)
 
-    async def greeted(self, window: int = 64) -> Client:
+    async def greeted(self, window: int = 64, caps: tuple[int, ...] = ()) -> Client:
         """A client that has said HELLO."""
         client = Client(await self.stream())
-        await client.send(wire.Hello("WC", 1, 1, (), "test", window))
+        await client.send(wire.Hello("WC", 1, 1, caps, "test", window))
         client.welcome = await client.expect(wire.Welcome)
         return client
 
-    async def person(self, handle: str, window: int = 64, *, sync: bool = True) -> Client:
+    async def person(self, handle: str, window: int = 64, *, sync: bool = True, caps: tuple[int, ...] = ()) -> Client:
         """A client with a new account, logged in, and live unless told otherwise."""
-        client = await self.greeted(window)
+        client = await self.greeted(window, caps)
         key = Ed25519PrivateKey.generate()
         made = await client.ask(wire.Register(0, handle, 3, key.public_key().public_bytes_raw()), wire.RegisterOk)
         client.key, client.device, client.user = key, made.device or 0, made.user
@@ -55,9 +55,9 @@ class Rig:
             await client.sync()
         return client
 
-    async def again(self, client: Client, window: int = 64) -> Client:
+    async def again(self, client: Client, window: int = 64, *, caps: tuple[int, ...] = ()) -> Client:
         """Another connection of the same device, logged in."""
-        other = await self.greeted(window)
+        other = await self.greeted(window, caps)
         other.key, other.device, other.user = client.key, client.device, client.user
         await other.login()
         return other

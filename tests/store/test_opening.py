@@ -91,8 +91,9 @@ async def test_a_migration_that_is_not_ours_is_refused(made: Path) -> None:
 async def test_migrations_are_applied_once_and_in_order(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later one finds the data of the earlier ones; a failing one leaves nothing of itself."""
     ours = migrations.migrations("sqlite")
-    broken = migrations.Migration(2, "broken", "CREATE TABLE later (x); CREATE TABLE account (x);")
-    better = migrations.Migration(2, "better", "CREATE TABLE later (x); INSERT INTO later SELECT user_id FROM account;")
+    broken = migrations.Migration(len(ours) + 1, "broken", "CREATE TABLE later (x); CREATE TABLE account (x);")
+    later = "CREATE TABLE later (x); INSERT INTO later SELECT user_id FROM account;"
+    better = migrations.Migration(len(ours) + 1, "better", later)
     monkeypatch.setattr(migrations, "migrations", lambda engine: [*ours, broken])
     assert "cannot use" in await refused(made)
     monkeypatch.setattr(migrations, "migrations", lambda engine: [*ours, better])

@@ -15,13 +15,13 @@ from tests.server.rig import Rig, serving
 from tests.store import saved
 from tests.store.saved import STATES, WORLD, answer, covers, login, unpack
 from wirechat import wire
+from wirechat.cli.verify import checking
 from wirechat.store import pools
 from wirechat.store.crossing import open_crossing
 from wirechat.store.database import Store
 from wirechat.store.migrations import migrations
 from wirechat.store.postgres import open_postgres
 from wirechat.store.sqlite import FILE, open_sqlite
-from wirechat.store.verify import verify
 
 pytestmark = pytest.mark.usefixtures("bounded")
 
@@ -114,7 +114,7 @@ async def goes_on(rig: Rig, people: list[dict[str, Any]]) -> None:
 
 async def problems(store: Store) -> list[str]:
     found: list[str] = []
-    await store.read(verify, found.append)
+    await store.read(checking(found.append))
     return found
 
 

@@ -22,7 +22,7 @@ async def test_4_10_and_4_13_later_fields_and_odd_extras_change_nothing(tmp_path
         alice = await rig.person("alice")
         conv = await rig.group(alice)
         cid = os.urandom(8)
-        await alice.stream.send_all(frame(54, 9, conv, cid, 1, [1, "hi", 7], None, "later", [1], {27: "?"}))
+        await alice.stream.send_all(frame(54, 9, conv, cid, 1, [1, "hi", 7], None, None, None, "later", [1], {27: "?"}))
         assert (await alice.expect(wire.SendOk)).seq == 2
         assert (await alice.say(conv, "hi", cid)).dup
 
@@ -82,8 +82,8 @@ async def test_5_2_unknown_numbers_of_a_registry_are_refused(tmp_path: Path) -> 
         alice = await rig.person("alice")
         conv = await rig.group(alice)
         for request in (
-            wire.ConvNew(0, os.urandom(8), 3, ()),
-            wire.Send(0, conv, os.urandom(8), 5, None, 1),
+            wire.ConvNew(0, os.urandom(8), 5, ()),
+            wire.Send(0, conv, os.urandom(8), 12, None, 1),
             wire.Send(0, conv, os.urandom(8), 200, wire.Content(1, "x")),
             wire.Send(0, conv, os.urandom(8), 1, wire.Content(3, "x")),
         ):

@@ -30,6 +30,7 @@ from tools.simulate.lane import SimLane
 from tools.simulate.run import Outcome, memory
 from tools.simulate.sealed import describe
 from tools.simulate.trace import Trace
+from wirechat.cli.verify import checking
 from wirechat.store import migrations, sqlite
 from wirechat.store.database import open_sqlite
 from wirechat.store.errors import OutcomeUnknown, StoreError, Unavailable
@@ -37,7 +38,6 @@ from wirechat.store.migrations import Migration
 from wirechat.store.records import Commit
 from wirechat.store.sqlite import SqliteStore
 from wirechat.store.tx import Row, Tx
-from wirechat.store.verify import verify
 
 SABOTAGE = ("normal", "lies")
 """synchronous=NORMAL instead of FULL; a disk that does nothing when it is told to sync."""
@@ -376,7 +376,7 @@ def _error(result: Any) -> StoreError | None:
 
 async def _examine(tx: Tx) -> Found:
     problems: list[str] = []
-    await verify(tx, lambda text: problems.append(f"damaged: {text}"))
+    await checking(lambda text: problems.append(f"damaged: {text}"))(tx)
     problems += [f"damaged: {text}" for (text,) in await tx.fetch(INTEGRITY) if text != "ok"]
     upgraded = await tx.fetchrow("SELECT 1 FROM sqlite_schema WHERE name = 'upgraded'")
     copied = None if upgraded is None else (await tx.fetch("SELECT count(*) FROM upgraded"))[0][0]

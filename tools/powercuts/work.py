@@ -6,13 +6,31 @@ import hashlib
 from collections.abc import Callable
 from random import Random
 
+import attrs
+
 from tools.powercuts.acknowledged import Book
 from tools.powercuts.worlds import Transaction
 from wirechat.store.features import accounts, devices, journal, receipts
-from wirechat.store.records import DIRECT, GROUP, Append, Kind
+from wirechat.store.records import ADMIN, DIRECT, GROUP, MEMBER, MODERATOR, OWNER, SELF, Append, Kind
 
 BEGAN_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
+KINDS = {
+    Kind.MSG: 12,
+    Kind.EDIT: 4,
+    Kind.DELETE: 3,
+    Kind.REACT: 3,
+    Kind.CREATE: 2,
+    Kind.ADD: 2,
+    Kind.REMOVE: 2,
+    Kind.PIN: 2,
+    Kind.UNPIN: 1,
+    Kind.ROLE: 2,
+    Kind.META: 1,
+}
+"""What is written, and how often."""
+DESCRIPTIONS = (b"\x92\x0a\xa5title", b"\x92\x0b\xa5about")
+"""Packed contents of META entries."""
 LARGE_GROUP = 4
 """Delivery is not kept above this."""
 
@@ -69,19 +87,22 @@ class Crowd:
         return self.append(*(self._entry() for _ in range(self._chance.choice((1, 1, 2, 5)))))
 
     def _entry(self) -> Append:
-        kinds = {Kind.MSG: 12, Kind.EDIT: 4, Kind.DELETE: 3, Kind.REACT: 3, Kind.CREATE: 2, Kind.ADD: 2, Kind.REMOVE: 2}
         known = self._chance.random()
         if known < 0.08 and self._book.entries:
             return self._again(known < 0.04)
-        kind = self._chance.choices(list(kinds), weights=list(kinds.values()))[0]
+        kind = self._chance.choices(list(KINDS), weights=list(KINDS.values()))[0]
         convs = sorted({conv for conv, _ in self._book.entries})
         if kind == Kind.CREATE or not convs:
-            return self._create(self._chance.choice((DIRECT, GROUP)))
+            return self._create(self._chance.choice((DIRECT, GROUP, GROUP, SELF)))
         conv = self._chance.choice(convs)
-        if kind in (Kind.ADD, Kind.REMOVE):
-            return self._new(conv, self._user(), kind, users=(self._user(),))
+        if kind in (Kind.ADD, Kind.REMOVE, Kind.ROLE):
+            role = self._chance.choice((MEMBER, MODERATOR, ADMIN, OWNER)) if kind == Kind.ROLE else None
+            return attrs.evolve(self._new(conv, self._user(), kind, users=(self._user(),)), role=role)
+        if kind == Kind.META:
+            return self._new(conv, self._user(), kind, self._chance.choice(DESCRIPTIONS))
         if kind == Kind.MSG:
-            return self._new(conv, self._user(), kind, self._text(), self._message(conv)[1])
+            mentioned = self._chance.choice(((), (), (self._user(),)))
+            return self._new(conv, self._user(), kind, self._text(), self._message(conv)[1], mentioned)
         return self._change(conv, kind)
 
     def _change(self, conv: int, kind: Kind) -> Append:
@@ -89,7 +110,7 @@ class Crowd:
         sender, seq = self._message(conv)
         if kind == Kind.REACT or self._chance.random() < 0.2:
             sender = self._user()
-        content = None if kind == Kind.DELETE else self._text()
+        content = self._text() if kind == Kind.EDIT else None
         if kind == Kind.REACT:
             content = self._chance.choice((None, self._chance.randbytes(4)))
         return self._new(conv, sender, kind, content, seq or 1)
@@ -108,7 +129,8 @@ class Crowd:
     def _create(self, kind: int) -> Append:
         creator = self._user()
         others = [user for user in self._users if user != creator]
-        users = tuple(self._chance.sample(others, 1 if kind == DIRECT else self._chance.randint(1, len(others))))
+        count = self._chance.randint(1, len(others)) if kind == GROUP else 1 if kind == DIRECT else 0
+        users = tuple(self._chance.sample(others, count))
         return self._new(self._chance.randrange(1 << 48), creator, Kind.CREATE, None, None, users, kind)
 
     def _new(

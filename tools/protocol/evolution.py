@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.protocol.schema import Field, Frame, Schema, load
+from tools.protocol.schema import FEATURES, Field, Frame, Schema, load
 
 
 def releases(directory: Path) -> list[Path]:
@@ -22,7 +22,12 @@ def broken(directory: Path) -> list[str]:
     Raises SchemaError.
     """
     now = load(directory)
-    return [f"release {path.name}: {line}" for path in releases(directory) for line in compare(load(path), now)]
+    return [f"release {path.name}: {line}" for path in releases(directory) for line in compare(_released(path), now)]
+
+
+def _released(path: Path) -> Schema:
+    """A release has the features of its time."""
+    return load(path, [name for name in FEATURES if (path / f"{name}.json").exists()])
 
 
 def compare(old: Schema, new: Schema) -> Iterator[str]:

@@ -224,7 +224,7 @@ def _features_init(schema: Schema) -> str:
     for feature in sorted(schema.features, key=lambda feature: feature.name):
         names = [camel(frame.name) for frame in feature.every_frame] + [struct.name for struct in feature.structs]
         head = f"from wirechat.wire.features.{feature.name} import "
-        ordered = sorted(names)
+        ordered = sorted(names, key=str.lower)
         line = head + ", ".join(ordered)
         lines += [line] if len(line) <= WIDTH else [head + "(", *(f"    {name}," for name in ordered), ")"]
     every = sorted([camel(frame.name) for frame in schema.frames] + list(schema.structs))

@@ -15,7 +15,10 @@ import attrs
 
 from tools.protocol.types import Type, TypeSyntaxError, parse
 
-FEATURES = ("session", "sync", "accounts", "conversations", "messages", "history", "receipts")
+FEATURES = (
+    *("session", "sync", "accounts", "devices", "privacy"),
+    *("conversations", "messages", "history", "receipts", "presence"),
+)
 TABLES = ("codes", "errors", "limits", "registries")
 FILES = ("VERSION", *(f"{name}.json" for name in (*FEATURES, *TABLES)))
 EVERY_REQUEST = frozenset({2000, 3000, 3001, 3005, 5000, 5001, 5002, 5003})
@@ -104,12 +107,12 @@ class Schema:
         return {struct.name: struct for feature in self.features for struct in feature.structs}
 
 
-def load(directory: Path) -> Schema:
-    """Reads and checks every schema file of a directory.
+def load(directory: Path, names: Iterable[str] = FEATURES) -> Schema:
+    """Reads and checks every schema file of a directory; `names`: the features it has.
 
     Raises SchemaError for a missing or broken file and for every broken rule.
     """
-    features = tuple(_feature(name, _read(directory / f"{name}.json")) for name in FEATURES)
+    features = tuple(_feature(name, _read(directory / f"{name}.json")) for name in names)
     data = {name: _read(directory / f"{name}.json") for name in TABLES}
     try:
         version = int((directory / "VERSION").read_text())

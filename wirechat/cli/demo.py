@@ -70,10 +70,10 @@ async def _greet(store: Store, listeners: list[Listener]) -> None:
   accounts   {people}
   addresses  {"   ".join(listener.url for listener in listeners)}
 
-Talk to it from two other terminals:
+Talk to it from two other terminals (F1 shows the keys):
 
-  .venv/bin/python examples/blocking_client.py 127.0.0.1:{listeners[0].port} bob can-we-fix-it
-  .venv/bin/python examples/blocking_client.py 127.0.0.1:{listeners[0].port} alice looking-glass bob "Hello, Bob"
+  .venv/bin/wirechat chat {url} --handle alice
+  .venv/bin/wirechat chat {url} --handle bob
 
 Then stop it with Ctrl-C and check that everything stored is consistent:
 

@@ -13,8 +13,9 @@ import click
 COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
+    "chat": ("wirechat.cli.chat.command", "chat", "Chat on this terminal."),
     "config": ("wirechat.cli.config", "config", "Write, check and show the configuration of a server."),
-    "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
+    "user": ("wirechat.cli.user", "user", "Make and list accounts, reset passwords, revoke devices."),
     "cert": ("wirechat.cli.cert", "cert", "Make a certificate for trying TLS out."),
     "doctor": ("wirechat.cli.doctor", "doctor", "Check machine, data and certificate, and say what to do."),
     "support-bundle": ("wirechat.cli.support", "support_bundle", "Collect what helps to find a fault; no secrets."),

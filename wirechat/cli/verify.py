@@ -11,13 +11,16 @@ from pathlib import Path
 import click
 import trio
 
+from wirechat import wire
 from wirechat.cli.running import run
 from wirechat.store import backup as backups
 from wirechat.store import snapshot, sqlite
 from wirechat.store.errors import Damaged
 from wirechat.store.migrations import migrations
+from wirechat.store.tx import Feature
 from wirechat.store.verify import Summary, Tell
 from wirechat.store.verify import verify as check
+from wirechat.wire.packing import MALFORMED
 
 
 @click.command()
@@ -54,7 +57,7 @@ async def _look(data: Path | None, url: str | None, backup: Path | None, tell: T
 
 
 async def _check(data: Path | None, url: str | None, tell: Tell) -> Summary:
-    feature = partial(check, tell=tell)
+    feature = checking(tell)
     if url is None:
         assert data is not None
         return await trio.to_thread.run_sync(sqlite.look, data, feature)
@@ -67,11 +70,25 @@ async def _check_backup(path: Path, tell: Tell) -> Summary:
     """First its checksum. What an older version wrote is migrated before, in a copy that goes away."""
     manifest = await trio.to_thread.run_sync(snapshot.check, path)
     if manifest.schema == len(migrations("sqlite")):
-        return await trio.to_thread.run_sync(backups.look, path, partial(check, tell=tell))
+        return await trio.to_thread.run_sync(backups.look, path, checking(tell))
     with tempfile.TemporaryDirectory(prefix="wirechat-") as folder:
         await trio.to_thread.run_sync(backups.restore, path, Path(folder))
         async with sqlite.open_sqlite(folder, copy=False) as store:
-            return await store.read(check, tell)
+            return await store.read(checking(tell))
+
+
+def checking(tell: Tell) -> Feature[[], Summary]:
+    """`verify` as a feature of the store; it knows how this project packs what is hidden."""
+    return partial(check, tell=tell, read_hidden=_hidden)
+
+
+def _hidden(content: bytes) -> tuple[int, tuple[int, ...]]:
+    try:
+        packed = wire.Content.unpack(content).data
+        hidden = wire.Hidden.unpack(packed if isinstance(packed, bytes) else b"")
+    except MALFORMED as error:
+        raise ValueError("no list of hidden messages") from error
+    return hidden.conv, hidden.seqs
 
 
 def closing_line(summary: Summary) -> str:

@@ -17,11 +17,13 @@ import trio
 from wirechat import wire
 from wirechat.client.errors import ClientError, ConnectionFailed, Unavailable, UnknownOutcome, from_code, network_errors
 from wirechat.client.transport import CLOSE_SECONDS, Transport
+from wirechat.wire.registries import Capability
 
 __all__ = ["Done", "Link", "Receiver"]
 
 AGENT = "wirechat-python/0.1.0"
 VERSION = 1
+CAPABILITIES = (Capability.ACCOUNT_LOG, Capability.PINS)
 RID_MAX = 2**31 - 1
 HORIZON_HEARTBEATS = 4  # a busy connection sends a PING too, now and then, for the horizon in its PONG
 DRAIN_SECONDS = 2 * wire.limits.DRAIN_MS / 1000  # a server that said GOAWAY closes sooner
@@ -55,7 +57,7 @@ class Link:
     def __init__(self, transport: Transport, *, window: int) -> None:
         self.transport = transport
         self.goaway: wire.Goaway | None = None
-        self._hello = wire.Hello("WC", VERSION, VERSION, (), AGENT, window)
+        self._hello = wire.Hello("WC", VERSION, VERSION, CAPABILITIES, AGENT, window)
         self._connection = wire.Connection(wire.CLIENT)
         self._out: list[bytes] = []
         self._wake = trio.Event()

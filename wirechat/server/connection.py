@@ -36,6 +36,7 @@ class Connection:
         "_dispatcher",
         "_ending",
         "_journal",
+        "active",
         "caps",
         "deadline",
         "draining",
@@ -67,7 +68,9 @@ class Connection:
         self.session: Session | None = None
         self.nonce = b""
         self.window = min(wire.limits.WINDOW_DEFAULT, limits.window)
-        self.caps: tuple[int, ...] = ()
+        self.active = True
+        self.caps: frozenset[int] = frozenset()
+        """The capabilities that are on."""
         self.inflight = 0
         self.failures = 0
         """Failed logins."""

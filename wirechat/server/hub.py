@@ -16,6 +16,7 @@ from wirechat.server import limits
 from wirechat.server.outbox import Outbox, Push
 from wirechat.server.session import Session
 from wirechat.store.records import Members
+from wirechat.wire.registries import Capability
 
 
 @attrs.define
@@ -54,6 +55,11 @@ class Hub:
         self._devices: dict[int, Session] = {}
         self._members: OrderedDict[int, Members] = OrderedDict()
         self._offered: OrderedDict[int, Offered] = OrderedDict()
+        self._moved: dict[int, bool] = {}
+        self._regrouped: dict[int, None] = {}
+        self._departed: list[Session] = []
+        self.left: dict[int, None] = {}
+        """Devices whose last moment is to be written down: those whose sessions have ended."""
         self.touched: list[Outbox] = []
         """Outboxes with something ready; flushed once per commit, not once per frame."""
         self.horizon = 0
@@ -62,6 +68,8 @@ class Hub:
         """Counted pushes of sessions that are gone."""
         self.falls = 0
         """How often sessions that are gone fell behind."""
+        self.horizon_before = 0
+        """What `horizon` was a pass ago."""
 
     # who is online
 
@@ -72,19 +80,53 @@ class Hub:
             self.leave(replaced)
         self._devices[session.device] = session
         self._sessions.setdefault(session.user, []).append(session)
+        self._moves(session.user)
         return replaced
 
     def leave(self, session: Session) -> None:
         """Forget a session. Harmless when repeated."""
         if self._devices.get(session.device) is session:
             del self._devices[session.device]
+            self.left[session.device] = None
         sessions = self._sessions.get(session.user, [])
         if session in sessions:
+            self._moves(session.user)
             sessions.remove(session)
             self.pushed += session.sent
             self.falls += session.falls
+            self._departed.append(session)
             if not sessions:
                 del self._sessions[session.user]
+
+    def look(self, session: Session, active: bool) -> None:
+        """Somebody looks at this session now, or nobody."""
+        self._moves(session.user)
+        session.active = active
+        self._moves(session.user)
+
+    def is_there(self, user: int) -> bool:
+        """Somebody looks at one of his sessions."""
+        return any(session.active for session in self._sessions.get(user, ()))
+
+    def _moves(self, user: int) -> None:
+        self._moved[user] = self._moved.get(user, False) or self.is_there(user)
+
+    def take_moved(self) -> dict[int, bool]:
+        """Users who may have come or gone since this was asked last, and whether they were there in between."""
+        moved, self._moved = self._moved, {}
+        return moved
+
+    def take_departed(self) -> Iterable[Session]:
+        """Sessions that ended since this was asked last."""
+        departed, self._departed = self._departed, []
+        return departed
+
+    def revoked(self, devices: Iterable[int]) -> None:
+        """These devices were revoked: they are off from now on."""
+        for device in devices:
+            session = self._devices.get(device)
+            if session is not None:
+                session.close(wire.errors.DEVICE_REVOKED)
 
     @property
     def online(self) -> int:
@@ -94,6 +136,10 @@ class Hub:
     def sessions(self) -> Iterator[Session]:
         """Every session of this node."""
         return iter(list(self._devices.values()))
+
+    def device(self, device: int) -> Session | None:
+        """The session of a device."""
+        return self._devices.get(device)
 
     def of(self, user: int) -> Iterable[Session]:
         """The sessions of one user."""
@@ -115,6 +161,15 @@ class Hub:
             if len(self._members) > limits.MEMBER_LISTS_MAX:
                 self._members.popitem(last=False)
 
+    def regrouped(self, users: Iterable[int]) -> None:
+        """They may share conversations with others than before."""
+        self._regrouped.update(dict.fromkeys(users))
+
+    def take_regrouped(self) -> Iterable[int]:
+        """Users of whom that was said since this was asked last."""
+        regrouped, self._regrouped = self._regrouped, {}
+        return regrouped
+
     def members(self, conv: int) -> Members | None:
         """The member list, if remembered."""
         return self._members.get(conv)
@@ -128,6 +183,9 @@ class Hub:
         if push.seq <= offered.head or members is None:  # without a list it does not count: the pass will see to it
             return
         offered.note(push.seq)
+        if push.needs:
+            self._deliver_to_able(push, origin, members)
+            return
         sessions = self._sessions
         for user, since in members.since.items():
             if user in sessions and since <= push.seq:
@@ -139,6 +197,18 @@ class Hub:
                 for session in self.of(user):
                     if session is not origin:
                         session.offer(push)
+
+    def _deliver_to_able(self, push: Push, origin: Session | None, members: Members) -> None:
+        """An entry that needs a capability. Who lacks it is told by a row how far a log goes that he knows of."""
+        row = wire.Rows((wire.Row(push.conv, push.seq, 0, 0, 0),)).encode()
+        for user, since in members.since.items():
+            for session in self.of(user):
+                if session is origin or since > push.seq:
+                    continue
+                if push.needs in session.caps:
+                    session.offer(push)
+                elif push.needs != Capability.ACCOUNT_LOG:
+                    session.offer(row)
 
     def welcome(self, users: Iterable[int], conv: int, head: int, rrev: int) -> None:
         """Tell those just added how many receipts there were before them: no push has ever shown them one."""

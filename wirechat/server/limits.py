@@ -38,11 +38,56 @@ PASS_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 """Delivered watermarks are written behind at most this late."""
 
+LAST_WRITES_SECONDS = 2.0
+"""What a stopping server takes at most to write down what it had put off; a disk that hangs must not hold it."""
+
+SEEN_SECONDS = 5.0
+"""When devices were last connected is written behind at most this late."""
+
+SEEN_AGAIN_SECONDS = 600.0
+"""Those that stay connected are written down this often."""
+
+SEEN_AT_ONCE = 1_000
+"""Of them in one transaction, which a message may have to wait for."""
+
 DELIVERED_AT_ONCE = 1_000
 """Of them in one transaction, which a message may have to wait for."""
 
 POSITIONS_PER_TOKEN = 4
 """Positions listed in ACKs that count as one request: 48,000 at once and 8,000 a second, then 1008."""
+
+ENTRIES_PER_TOKEN = 100
+"""Entries that UNREAD looked at that count as one request: 600,000 at once and 200,000 a second, then 5001."""
+
+TOKENS_PER_WATCHED = 8
+"""Requests that watching one user counts as: whether the two share a conversation takes up to 0.4 ms to find out."""
+
+PAIRS_AT_ONCE = 32
+"""Pairs of users of whom that is found out in one read, which others may have to wait for."""
+
+TOKENS_PER_TYPING = 20
+"""Requests that one TYPING counts as: it goes out to as many as three dozen sessions. 100 a second stay allowed."""
+
+TYPING_SECONDS = 2.5
+"""TYPING of one session in one conversation is passed on this often, unless it says something else."""
+
+TYPING_KEPT = 16
+"""Conversations in which a session is remembered to type."""
+
+TYPING_READS = 64
+"""Reads under way on one node to find out who may see somebody type; above it nobody is told."""
+
+APART_MAX = 20_000
+"""Who must not see somebody type is remembered for this many members and conversations; forgetting costs a read."""
+
+VISIBLE_SECONDS = 60.0
+"""Who may see whom is read again before a push when it is older than this: another node may have changed it."""
+
+DOUBTS_AT_ONCE = 256
+"""Pairs of users of whom it is read once a second whether the one may still see the other."""
+
+SEEN_SWEEPS = 5
+"""When people were last there is written every that many sweeps."""
 
 FAILURES_PAUSE_MS = 10_000
 """What a client is told to wait that failed too often on one connection: longer than a person takes to look up a

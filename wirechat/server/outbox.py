@@ -16,14 +16,26 @@ import trio
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.endpoint import Endpoint
+from wirechat.wire.registries import Capability, EntryKind
+
+NEEDS: dict[int, Capability] = {
+    **dict.fromkeys((EntryKind.PIN, EntryKind.UNPIN), Capability.PINS),
+    **dict.fromkeys(
+        (EntryKind.HIDE, EntryKind.BLOCK, EntryKind.UNBLOCK, EntryKind.PROFILE, EntryKind.DEVICE),
+        Capability.ACCOUNT_LOG,
+    ),
+}
+"""Kinds of entries that are pushed only to those who asked for them."""
 
 
 class Push:
     """One entry on its way to many connections: encoded once, forgotten as soon as the commit has been handed out."""
 
-    __slots__ = ("_event", "_frame", "_own", "conv", "sender", "seq")
+    __slots__ = ("_event", "_frame", "_own", "conv", "needs", "sender", "seq")
 
     def __init__(self, event: wire.Event) -> None:
+        self.needs = NEEDS.get(event.kind, 0)
+        """The capability without which it is not pushed; 0 = none."""
         self.conv = event.conv
         self.seq = event.seq
         self.sender = event.sender

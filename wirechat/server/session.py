@@ -13,11 +13,14 @@ Nothing is remembered about what was dropped: the horizon is enough. Rules R1 to
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from collections.abc import Callable
 
 from wirechat import wire
+from wirechat.server import horizon, limits
 from wirechat.server.outbox import Outbox, Push
+from wirechat.wire.registries import Capability
 
 
 class Mode(enum.Enum):
@@ -36,15 +39,18 @@ class Session:
         "_catch_up",
         "_held_back",
         "_overflowed",
+        "_typed",
         "_unacked",
         "acked",
         "active",
+        "caps",
         "close",
         "device",
         "falls",
         "horizon",
         "mode",
         "outbox",
+        "round_account",
         "round_after",
         "round_from",
         "round_horizon",
@@ -58,6 +64,7 @@ class Session:
         user: int,
         device: int,
         window: int,
+        caps: frozenset[int],
         outbox: Outbox,
         catch_up: Callable[[Session], None],
         close: Callable[[int], None],
@@ -65,6 +72,8 @@ class Session:
         self.user = user
         self.device = device
         self.window = window
+        self.caps = caps
+        """The capabilities that are on."""
         self.outbox = outbox
         self.close = close
         """Ends the connection with an error code, now."""
@@ -78,12 +87,15 @@ class Session:
         """Number of the last counted push the client acknowledged."""
         self.round_after = 0
         self.round_from = 0
+        self.round_account = 0
         self.round_horizon = 0
-        """The first round: the conversation its last page ended with, the stamp its rows start from, and the horizon
-        that the final page will hand over."""
+        """The first round: the conversation its last page ended with, the stamp its rows start from, the one from which
+        the account log counts, and the horizon that the final page will hand over."""
         self._unacked: deque[Push | None] = deque()
         self._held_back: list[Push | bytes] = []
         self._overflowed = False
+        self._typed: dict[int, tuple[bool, float]] = {}
+        """Conversation -> what the last TYPING that was passed on said, and when."""
         self._catch_up = catch_up
         self.window_freed: Callable[[], None] | None = None
         """Called when an ACK or STATE made room, while a round waits for it."""
@@ -120,6 +132,24 @@ class Session:
         else:
             self._unacked.append(None)
             self.outbox.put(push)
+
+    def whisper(self, frame: bytes) -> bool:
+        """An ephemeral push: now, to somebody who looks, or not at all. False: it was not sent."""
+        if self.mode is not Mode.LIVE or not self.active or self.outbox.draining or self.outbox.closed:
+            return False
+        self.outbox.put(frame)
+        return True
+
+    def may_type(self, conv: int, on: bool, now: float) -> bool:
+        """Whether a TYPING is passed on: it says something else than the last one, or that was a while ago."""
+        was, when = self._typed.get(conv, (False, -math.inf))
+        if on == was and now - when < limits.TYPING_SECONDS:
+            return False
+        self._typed.pop(conv, None)
+        self._typed[conv] = (on, now)
+        if len(self._typed) > limits.TYPING_KEPT:
+            del self._typed[next(iter(self._typed))]
+        return True
 
     def attach(self) -> None:
         """A round begins. The session is in the hub already, so nothing committed from here on is missed (R1)."""
@@ -164,6 +194,15 @@ class Session:
         if self.mode is Mode.BEHIND and self.window and len(self._unacked) <= self.window // 2:
             self.attach()
             self._catch_up(self)
+
+    @property
+    def account_log(self) -> bool:
+        """The client wants to hear of the account log."""
+        return Capability.ACCOUNT_LOG in self.caps
+
+    def token(self, epoch: bytes, at: int | None = None) -> bytes:
+        """The horizon `at`, None = the session's, as the client is told it."""
+        return horizon.pack(epoch, self.horizon if at is None else at, self.account_log)
 
     def reply(self, message: wire.Message) -> None:
         """Answer a request."""

@@ -19,7 +19,7 @@ from wirechat.server.histogram import Histogram
 from wirechat.server.hub import Hub
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
-from wirechat.store.features import sync
+from wirechat.store.features import devices, sync
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,8 @@ async def one_pass(store: Store, hub: Hub) -> None:
 
     R7: the horizon comes with the read, not from the end of the pass. The read runs on the writer's lane, so it sees
     exactly
-    what this node's own commits have announced and everything other nodes committed.
+    what this node's own commits have announced and everything other nodes committed. Revoked devices are looked for
+    twice: one may have been logging in while the first pass went by.
     """
     horizon, changed = await store.read_ordered(sync.changed, hub.horizon)
     lagging = {conv: (head, rrev) for conv, head, rrev in changed if hub.lags(conv, head, rrev)}
@@ -106,8 +107,11 @@ async def one_pass(store: Store, hub: Hub) -> None:
             for user, row in rows.get(conv, {}).items():
                 frame = wire.Rows((row_of(row),)).encode()
                 for session in hub.of(user):
-                    session.offer(frame)
-    hub.horizon = horizon
+                    if session.account_log or not row.account_log:
+                        session.offer(frame)
+    if horizon != hub.horizon_before:
+        hub.revoked(await store.read(devices.revoked_since, hub.horizon_before))
+    hub.horizon_before, hub.horizon = hub.horizon, horizon
     for session in hub.sessions():
         session.advance(horizon)
     hub.flush()

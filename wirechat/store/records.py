@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import attrs
 
 from wirechat.store.errors import StoreError
+from wirechat.store.tx import Tx
 
 
 class Kind(enum.IntEnum):
@@ -17,16 +20,46 @@ class Kind(enum.IntEnum):
     EDIT = 2
     DELETE = 3
     REACT = 4
+    PIN = 5
     CREATE = 6
     ADD = 7
     REMOVE = 8
+    META = 9
+    ROLE = 10
+    UNPIN = 13
+    HIDE = 14
+    BLOCK = 15
+    UNBLOCK = 16
+    PROFILE = 17
+    DEVICE = 18
 
 
-DIRECT, GROUP = 1, 2
+DIRECT, GROUP, SELF, ACCOUNT = 1, 2, 3, 6
 """Kinds of conversations."""
 
-MEMBER, OWNER = 1, 4
-"""Roles."""
+NONE, MEMBER, MODERATOR, ADMIN, OWNER = 0, 1, 2, 3, 4
+"""Roles; NONE: not a member any more."""
+
+TITLE, ABOUT = 10, 11
+"""Content types of META entries."""
+
+Origin = tuple[int, int]
+"""(user, ts): who wrote a forwarded message first, and when."""
+
+
+def pack_users(users: tuple[int, ...]) -> str | None:
+    """A column of users."""
+    return json.dumps(users) if users else None
+
+
+def unpack_users(users: str | None) -> tuple[int, ...]:
+    """The users of such a column."""
+    return tuple(json.loads(users)) if users else ()
+
+
+def content_type(content: bytes) -> int:
+    """The type of a packed Content, which is a msgpack array that begins with it."""
+    return content[1]
 
 
 class Refusal(enum.Enum):
@@ -40,6 +73,14 @@ class Refusal(enum.Enum):
     CONFLICT = "taken, or done already"
     LIMIT = "the group is full"
     TOO_LARGE = "the text is longer than allowed"
+    BLOCKED = "one of the two has blocked the other"
+    WRONG_PASSWORD = "the account has another password by now"
+
+
+Project = Callable[[Tx, int], Coroutine[Any, Any, "bool | Refusal"]]
+"""`async def project(tx, stamp)`: does what an entry of an account log tells of, in the transaction of the entry.
+False: nothing changed. Who refuses has changed nothing.
+"""
 
 
 @attrs.define
@@ -47,18 +88,24 @@ class Append:
     """An entry somebody wants in the log."""
 
     conv: int
-    """For CREATE: a fresh random id proposed by the caller."""
+    """For CREATE and for account logs, should there be none yet: a fresh random id proposed by the caller."""
     sender: int
     cid: bytes
     kind: int
     content: bytes | None
     ref: int | None
     users: tuple[int, ...]
-    """ADD, REMOVE: whom; CREATE: the others."""
+    """ADD, REMOVE, ROLE: whom; CREATE: the others; MSG, EDIT: who is mentioned."""
     digest: bytes
     """Tells whether two requests with one cid are the same."""
     conv_kind: int = 0
-    """CREATE: DIRECT or GROUP."""
+    """CREATE: DIRECT, GROUP or SELF; with `project`: ACCOUNT."""
+    source: tuple[int, int] | None = None
+    """MSG: (conv, seq) of the message that is forwarded; its text is copied."""
+    role: int | None = None
+    """ROLE: which."""
+    project: Project | None = None
+    """The entry belongs to the account log of its sender, if this changes anything."""
     members_max: int | None = None
     """CREATE, ADD: the largest group, where it is smaller than the store's own limit."""
     refused: Refusal | None = None
@@ -71,12 +118,17 @@ class Appended:
 
     conv: int
     seq: int
+    """0: nothing changed, so there is no entry."""
     ts: int
     dup: bool = False
     users: tuple[int, ...] = ()
-    """ADD: those really added; REMOVE: whom; CREATE: all first members, the creator first."""
+    """ADD: those really added; REMOVE, ROLE: whom; CREATE: all first members, the creator first; MSG, EDIT: who is
+    mentioned."""
     rrev: int = 0
     """ADD: the receipt counter, of which those added have not heard yet."""
+    content: bytes | None = None
+    """MSG that was forwarded: what was copied."""
+    origin: Origin | None = None
 
 
 @attrs.define
@@ -111,6 +163,8 @@ class Entry:
     ref: int | None
     users: tuple[int, ...]
     cid: bytes
+    origin: Origin | None = None
+    role: int | None = None
 
 
 @attrs.define
@@ -129,6 +183,10 @@ class StoredRecord:
     reactions: tuple[tuple[int, bytes], ...]
     """(user, content of the REACT), ordered by user."""
     cid: bytes
+    origin: Origin | None = None
+    role: int | None = None
+    pinned: int | None = None
+    """seq of the PIN that holds."""
 
 
 @attrs.define
@@ -151,6 +209,21 @@ class HistoryPage:
 
 
 @attrs.define
+class Count:
+    """How much of one conversation one user has not read."""
+
+    conv: int
+    head: int
+    """Highest seq that was counted."""
+    read: int
+    unread: int
+    mentions: int
+    """Those among them that mention him."""
+    more: bool
+    """Only the newest entries were looked at."""
+
+
+@attrs.define
 class DigestRow:
     """What one user should know of one conversation."""
 
@@ -160,6 +233,24 @@ class DigestRow:
     delivered: int
     read: int
     former: bool
+    account_log: bool = False
+    """The conversation is the user's account log, of which not every client wants to hear."""
+
+
+@attrs.define
+class Description:
+    """What one user may know of a conversation besides its log."""
+
+    conv: int
+    kind: int
+    role: int
+    """NONE for a former member."""
+    members: int
+    """0 for a former member."""
+    title: bytes | None
+    """Packed, as the entry has it that said so last; so is `about`."""
+    peer: int | None
+    about: bytes | None
 
 
 @attrs.define

@@ -57,9 +57,12 @@ CRITICAL_EXTRA: Final = 3005
 NOT_FOUND: Final = 4000
 FORBIDDEN: Final = 4001
 NO_CONVERSATION: Final = 4002
+BLOCKED: Final = 4003
 DELETED: Final = 4004
 CONFLICT: Final = 4005
+DEVICES_STALE: Final = 4006
 LIMIT: Final = 4007
+EDIT_WINDOW: Final = 4008
 UNAVAILABLE: Final = 5000
 RATE_LIMIT: Final = 5001
 TOO_MANY_INFLIGHT: Final = 5002
@@ -107,9 +110,12 @@ ERRORS: Final[dict[int, ErrorInfo]] = {
     4000: ErrorInfo(4000, "NOT_FOUND", "no such user, or no such message in this conversation"),
     4001: ErrorInfo(4001, "FORBIDDEN", "you may not do this here"),
     4002: ErrorInfo(4002, "NO_CONVERSATION", "does not exist, or you were never in it: never told apart"),
+    4003: ErrorInfo(4003, "BLOCKED", "one of the two has blocked the other"),
     4004: ErrorInfo(4004, "DELETED", "the message was deleted for all"),
-    4005: ErrorInfo(4005, "CONFLICT", "the handle is taken, or all these users are members already"),
+    4005: ErrorInfo(4005, "CONFLICT", "the handle is taken, or what is asked for is so already: membership, role, pin"),
+    4006: ErrorInfo(4006, "DEVICES_STALE", "reserved"),
     4007: ErrorInfo(4007, "LIMIT", "a quota is used up, such as the size of a group"),
+    4008: ErrorInfo(4008, "EDIT_WINDOW", "reserved"),
     5000: ErrorInfo(5000, "UNAVAILABLE", "the server cannot do this right now"),
     5001: ErrorInfo(5001, "RATE_LIMIT", "too often; wait retry_ms"),
     5002: ErrorInfo(5002, "TOO_MANY_INFLIGHT", "more unanswered requests than the limit"),

@@ -4,10 +4,11 @@ An entry makes a record or changes the record it refers to. Each record carries 
 nothing whose seq or rev is not newer is applied. Replay, paging and catch-up therefore commute.
 
 Rules:
-    MSG, CREATE, ADD, REMOVE     make a record; so does an unknown kind, without content
-    EDIT                         replaces the content of ref
-    DELETE                       wipes content, edit time and reactions of ref
+    EDIT                         replaces content and mentions of ref, which is no forward any more
+    DELETE                       wipes ref: content, mentions, origin, edit time, reactions, pin
     REACT                        sets or removes the sender's one reaction on ref
+    PIN, UNPIN                   pins ref, or no more
+    every other kind             makes a record; an unknown one does so without content
 A MSG record without content is deleted and stays so. Records are values: a change replaces the record.
 """
 
@@ -17,7 +18,7 @@ from wirechat.wire.features.history import Reaction, Record
 from wirechat.wire.features.messages import Content, Event
 from wirechat.wire.registries import EntryKind
 
-_CHANGES = (EntryKind.EDIT, EntryKind.DELETE, EntryKind.REACT)
+_CHANGES = (EntryKind.EDIT, EntryKind.DELETE, EntryKind.REACT, EntryKind.PIN, EntryKind.UNPIN)
 _KNOWN = frozenset(EntryKind)
 
 Records = dict[int, Record]
@@ -56,6 +57,8 @@ def _insert(records: Records, event: Event) -> bool:
         ref=event.ref,
         users=event.users,
         cid=event.cid,
+        origin=event.origin,
+        role=event.role,
     )
     return True
 
@@ -71,9 +74,13 @@ def _changed(record: Record, event: Event) -> Record:
         return attrs.evolve(record, rev=event.seq)
     if event.kind == EntryKind.REACT:
         return attrs.evolve(record, rev=event.seq, reactions=_reactions(record, event))
+    if event.kind in (EntryKind.PIN, EntryKind.UNPIN):
+        return attrs.evolve(record, rev=event.seq, pinned=event.seq if event.kind == EntryKind.PIN else None)
     if event.kind == EntryKind.DELETE or event.content is None:
-        return attrs.evolve(record, rev=event.seq, content=None, edited=None, reactions=None)
-    return attrs.evolve(record, rev=event.seq, content=event.content, edited=event.ts)
+        return attrs.evolve(
+            record, rev=event.seq, content=None, users=None, edited=None, reactions=None, origin=None, pinned=None
+        )
+    return attrs.evolve(record, rev=event.seq, content=event.content, users=event.users, edited=event.ts, origin=None)
 
 
 def _reactions(record: Record, event: Event) -> tuple[Reaction, ...] | None:

@@ -83,3 +83,33 @@ AUTH_FAILURES: Final = 5
 
 # s. A phone left in a drawer for a month still resumes without its owner.
 RESUME_SECONDS: Final = 2592000
+
+# bytes. What a user says of himself: two lines under a name.
+ABOUT_BYTES: Final = 256
+
+# bytes. What a group is for: a paragraph.
+DESCRIPTION_BYTES: Final = 1024
+
+# users. Each is a row that the server keeps as long as the message mentions the user.
+MENTIONS: Final = 50
+
+# messages. Pinned messages of one conversation: more than anybody reads again.
+PINS: Final = 100
+
+# users. Users that one user blocks; the list goes out in one frame.
+BLOCKED: Final = 1000
+
+# devices. Devices of one account that are not revoked; the list goes out in one frame.
+DEVICES: Final = 256
+
+# entries. UNREAD looks at this many of the newest entries of a conversation; nobody tells larger numbers apart.
+UNREAD_ENTRIES: Final = 10000
+
+# users. Users whose presence one connection watches: a long list on a large screen.
+WATCHED: Final = 256
+
+# ms. How long somebody counts as typing after TYPING; repeated every 3 seconds, one may be lost.
+TYPING_MS: Final = 6000
+
+# users. TYPING is not spread in larger groups: it would cost more than the messages.
+TYPING_MEMBERS: Final = 64

@@ -13,9 +13,20 @@ class EntryKind(IntEnum):
     EDIT = 2
     DELETE = 3
     REACT = 4
+    PIN = 5
     CREATE = 6
     ADD = 7
     REMOVE = 8
+    META = 9
+    ROLE = 10
+    CALL = 11
+    VOTE = 12
+    UNPIN = 13
+    HIDE = 14
+    BLOCK = 15
+    UNBLOCK = 16
+    PROFILE = 17
+    DEVICE = 18
 
 
 class ContentType(IntEnum):
@@ -23,6 +34,16 @@ class ContentType(IntEnum):
 
     TEXT = 1
     EMOJI = 2
+    MARKDOWN = 3
+    MEDIA = 4
+    LOCATION = 5
+    CONTACT = 6
+    POLL = 7
+    ENCRYPTED = 8
+    APP = 9
+    TITLE = 10
+    ABOUT = 11
+    HIDDEN = 12
 
 
 class ConversationKind(IntEnum):
@@ -30,6 +51,10 @@ class ConversationKind(IntEnum):
 
     DIRECT = 1
     GROUP = 2
+    SELF = 3
+    MAILBOX = 4
+    CHANNEL = 5
+    ACCOUNT = 6
 
 
 class MemberState(IntEnum):
@@ -44,6 +69,8 @@ class Role(IntEnum):
 
     NONE = 0
     MEMBER = 1
+    MODERATOR = 2
+    ADMIN = 3
     OWNER = 4
 
 
@@ -51,8 +78,10 @@ class AuthMethod(IntEnum):
     """Unknown: Do not use."""
 
     PASSWORD = 1
+    BEARER = 2
     DEVICE_KEY = 3
     RESUME = 4
+    SCRAM = 5
 
 
 class Binding(IntEnum):
@@ -60,6 +89,7 @@ class Binding(IntEnum):
 
     NONE = 0
     TLS_SERVER_END_POINT = 1
+    TLS_EXPORTER = 2
 
 
 class SyncMode(IntEnum):
@@ -79,3 +109,23 @@ class GoawayCode(IntEnum):
 
 class Capability(IntEnum):
     """Unknown: Ignore."""
+
+    INLINE = 1
+    E2EE = 2
+    MEDIA = 3
+    CALLS = 4
+    SEARCH = 5
+    EXPIRY = 6
+    PUSH = 7
+    ADMIN = 8
+    PRESENCE = 9
+    PACK = 10
+    ACCOUNT_LOG = 11
+    PINS = 12
+
+
+class Audience(IntEnum):
+    """Unknown: Treat as NOBODY."""
+
+    CONTACTS = 1
+    NOBODY = 2

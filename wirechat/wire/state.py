@@ -34,6 +34,7 @@ from wirechat.wire.features import (
     State,
     Sync,
     SyncOk,
+    Typing,
     Welcome,
 )
 from wirechat.wire.message import CLIENT, SERVER, Message, Side
@@ -57,6 +58,7 @@ _LOGIN = (Auth, Register)
 _REQUESTS = [each for each in features.FRAMES if each.RANGE == "request" and each not in (*_LOGIN, Sync)]
 _REPLIES = [each for each in features.FRAMES if each.RANGE == "reply" and each not in (AuthOk, RegisterOk, SyncOk)]
 _PUSHES = [each for each in features.FRAMES if each.RANGE in ("counted", "ephemeral")]
+_TOLD = (Ping, Pong, State, Typing)
 _GOODBYE: Row = {Error: CLOSED, Goaway: DRAINING}
 
 
@@ -68,10 +70,10 @@ TABLE: Final[dict[Side, dict[ConnectionState, Row]]] = {
     CLIENT: {
         OPEN: {Hello: GREETED},
         GREETED: _stay(GREETED, Auth, Register, Ping, Pong, State),
-        AUTHED: {**_stay(AUTHED, Ping, Pong, State, *_REQUESTS), Sync: SYNCING},
-        SYNCING: _stay(SYNCING, Ping, Pong, State, Ack, Sync, *_REQUESTS),
-        LIVE: _stay(LIVE, Ping, Pong, State, Ack, *_REQUESTS),
-        DRAINING: _stay(DRAINING, Ping, Pong, State, Ack),
+        AUTHED: {**_stay(AUTHED, *_TOLD, *_REQUESTS), Sync: SYNCING},
+        SYNCING: _stay(SYNCING, *_TOLD, Ack, Sync, *_REQUESTS),
+        LIVE: _stay(LIVE, *_TOLD, Ack, *_REQUESTS),
+        DRAINING: _stay(DRAINING, *_TOLD, Ack),
         CLOSED: {},
     },
     SERVER: {

@@ -1,6 +1,8 @@
-"""Delivered and read. Watermarks are conflated in memory and written behind: delivered at most once a second, read as
-soon as the
-last write is done, whose answer it waits for (P7)."""
+"""Delivered, read and unread.
+
+Watermarks are conflated in memory and written behind: delivered at most once a second, read as soon as the last write
+is done, whose answer it waits for (P7). What is unread is counted when it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from wirechat.server.errors import RequestError, of_refusal, of_store
 from wirechat.server.hub import Hub
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
-from wirechat.store.features import conversations, receipts
+from wirechat.store.features import conversations, receipts, unread
 from wirechat.store.records import ReceiptChange, Refusal
 
 log = structlog.get_logger(__name__)
@@ -28,7 +30,7 @@ RECEIPT_MARKS_MAX = 500
 
 
 class Receipts:
-    """MARK, MARKS, WHO_READ, and the delivered watermarks that ACK implies."""
+    """MARK, MARKS, WHO_READ, UNREAD, and the delivered watermarks that ACK implies."""
 
     def __init__(self, store: Store, hub: Hub) -> None:
         self._store = store
@@ -56,6 +58,7 @@ class Receipts:
         dispatcher.inline(wire.Mark, self.mark)
         dispatcher.beside(wire.Marks, self.marks)
         dispatcher.beside(wire.WhoRead, self.who_read)
+        dispatcher.beside(wire.Unread, self.unread)
 
     def reached(self, user: int, conv: int, seq: int) -> None:
         """A device of this user holds the conversation up to `seq`; the store clamps and checks."""
@@ -155,3 +158,15 @@ class Receipts:
         if isinstance(rows, Refusal):
             raise of_refusal(rows)
         return wire.WhoReadOk(request.rid, tuple(wire.Watermark(*row) for row in rows))
+
+    async def unread(self, connection: Connection, request: wire.Unread) -> wire.Message:
+        """How much is unread."""
+        user = connection.require_session().user
+        entries_max = wire.limits.UNREAD_ENTRIES
+        counts, left = await self._store.read(unread.unread, user, request.convs, entries_max)
+        work = sum(min(each.head - each.read, entries_max) for each in counts)
+        connection.tokens -= work // limits.ENTRIES_PER_TOKEN  # felt by the next request
+        found = tuple(
+            wire.Count(each.conv, each.head, each.read, each.unread, each.mentions, each.more) for each in counts
+        )
+        return wire.UnreadOk(request.rid, found, tuple(left) or None)

@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from wirechat import wire
-from wirechat.server import limits
+from wirechat.server import horizon, limits
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError
@@ -59,45 +59,45 @@ class Sync:
         if request.cursor is None:
             session.round_after = 0
             session.attach()  # R1: the session has been in the hub since login; from here on its offers are kept
-            session.round_from, session.round_horizon = await self._begin(request.token)
+            session.round_horizon = await self._store.read(sync.horizon)  # R2
+            session.round_from, session.round_account = self._since(session, request.token)
         elif session.mode is not Mode.ATTACHING or request.cursor != _cursor(session.round_after):
             raise RequestError(wire.errors.BAD_REQUEST, "this is not the cursor of the last page")
         page = min(request.page or 200, limits.DIGEST_ROWS)
-        rows, more = await self._rows(session, session.round_from, session.round_after, page)
+        starts = session.round_from, session.round_account
+        rows, more = await self._rows(session, starts, session.round_after, page)
         mode = SyncMode.DIGEST if session.round_from else SyncMode.RESET
         if more:
             session.round_after = rows[-1].conv
             return wire.SyncOk(request.rid, mode, rows, _cursor(session.round_after), None)
-        horizon = session.round_horizon
-        connection.send(wire.SyncOk(request.rid, mode, rows, None, self._token(horizon)))
-        session.attached(horizon)  # after the page: what was held back follows it
+        upto = session.round_horizon
+        connection.send(wire.SyncOk(request.rid, mode, rows, None, session.token(self._store.epoch, upto)))
+        session.attached(upto)  # after the page: what was held back follows it
         if self._grease():
             session.offer(COUNTED_GREASE)
         return None
 
-    async def _begin(self, token: bytes | None) -> tuple[int, int]:
-        """(stamp from which rows are wanted, 0 for all of them; horizon read before the first page: R2)."""
-        horizon = await self._store.read(sync.horizon)
-        since = self._since(token, horizon)
-        self.rounds["digest" if since else "reset" if token else "first"] += 1
-        return since, horizon
-
-    def _since(self, token: bytes | None, horizon: int) -> int:
-        """The stamp a token stands for; 0 when it is void."""
-        if token is None or len(token) != 12 or token[:4] != self._store.epoch:
-            return 0
-        since = int.from_bytes(token[4:], "big")
-        if since > horizon:
+    def _since(self, session: Session, token: bytes | None) -> tuple[int, int]:
+        """The stamps from which rows are wanted, of conversations and of the account log; 0 for all of them."""
+        known = None if token is None else horizon.unpack(token, self._store.epoch)
+        since, covered = known or (0, False)
+        if since > session.round_horizon:
             log.error("a client presents a horizon from the future: was this database restored without a new epoch?")
-            return 0
-        return since
+            since = 0
+        self.rounds["digest" if since else "reset" if token else "first"] += 1
+        return since, self._account_since(session, since if covered else 0)
 
-    async def _rows(self, session: Session, since: int, after: int, limit: int) -> tuple[tuple[wire.Row, ...], bool]:
-        rows: Sequence[DigestRow] = await self._store.read(sync.digest, session.user, since, after, limit + 1)
+    def _account_since(self, session: Session, since: int) -> int:
+        return since if session.account_log else sync.NEVER
+
+    async def _rows(
+        self, session: Session, starts: tuple[int, int], after: int, limit: int
+    ) -> tuple[tuple[wire.Row, ...], bool]:
+        since, account_since = starts
+        rows: Sequence[DigestRow] = await self._store.read(
+            sync.digest, session.user, since, after, limit + 1, account_since
+        )
         return tuple(row_of(row) for row in rows[:limit]), len(rows) > limit
-
-    def _token(self, horizon: int) -> bytes:
-        return self._store.epoch + horizon.to_bytes(8, "big")
 
     def catch_up(self, connection: Connection, session: Session) -> None:
         """A session that was behind has room again: run a round beside its reader. It is attached already (R1)."""
@@ -115,16 +115,16 @@ class Sync:
                 return
 
     async def _one_round(self, connection: Connection, session: Session) -> None:
-        since = session.horizon
-        horizon = await self._store.read(sync.horizon)  # R2
+        starts = session.horizon, self._account_since(session, session.horizon)
+        upto = await self._store.read(sync.horizon)  # R2
         after, more = 0, True
         while more:
-            rows, more = await self._rows(session, since, after, limits.ROUND_ROWS)
+            rows, more = await self._rows(session, starts, after, limits.ROUND_ROWS)
             await self._wait_room(session)
             after = rows[-1].conv if rows else after
-            session.push(wire.Rows(rows, None if more else self._token(horizon)).encode())  # R3
+            session.push(wire.Rows(rows, None if more else session.token(self._store.epoch, upto)).encode())  # R3
             self._hub.flush()
-        session.attached(horizon)
+        session.attached(upto)
         self._hub.flush()
 
     async def _wait_room(self, session: Session) -> None:
@@ -156,4 +156,4 @@ def _cursor(conv: int) -> bytes:
 def row_of(row: DigestRow) -> wire.Row:
     """A digest row as it goes over the wire."""
     state = MemberState.FORMER if row.former else MemberState.MEMBER
-    return wire.Row(row.conv, row.head, row.rrev, row.delivered, row.read, state)
+    return wire.Row(row.conv, row.head, row.rrev, row.delivered, row.read, state, row.account_log)

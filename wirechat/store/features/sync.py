@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wirechat.store.records import DigestRow
-from wirechat.store.tx import Tx
+from wirechat.store.records import ACCOUNT, DigestRow
+from wirechat.store.tx import Row, Tx
 
 _HORIZON = {
     "sqlite": "SELECT value + 1 FROM stamp",
@@ -22,12 +22,16 @@ _STAMP = {
 }
 """On PostgreSQL the table holds what is added to its own transaction counter."""
 
-_ROW = """
+_ROW = f"""
     SELECT m.conv, m.user_id, coalesce(m.until, c.head), CASE WHEN m.until IS NULL THEN r.rrev ELSE 0 END,
-           coalesce(k.delivered, 0), coalesce(k.read, 0), m.until IS NOT NULL
+           coalesce(k.delivered, 0), coalesce(k.read, 0), m.until IS NOT NULL, c.kind = {ACCOUNT}
     FROM member m JOIN conv c ON c.conv = m.conv JOIN conv_rc r ON r.conv = m.conv
          LEFT JOIN mark k ON k.conv = m.conv AND k.user_id = m.user_id
 """
+
+
+NEVER = 2**62
+"""A stamp that is never given."""
 
 
 async def horizon(tx: Tx) -> int:
@@ -44,14 +48,19 @@ async def next_stamp(tx: Tx) -> int:
     return int(row[0])
 
 
-async def digest(tx: Tx, user: int, since: int, after: int, limit: int) -> list[DigestRow]:
-    """Conversations of a user stamped at `since` or later, by id, from the one after `after`."""
+async def digest(
+    tx: Tx, user: int, since: int, after: int, limit: int, account_since: int | None = None
+) -> list[DigestRow]:
+    """Conversations of a user stamped at `since` or later, by id, from the one after `after`. His account log counts
+    from `account_since`, None = from `since` too.
+    """
     rows = await tx.fetch(
-        _ROW + "WHERE m.user_id = $1 AND m.conv > $2"
-        " AND (m.stamp >= $3 OR (m.until IS NULL AND (c.stamp >= $3 OR r.rstamp >= $3))) ORDER BY m.conv LIMIT $4",
-        user, after, since, limit,
+        f"{_ROW} WHERE m.user_id = $1 AND m.conv > $2 AND CASE WHEN c.kind <> {ACCOUNT}"
+        " THEN m.stamp >= $3 OR (m.until IS NULL AND (c.stamp >= $3 OR r.rstamp >= $3))"
+        " ELSE c.stamp >= $4 END ORDER BY m.conv LIMIT $5",
+        user, after, since, since if account_since is None else account_since, limit,
     )  # fmt: skip
-    return [DigestRow(conv, head, rrev, dlv, read, bool(former)) for conv, _, head, rrev, dlv, read, former in rows]
+    return [_digest_row(row) for row in rows]
 
 
 async def changed(tx: Tx, since: int) -> tuple[int, list[tuple[int, int, int]]]:
@@ -71,8 +80,13 @@ async def changed(tx: Tx, since: int) -> tuple[int, list[tuple[int, int, int]]]:
 async def rows(tx: Tx, convs: Sequence[int], since: int) -> dict[int, dict[int, DigestRow]]:
     """conv -> user -> row, of the members and of those removed at `since` or later."""
     found: dict[int, dict[int, DigestRow]] = {}
-    for conv, user, head, rrev, dlv, read, former in await tx.fetchmany(
+    for row in await tx.fetchmany(
         _ROW + "WHERE m.conv = $1 AND (m.until IS NULL OR m.stamp >= $2)", [(conv, since) for conv in convs]
     ):
-        found.setdefault(conv, {})[user] = DigestRow(conv, head, rrev, dlv, read, bool(former))
+        found.setdefault(row[0], {})[row[1]] = _digest_row(row)
     return found
+
+
+def _digest_row(row: Row) -> DigestRow:
+    conv, _, head, rrev, delivered, read, former, account_log = row
+    return DigestRow(conv, head, rrev, delivered, read, bool(former), bool(account_log))

@@ -12,11 +12,77 @@ from wirechat.wire.packing import frame, unpack
 
 
 @attrs.define(slots=True)
+class Source(Struct):
+    """A message that is to be forwarded.
+
+    conv   its conversation
+    seq    its seq
+    """
+
+    conv: int
+    seq: int
+
+    def items(self) -> list[Any]:
+        return [self.conv, self.seq]
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """The struct that `pack` gave these bytes for."""
+        return cls.from_items(unpack(packed, len(packed)), True)
+
+    @classmethod
+    def from_items(cls, items: tuple[Any, ...], lenient: bool) -> Self:
+        if type(items) is not tuple:
+            raise Mismatch("Source must be an array")
+        if len(items) != 2:
+            items = fit(items, 2, lenient)
+        conv, seq = items
+        if type(conv) is not int or not 0 <= conv <= 0x1FFFFFFFFFFFFF:
+            raise Mismatch("Source.conv must be u")
+        if type(seq) is not int or not 0 <= seq <= 0x1FFFFFFFFFFFFF:
+            raise Mismatch("Source.seq must be u")
+        return cls(conv, seq)
+
+
+@attrs.define(slots=True)
+class Origin(Struct):
+    """Where a forwarded message comes from. The conversation is not told.
+
+    user   who wrote it first
+    ts     when [ms since 1970]
+    """
+
+    user: int
+    ts: int
+
+    def items(self) -> list[Any]:
+        return [self.user, self.ts]
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """The struct that `pack` gave these bytes for."""
+        return cls.from_items(unpack(packed, len(packed)), True)
+
+    @classmethod
+    def from_items(cls, items: tuple[Any, ...], lenient: bool) -> Self:
+        if type(items) is not tuple:
+            raise Mismatch("Origin must be an array")
+        if len(items) != 2:
+            items = fit(items, 2, lenient)
+        user, ts = items
+        if type(user) is not int or not 0 <= user <= 0x1FFFFFFFFFFFFF:
+            raise Mismatch("Origin.user must be u")
+        if type(ts) is not int or not 0 <= ts <= 0x1FFFFFFFFFFFFF:
+            raise Mismatch("Origin.ts must be u")
+        return cls(user, ts)
+
+
+@attrs.define(slots=True)
 class Content(Struct):
     """What a message says. A type you do not know: show that there is something you cannot show.
 
     type   what data is
-    data   type 1: text, 1 to 16,384 bytes; type 2: one emoji, at most 64 bytes
+    data   type 1: text, 1 to 16,384 bytes; type 2: one emoji, at most 64 bytes; others: see content_types
     """
 
     type: int
@@ -55,10 +121,13 @@ class Event(Message):
     ts        server time; never decreases with seq [ms since 1970]
     sender    user who caused the entry
     kind      what happened
-    content   MSG, EDIT, REACT: see entry_kinds; CREATE: title; nil on a MSG or EDIT whose message was deleted since
-    ref       EDIT, DELETE, REACT: seq of the message; MSG: seq it replies to
-    users     CREATE: first members; ADD, REMOVE: whom
+    content   MSG, EDIT, REACT: see entry_kinds; CREATE, META: title; nil on a MSG or EDIT whose message was deleted
+              since
+    ref       EDIT, DELETE, REACT, PIN, UNPIN: seq of the message; MSG: seq it replies to
+    users     CREATE: first members; ADD, REMOVE, ROLE, BLOCK, UNBLOCK: whom; MSG, EDIT: who is mentioned
     cid       the idempotency id, only when you are the sender
+    origin    MSG: it was forwarded, and from whom
+    role      ROLE: the new role
     """
 
     CODE: ClassVar[int] = 16
@@ -75,6 +144,8 @@ class Event(Message):
     ref: int | None = None
     users: tuple[int, ...] | None = None
     cid: bytes | None = None
+    origin: Origin | None = None
+    role: int | None = None
 
     def encode(self) -> bytes:
         items: list[Any] = [
@@ -88,14 +159,16 @@ class Event(Message):
             self.ref,
             self.users,
             self.cid,
+            None if self.origin is None else self.origin.items(),
+            self.role,
         ]
         return frame(items)
 
     @classmethod
     def from_items(cls, items: tuple[Any, ...], lenient: bool) -> Self:
-        if len(items) != 10:
-            items = fit(items, 10, lenient)
-        _, conv, seq, ts, sender, kind, content, ref, users, cid = items
+        if len(items) != 12:
+            items = fit(items, 12, lenient)
+        _, conv, seq, ts, sender, kind, content, ref, users, cid, origin, role = items
         if type(conv) is not int or not 0 <= conv <= 0x1FFFFFFFFFFFFF:
             raise Mismatch("EVENT.conv must be u")
         if type(seq) is not int or not 0 <= seq <= 0x1FFFFFFFFFFFFF:
@@ -118,7 +191,11 @@ class Event(Message):
                     raise Mismatch("EVENT.users must be ?[u]<=257")
         if cid is not None and (type(cid) is not bytes or len(cid) != 8):
             raise Mismatch("EVENT.cid must be ?x=8")
-        return cls(conv, seq, ts, sender, kind, content, ref, users, cid)
+        if origin is not None:
+            origin = Origin.from_items(origin, lenient)
+        if role is not None and (type(role) is not int or not 0 <= role <= 255):
+            raise Mismatch("EVENT.role must be ?u8")
+        return cls(conv, seq, ts, sender, kind, content, ref, users, cid, origin, role)
 
 
 @attrs.define(slots=True)
@@ -166,13 +243,16 @@ class SendOk(Reply):
 class Send(Request):
     """Appends one entry. The reply comes after it is on disk.
 
-    rid       request id, chosen by the client, unique among its unanswered requests
-    conv      conversation
-    cid       idempotency id: 8 random bytes, kept until SEND_OK or a final error; repeating it can never make a second
-              entry
-    kind      1 MSG, 2 EDIT, 3 DELETE, 4 REACT
-    content   MSG, EDIT: text; REACT: emoji, nil takes the reaction back; DELETE: nil
-    ref       EDIT, DELETE, REACT: seq of the message; MSG: seq it replies to, nil = no reply
+    rid        request id, chosen by the client, unique among its unanswered requests
+    conv       conversation
+    cid        idempotency id: 8 random bytes, kept until SEND_OK or a final error; repeating it can never make a
+               second entry
+    kind       1 MSG, 2 EDIT, 3 DELETE, 4 REACT, 5 PIN, 13 UNPIN
+    content    MSG, EDIT: text; REACT: emoji, nil takes the reaction back; DELETE, PIN, UNPIN, and MSG with forward:
+               nil
+    ref        EDIT, DELETE, REACT, PIN, UNPIN: seq of the message; MSG: seq it replies to, nil = no reply
+    mentions   MSG, EDIT: users who are mentioned, each once
+    forward    MSG: the message whose text is forwarded; the server copies it
     """
 
     CODE: ClassVar[int] = 54
@@ -187,6 +267,8 @@ class Send(Request):
     kind: int
     content: Content | None = None
     ref: int | None = None
+    mentions: tuple[int, ...] | None = None
+    forward: Source | None = None
 
     def encode(self) -> bytes:
         items: list[Any] = [
@@ -197,14 +279,16 @@ class Send(Request):
             self.kind,
             None if self.content is None else self.content.items(),
             self.ref,
+            self.mentions,
+            None if self.forward is None else self.forward.items(),
         ]
         return frame(items)
 
     @classmethod
     def from_items(cls, items: tuple[Any, ...], lenient: bool) -> Self:
-        if len(items) != 7:
-            items = fit(items, 7, lenient)
-        _, rid, conv, cid, kind, content, ref = items
+        if len(items) != 9:
+            items = fit(items, 9, lenient)
+        _, rid, conv, cid, kind, content, ref, mentions, forward = items
         if type(rid) is not int or not 0 <= rid <= 2147483647:
             raise Mismatch("SEND.rid must be u31")
         if type(conv) is not int or not 0 <= conv <= 0x1FFFFFFFFFFFFF:
@@ -217,4 +301,12 @@ class Send(Request):
             content = Content.from_items(content, lenient)
         if ref is not None and (type(ref) is not int or not 0 <= ref <= 0x1FFFFFFFFFFFFF):
             raise Mismatch("SEND.ref must be ?u")
-        return cls(rid, conv, cid, kind, content, ref)
+        if mentions is not None:
+            if type(mentions) is not tuple or len(mentions) > 50:
+                raise Mismatch("SEND.mentions must be ?[u]<=50")
+            for each in mentions:
+                if type(each) is not int or not 0 <= each <= 0x1FFFFFFFFFFFFF:
+                    raise Mismatch("SEND.mentions must be ?[u]<=50")
+        if forward is not None:
+            forward = Source.from_items(forward, lenient)
+        return cls(rid, conv, cid, kind, content, ref, mentions, forward)
