@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import attrs
 import pytest
 
 from tools.powercuts import acknowledged, worlds
@@ -95,70 +94,64 @@ META = [("digest_key", bytes(32)), ("epoch", bytes(4))]
 ANN, BOB = (Transaction(accounts.create, (user, name, None, None, NOW)) for user, name in ((1, "ann"), (2, "bob")))
 
 
-@attrs.define
-class Store:
-    """What the worlds should be compared with: the one world as it is."""
-
-    worlds: Worlds
-
-    def state(self) -> worlds.State:
-        (world,) = self.worlds._possible
-        return worlds.world_state(world)
-
-
 @pytest.fixture
-def store() -> Iterator[Store]:
-    possible = Worlds()
-    possible.begin({"meta": META})
-    yield Store(possible)
-    possible.close()
+def possible() -> Iterator[Worlds]:
+    """An empty store."""
+    found = Worlds()
+    found.begin({"meta": META})
+    yield found
+    found.close()
 
 
-def test_a_state_is_found_with_and_without_what_was_not_answered(store: Store) -> None:
-    before = store.state()
-    assert store.worlds.find(before, [ANN, BOB]) is None
-    assert store.state()["account"] == []
+def after(*transactions: Transaction) -> worlds.State:
+    """What a store is like in which these were done."""
+    alone = Worlds()
+    alone.begin({"meta": META})
+    for transaction in transactions:
+        assert alone.answered(transaction, None) is None
+    (world,) = alone._possible
+    state = worlds.world_state(world)
+    alone.close()
+    return state
 
 
-def test_only_the_first_of_what_was_not_answered_may_be_there(store: Store) -> None:
+def test_a_state_is_found_with_and_without_what_was_not_answered(possible: Worlds) -> None:
+    assert possible.find(after(), [ANN, BOB]) is None
+    assert possible.find(after(ANN), [ANN, BOB]) is None
+
+
+def test_only_the_first_of_what_was_not_answered_may_be_there(possible: Worlds) -> None:
     """They are committed in their order: the second without the first is a broken store."""
-    empty = store.state()
-    second = empty | {"account": [(2, b"bob", None, None, NOW)]}
-    assert "none of 3 possible states" in (store.worlds.find(second, [ANN, BOB]) or "")
+    assert "none of 3 possible states" in (possible.find(after(BOB), [ANN, BOB]) or "")
 
 
-def test_what_was_answered_is_not_forgotten(store: Store) -> None:
-    empty = store.state()
-    assert store.worlds.answered(ANN, None) is None
-    assert "account lacks" in (store.worlds.find(empty, []) or "")
+def test_what_was_answered_is_not_forgotten(possible: Worlds) -> None:
+    assert possible.answered(ANN, None) is None
+    assert "account lacks" in (possible.find(after(), []) or "")
 
 
-def test_what_is_unknown_is_there_or_not_until_an_answer_tells(store: Store) -> None:
-    store.worlds.unknown(ANN)
-    assert len(store.worlds._possible) == 2
-    assert store.worlds.answered(ANN, Refusal.CONFLICT) is None
-    assert store.state()["account"] == [(1, b"ann", None, None, NOW)]
+def test_what_is_unknown_is_there_or_not_until_an_answer_tells(possible: Worlds) -> None:
+    possible.unknown(ANN)
+    assert len(possible._possible) == 2
+    assert possible.answered(ANN, Refusal.CONFLICT) is None
+    assert possible.find(after(), []) is not None
+    assert possible.find(after(ANN), []) is None
 
 
-def test_an_answer_that_no_world_gives(store: Store) -> None:
-    assert "should be None" in (store.worlds.answered(ANN, Refusal.CONFLICT) or "")
+def test_an_answer_that_no_world_gives(possible: Worlds) -> None:
+    assert "should be None" in (possible.answered(ANN, Refusal.CONFLICT) or "")
 
 
-def test_what_was_not_found_may_still_come_until_something_is_committed(store: Store) -> None:
+def test_what_was_not_found_may_still_come_until_something_is_committed(possible: Worlds) -> None:
     """The rest of it in the log may be completed by a later transaction; a commit takes its place for ever."""
-    assert store.worlds.answered(ANN, None) is None
-    with_ann = store.state()
-    assert store.worlds.find(with_ann, [BOB]) is None
-    assert store.worlds.find(with_ann, []) is None
-    with_both = with_ann | {"account": [*with_ann["account"], (2, b"bob", None, None, NOW)]}
-    assert store.worlds.find(with_both, []) is None
-    assert store.worlds.find(with_ann, []) is not None
+    assert possible.find(after(), [BOB]) is None
+    assert possible.find(after(), []) is None
+    assert possible.find(after(BOB), []) is None
+    assert possible.find(after(), []) is not None
 
 
-def test_a_commit_ends_what_was_not_found(store: Store) -> None:
-    empty = store.state()
-    assert store.worlds.find(empty, [BOB]) is None
-    assert store.worlds.answered(ANN, None) is None
-    with_ann = store.state()
-    with_both = with_ann | {"account": [*with_ann["account"], (2, b"bob", None, None, NOW)]}
-    assert store.worlds.find(with_both, []) is not None
+def test_a_commit_ends_what_was_not_found(possible: Worlds) -> None:
+    assert possible.find(after(), [BOB]) is None
+    assert possible.answered(ANN, None) is None
+    assert possible.find(after(ANN, BOB), []) is not None
+    assert possible.find(after(ANN), []) is None
