@@ -111,7 +111,7 @@ class Hub:
     def _moves(self, user: int) -> None:
         self._moved[user] = self._moved.get(user, False) or self.is_there(user)
 
-    def moves(self, user: int) -> bool:
+    def is_moving(self, user: int) -> bool:
         """He may have come or gone since that was asked last."""
         return user in self._moved
 
