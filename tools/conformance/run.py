@@ -1,0 +1,94 @@
+"""Runs checks, several at a time, each with accounts of its own."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+from .catalogue import TRANSPORTS, Check
+from .decoder import Malformed
+from .lab import Lab, Target
+from .verdict import Failed, Skipped
+
+THREADS = 8
+PASS, FAIL, SKIP = "pass", "fail", "skip"
+
+
+class Unreachable(Exception):
+    """No check can be run; the message is one line."""
+
+
+@dataclass
+class Result:
+    """How one check ended. `why`: one line for a fail or skip; `trace`: what went over the wire of a failed one."""
+
+    check: Check
+    status: str
+    why: str = ""
+    expected: str = ""
+    got: str = ""
+    trace: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def reach(target: Target) -> str:
+    """The agent of the server, once it is sure that checks can be run. Raises Unreachable."""
+    lab = Lab(target)
+    try:
+        welcome = lab.greeted("probe").welcome
+    except Failed as error:
+        raise Unreachable(f"{target.url} is not a wirechat server that can be reached: {error.got}") from None
+    finally:
+        lab.close()
+    if not welcome["registration"]:
+        raise Unreachable(
+            f"{target.url} does not allow registration here, and the checks need accounts: run them on the server's"
+            " own machine, or let strangers register while they run (wirechat serve --open-registration)"
+        )
+    return str(welcome["agent"])
+
+
+def run(target: Target, checks: Iterable[Check], threads: int = THREADS) -> Iterator[Result]:
+    """The results, as they come. Slow checks begin first: they only wait."""
+    waiting = sorted(checks, key=lambda each: not each.slow)
+    slow = sum(each.slow for each in waiting)
+    with ThreadPoolExecutor(threads + slow) as pool:
+        futures = [pool.submit(run_one, target, check) for check in waiting]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def run_one(target: Target, check: Check) -> Result:
+    """One check, whatever happens in it."""
+    began = time.monotonic()
+    lab = Lab(target)
+    try:
+        result = _outcome(lab, check)
+    finally:
+        lab.close()
+    result.seconds = time.monotonic() - began
+    if result.status == FAIL:
+        result.trace = lab.trace.lines(target.schema)
+    return result
+
+
+def _outcome(lab: Lab, check: Check) -> Result:
+    if check.needs is not None and lab.target.scheme not in TRANSPORTS[check.needs]:
+        return Result(check, SKIP, f"not on {lab.target.scheme}://")
+    function: Callable[[Lab], None] = check.function
+    try:
+        function(lab)
+    except Skipped as reason:
+        return Result(check, SKIP, str(reason))
+    except Failed as failure:
+        return Result(check, FAIL, str(failure), failure.expected, failure.got)
+    except (OSError, Malformed) as error:
+        return Result(check, FAIL, f"{error}", "an answer as the schema says", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        told = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
+        return Result(check, FAIL, told, "an answer that this check can read", told)
+    return Result(check, PASS)
