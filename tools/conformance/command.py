@@ -83,18 +83,20 @@ def _list_as_json(checks: list[Check]) -> str:
     return json.dumps({"checks": rows}, indent=1, ensure_ascii=False)
 
 
-def _positive(text: str) -> float:
-    value = float(text)
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0 < value <= 3600:
-        raise argparse.ArgumentTypeError("must be above 0 and at most 3600")
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and at most 3600")
     return value
 
 
 def _threads(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 64:
-        raise argparse.ArgumentTypeError("must be 1 to 64")
-    return value
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 64")
+    return int(text)
 
 
 def _parser(prog: str) -> Parser:
@@ -117,7 +119,7 @@ def _parser(prog: str) -> Parser:
     server.add_argument("--quick", action="store_true", help="leave out the checks that wait for long timeouts")
     server.add_argument("--ca", metavar="FILE", help="certificate authority in PEM, for TLS")
     server.add_argument(
-        "--timeout", type=_positive, default=PATIENCE_SECONDS, metavar="S", help="seconds to wait for what must come"
+        "--timeout", type=_seconds, default=PATIENCE_SECONDS, metavar="S", help="seconds to wait for what must come"
     )
     server.add_argument("--threads", type=_threads, default=THREADS, metavar="N", help="checks at a time")
     return parser

@@ -21,6 +21,7 @@ from .verdict import Failed, Skipped
 LATER = 5000
 NOT_KNOWN = 3001
 LOCKED = 2006
+LOCKED_OUT = "the server has locked logins from here for a while (2006), as it may after many failures"
 ATTEMPTS = 8
 PAUSE_SECONDS = 0.5
 NEWS = ("EVENT", "ROWS")
@@ -204,7 +205,7 @@ class Connection:
             if frame["code"] == NOT_KNOWN and self.schema.by_name[name].since > 1:
                 raise Skipped(f"not offered: {name}")
             if frame["code"] == LOCKED and name == "AUTH":
-                raise Skipped("the server has locked logins from here for a while (2006)")
+                raise Skipped(LOCKED_OUT)
             if frame["code"] < LATER or attempt == ATTEMPTS - 1:
                 return frame
             time.sleep((frame["retry_ms"] or 1000 * PAUSE_SECONDS * (attempt + 1)) / 1000)

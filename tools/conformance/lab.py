@@ -70,7 +70,7 @@ class Lab:
         try:
             bodies = connect(self.target.url, self.target.ca, self.target.patience, receive_buffer)
         except OSError as error:
-            raise Failed("the server takes a connection", str(error)) from None
+            raise Failed("a connection", str(error)) from None
         person = Person(bodies, self.schema, self.trace, name, self.target.patience)
         self._open.append(person)
         return person

@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
     "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
+    "conform": ("wirechat.cli.conform", "conform", "Check that a running server keeps the protocol."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
 }
 

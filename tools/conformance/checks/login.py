@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import ed25519
 from ..catalogue import Check, add, check
+from ..connection import LOCKED_OUT
 from ..lab import Lab, handle
 from ..person import KEY_METHOD, PASSWORD, PASSWORD_METHOD, RESUME_METHOD, SECRET, Person
 from ..verdict import Skipped, require, same
@@ -158,7 +159,7 @@ def the_sixth_failure_ends_the_connection(lab: Lab) -> None:
     for _ in range(5):
         error = person.answer(person.request("AUTH", method=RESUME_METHOD, proof=os.urandom(16)))
         if error.name == "ERROR" and error["code"] == 2006:
-            raise Skipped("the server has locked logins from here for a while (2006)")
+            raise Skipped(LOCKED_OUT)
         require(error.name == "ERROR" and error["code"] in (2001, 2002), "ERROR 2002", error.fields)
     person.request("AUTH", method=RESUME_METHOD, proof=alice.resume)
     last = person.closes(2006)

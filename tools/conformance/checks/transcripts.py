@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ..catalogue import Check, add
-from ..connection import framed
+from ..connection import LOCKED, LOCKED_OUT, framed
 from ..decoder import Frame, Schema, protocol_folder
 from ..lab import Lab
 from ..person import Person
@@ -218,6 +218,8 @@ class Player:
                 return frame
 
     def _not_offered(self, frame: Frame, expected: list[Step]) -> None:
+        if frame.name == "ERROR" and frame["code"] == LOCKED:
+            raise Skipped(LOCKED_OUT)
         for each in expected:
             known = self._lab.schema.by_name[each["recv"]]
             if frame.name == "ERROR" and frame["code"] == 3001 and known.since > 1:
