@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SEEDS ?= 200
 JOBS ?= 2
 
-.PHONY: help env run test check format simulate bugs bench clean
+.PHONY: help env run test check format simulate bugs mutants bench clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace
 
 bugs: env  ## Prove that the simulation finds every planted bug
 	$(BIN)/python -m tools.simulate bugs
+
+mutants: env  ## Prove that the conformance runner catches every mutant of the server
+	$(BIN)/python -m tools.mutants
 
 bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path

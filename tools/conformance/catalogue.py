@@ -3,7 +3,7 @@
     @check("4.4", "4-14")
     def even_extras_are_not_executed(lab): ...
 
-is the check `4.4/even-extras-are-not-executed`; the first line of its docstring is its title. Rules that say SHOULD or
+is the check `4.4/even-extras-are-not-executed`; the first paragraph of its docstring is its title. Rules that say SHOULD or
 MAY make a check with `must=False`: a server that fails it still conforms.
 """
 
@@ -51,7 +51,7 @@ def check(
 
     def enter(function: Function) -> Function:
         name = f"{section}/{function.__name__.replace('_', '-')}"
-        title = (function.__doc__ or "").strip().partition("\n")[0]
+        title = " ".join((function.__doc__ or "").split("\n\n")[0].split())
         add(Check(name, section, rules, title, function, level, must, slow, needs))
         return function
 

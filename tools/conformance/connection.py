@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from .decoder import Frame, Malformed, Schema
@@ -224,7 +224,7 @@ class Connection:
         self.send("PING", t=t)
         return self.expect("PONG", t=t)
 
-    def quiet(self, seconds: float = 0.4, names: Iterable[str] = NEWS) -> None:
+    def quiet(self, seconds: float = 0.4, names: Sequence[str | None] = NEWS) -> None:
         """None of these frames comes for so long."""
         until = time.monotonic() + seconds
         early = [frame for frame in self.seen if frame.name in names]
@@ -237,7 +237,9 @@ class Connection:
                 raise Failed(f"the connection of {self.who} lives", "the server closed it")
             self.seen.append(frame)
             early = [frame] if frame.name in names else []
-        raise Failed(f"no {' and no '.join(names)} to {self.who}", f"{early[0].name}({shown(early[0].fields)})")
+        raise Failed(
+            f"no {' and no '.join(map(str, names))} to {self.who}", f"{early[0].name}({shown(early[0].fields)})"
+        )
 
     def closes(self, *codes: int, seconds: float | None = None) -> Frame | None:
         """The server sends ERROR without rid with one of these codes as its last frame, and closes.

@@ -86,7 +86,7 @@ def as_junit(summary: Summary) -> str:
         "failures": str(len(summary.must_failed)),
         "skipped": str(summary.counts[SKIP] + summary.counts[FAIL] - len(summary.must_failed)),
     }
-    suite = ET.Element("testsuite", name=f"wirechat {summary.url}", time=f"{summary.seconds:.3f}", **counts)
+    suite = ET.Element("testsuite", {"name": f"wirechat {summary.url}", "time": f"{summary.seconds:.3f}", **counts})
     for result in summary.results:
         case = ET.SubElement(
             suite, "testcase", classname=result.check.section, name=result.check.id, time=f"{result.seconds:.3f}"

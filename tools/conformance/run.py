@@ -93,7 +93,7 @@ def _outcome(lab: Lab, check: Check) -> Result:
         return Result(check, FAIL, str(failure), failure.expected, failure.got)
     except (OSError, Malformed) as error:
         return Result(check, FAIL, f"{error}", "an answer as the schema says", f"{type(error).__name__}: {error}")
-    except Exception as error:
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError, StopIteration) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         told = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
         return Result(check, FAIL, told, "an answer that this check can read", told)

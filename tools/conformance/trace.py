@@ -53,7 +53,10 @@ def _lines_of(step: Step, times: int, schema: Schema) -> list[str]:
     start = f"{step.at:7.3f}  {step.who:<6} {arrow}" + (f" {times} times" if times > 1 else "")
     if step.note:
         return [f"{start} {step.note}"]
-    return [f"{start} {describe(step.body, schema, 'client' if step.sent else 'server')}", f"{'':19} {hexed(step.body)}"]
+    return [
+        f"{start} {describe(step.body, schema, 'client' if step.sent else 'server')}",
+        f"{'':19} {hexed(step.body)}",
+    ]
 
 
 def describe(body: bytes, schema: Schema, sender: str) -> str:

@@ -42,7 +42,7 @@ def owner(lab: Lab, who: str = "alice") -> Person:
 
 def news(person: Person, count: int) -> list[int]:
     """The kinds of the next entries of the account log."""
-    kinds = []
+    kinds: list[int] = []
     while len(kinds) < count:
         event = person.expect("EVENT")
         kinds += [event["kind"]] if event["kind"] >= HIDE else []

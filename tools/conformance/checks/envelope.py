@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from ..catalogue import Check, add, check
 from ..lab import Lab
@@ -55,7 +56,8 @@ def a_reply_has_the_rid_of_its_request(lab: Lab) -> None:
 def every_request_is_answered_once(lab: Lab) -> None:
     """Fifty requests in one flight, good and bad ones: one answer each."""
     alice = lab.person(sync=False)
-    wanted = [("USER_FIND", {"handle": alice.handle}), ("CHANGES", {"conv": 1, "since": 0})] * 25
+    wanted: list[tuple[str, dict[str, Any]]] = [("USER_FIND", {"handle": alice.handle})]
+    wanted = [*wanted, ("CHANGES", {"conv": 1, "since": 0})] * 25
     count = min(50, alice.welcome["limits"]["inflight"])
     rids = alice.flight(*wanted[:count])
     for number, rid in enumerate(rids):

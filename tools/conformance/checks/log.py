@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from ..catalogue import check
 from ..fold import Fields, Records, fold, plain
@@ -32,7 +33,7 @@ def every_member_sees_the_same_log(lab: Lab) -> None:
     """Six people write at once: seqs are dense, and everybody reads the same entries in the same places."""
     people = lab.people(6, window=1024)
     conv = people[0].new_group(*people[1:])
-    problems = _at_once([lambda each=each: [each.say(conv, f"{each.who} {n}") for n in range(20)] for each in people])
+    problems = _at_once([partial(_say_twenty, each, conv) for each in people])
     same(problems, [], "problems while writing")
     logs = [{seq: _shared(record) for seq, record in each.records(conv).items()} for each in people]
     same(sorted(logs[0]), list(range(1, 122)), "seqs")
@@ -40,6 +41,11 @@ def every_member_sees_the_same_log(lab: Lab) -> None:
         require(log == logs[0], f"{each.who} reads what {people[0].who} reads", "something else")
     times = [logs[0][seq]["ts"] for seq in sorted(logs[0])]
     require(times == sorted(times), "ts that never decreases with seq", times)
+
+
+def _say_twenty(who: Person, conv: int) -> None:
+    for n in range(20):
+        who.say(conv, f"{who.who} {n}")
 
 
 def _shared(record: Fields) -> Fields:
@@ -85,7 +91,9 @@ def _busy(lab: Lab, alice: Person, bob: Person, conv: int) -> None:
     for number in range(60):
         match draw.choice(("say", "say", "edit", "react", "back", "delete")):
             case "say":
-                texts.append((alice if number % 2 else bob).say(conv, f"text {number}", ref=draw.choice([None, *texts])))
+                texts.append(
+                    (alice if number % 2 else bob).say(conv, f"text {number}", ref=draw.choice([None, *texts]))
+                )
                 mine += [texts[-1]] if number % 2 else []
             case "edit":
                 _tried(alice, conv, EDIT, draw.choice(mine), f"edit {number}")

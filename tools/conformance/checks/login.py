@@ -317,14 +317,16 @@ def _needs_login(name: str, fields: dict[str, Any], lab: Lab) -> None:
     lab.greeted().refused(name, 2000, 3001, **fields)
 
 
-for _name, _fields in {
+NEED_LOGIN: dict[str, dict[str, Any]] = {
     "USER_GET": {"users": []},
     "CONV_NEW": {"cid": bytes(8), "kind": 2, "members": []},
     "MEMBER_ADD": {"conv": 1, "cid": bytes(8), "users": [1]},
     "HISTORY": {"conv": 1},
     "MARK": {"conv": 1, "seq": 1},
     "WHO_READ": {"conv": 1, "seq": 1},
-}.items():
+}
+
+for _name, _fields in NEED_LOGIN.items():
     add(
         Check(
             f"14.1/{_name.lower().replace('_', '-')}-before-login",

@@ -5,6 +5,7 @@ what is unread (13.3).
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ..catalogue import check
 from ..lab import Lab
@@ -13,12 +14,12 @@ from ..verdict import require, same
 from .conversations import unknown_user
 
 PINS_CAPABILITY = 12
+PROBES: dict[str, dict[str, Any]] = {"UNREAD": {"convs": []}, "RECORDS": {"conv": 1, "seqs": [1]}}
 
 
 def offered(who: Person, name: str) -> None:
     """Raises Skipped where the server does not know this request."""
-    fields = {"UNREAD": {"convs": []}, "RECORDS": {"conv": 1, "seqs": [1]}}.get(name, {"conv": 1})
-    who.offers(name, **fields)
+    who.offers(name, **PROBES.get(name, {"conv": 1}))
 
 
 # pins
@@ -135,7 +136,7 @@ def a_forward_copies_the_text_and_names_its_author(lab: Lab) -> None:
     same(carol.records(target)[sent["seq"]]["content"]["data"], "second", "text after the source was deleted")
 
 
-def forward(conv: int, source: int, seq: int) -> dict[str, object]:
+def forward(conv: int, source: int, seq: int) -> dict[str, Any]:
     """The fields of SEND for a forward."""
     return {"conv": conv, "cid": cid(), "kind": 1, "forward": {"conv": source, "seq": seq}}
 

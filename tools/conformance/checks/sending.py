@@ -1,4 +1,4 @@
-"""Section 11, what the first release has: idempotency, what a SEND contains, the order of checks, what SEND_OK means."""
+"""Section 11, what the first release has: cids, what a SEND contains, the order of checks, what SEND_OK means."""
 
 from __future__ import annotations
 
@@ -144,7 +144,9 @@ def texts_of_every_size(lab: Lab) -> None:
     most = alice.welcome["limits"]["text_bytes"]
     for text in ("x", "x" * most, "ä" * (most // 2)):
         seq = alice.say(conv, text)
-        same(alice.records(conv)[seq]["content"]["data"] == text, True, f"text of {len(text.encode())} bytes comes back")
+        same(
+            alice.records(conv)[seq]["content"]["data"] == text, True, f"text of {len(text.encode())} bytes comes back"
+        )
     alice.refused("SEND", 3000, **msg(conv, ""))
     alice.refused("SEND", 3003, **msg(conv, "x" * (most + 1)))
     alice.refused("SEND", 3003, **msg(conv, "ä" * (most // 2 + 1)))

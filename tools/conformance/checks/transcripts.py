@@ -261,7 +261,7 @@ class Player:
 
     def _online(self, who: str, user: str, step: Step) -> None:
         self._open(who)
-        wanted = {key: step[key] for key in ("window", "caps") if key in step}
+        wanted: Step = {key: step[key] for key in ("window", "caps") if key in step}
         if "window" in step:
             self._windows.add(who)
         if "caps" in wanted:

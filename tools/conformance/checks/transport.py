@@ -12,8 +12,18 @@ from ..connection import framed
 from ..lab import Lab
 from ..msgpack import pack
 from ..person import Person, hello, msg
-from ..sockets import BINARY, CONTINUATION, PING, SUBPROTOCOL, TEXT, WebSocket, open_socket, parse_url, part
-from ..sockets import upgrade_request
+from ..sockets import (
+    BINARY,
+    CONTINUATION,
+    PING,
+    SUBPROTOCOL,
+    TEXT,
+    WebSocket,
+    open_socket,
+    parse_url,
+    part,
+    upgrade_request,
+)
 from ..verdict import Failed, require, same
 
 STATUS_NORMAL, STATUS_FATAL, STATUS_TOO_LONG = 1000, 4000, 1009

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -63,7 +63,7 @@ class Stages:
 
 
 def _bytes(hex_of: Any) -> bytes:
-    parts = [[hex_of, 1]] if isinstance(hex_of, str) else hex_of
+    parts: list[tuple[str, int]] = [(hex_of, 1)] if isinstance(hex_of, str) else hex_of
     return b"".join(bytes.fromhex(text) * times for text, times in parts)
 
 
@@ -120,7 +120,7 @@ def _judge(person: Person, expect: dict[str, Any]) -> None:
 
 
 def _understood(vectors: list[Vector], lab: Lab) -> None:
-    """Whatever the answer is, it is not that the frame cannot be read. An unknown request of a later release is fine."""
+    """Whatever the answer is, it is not that the frame cannot be read. A request of a later release may be unknown."""
     stages = Stages(lab)
     for vector in vectors:
         body = _bytes(vector["hex"])
@@ -186,7 +186,7 @@ class _Named:
             raise Failed(f"{told}: {error.expected}", f"{error.got}; the vector is {data}") from None
 
 
-PLAYERS = {
+PLAYERS: dict[str, tuple[Callable[[list[Vector], Lab], None], str, dict[str, tuple[str, ...]]]] = {
     "invalid": (_refused, "refused as they say", {"fields": ("4-16", "4-17"), "envelope": ("4-2", "4-14")}),
     "lenient": (_understood, "understood", {"extras": ("4-13",), "nils": ("4-7", "4-8"), "trailing": ("4-10",)}),
     "valid": (_understood, "understood", {}),
