@@ -124,7 +124,7 @@ def _summary() -> Summary:
     failed = Result(CHECKS["2.1/length-zero"], FAIL, "expected x; got \x00y", "x", "y", ["alice <- PING"])
     should = Result(CHECKS["12.4/an-idle-resume-is-small"], FAIL, "expected few; got many", "few", "many")
     skipped = Result(CHECKS["2.3/fragments-are-put-together"], SKIP, "not on wirechat://")
-    passed = Result(CHECKS["2.1/many-frames-at-once"], PASS)
+    passed = Result(CHECKS["2.1/many-frames-at-once"], PASS, trace=["alice -> PING"])
     return Summary("wirechat://x", "agent", "L2", 1.5, [failed, should, skipped, passed])
 
 
@@ -134,6 +134,8 @@ def test_a_report_names_the_rule_and_the_frames() -> None:
     assert "FAIL 2.1/length-zero  (MUST, L0)" in text
     assert "[2-3] A first byte other than 0 is answered by ERROR 1000" in text
     assert "alice <- PING" in text
+    assert "PASS 2.1/many-frames-at-once\n" in text
+    assert "alice -> PING" in text
     assert "1 passed, 2 failed, 1 skipped in 1.5 s (1 of the failures are a SHOULD): does not conform" in text
 
 

@@ -3,8 +3,8 @@
     @check("4.4", "4-14")
     def even_extras_are_not_executed(lab): ...
 
-is the check `4.4/even-extras-are-not-executed`; the first paragraph of its docstring is its title. Rules that say SHOULD or
-MAY make a check with `must=False`: a server that fails it still conforms.
+is the check `4.4/even-extras-are-not-executed`; the first paragraph of its docstring is its title. A rule that says
+SHOULD makes a check with `must=False`: a server that fails it still conforms.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 def _report(target: Target, agent: str, checks: list[Check], options: argparse.Namespace) -> int:
     began = time.monotonic()
     results: list[Result] = []
-    for result in run(target, checks, options.threads):
+    for result in run(target, checks, options.threads, frames=options.frames):
         results.append(result)
         if sys.stderr.isatty():
             print(f"\r{len(results)} of {len(checks)} checks", end="", file=sys.stderr, flush=True)
@@ -117,6 +117,7 @@ def _parser(prog: str) -> Parser:
     server.add_argument("--only", action="append", default=[], metavar="ID", help="this check; ID/ or ID*: all below")
     server.add_argument("--list", action="store_true", help="print all checks with their rules, and run none")
     server.add_argument("--quick", action="store_true", help="leave out the checks that wait for long timeouts")
+    server.add_argument("--frames", action="store_true", help="tell every frame of the checks that pass, too")
     server.add_argument("--ca", metavar="FILE", help="certificate authority in PEM, for TLS")
     server.add_argument(
         "--timeout", type=_seconds, default=PATIENCE_SECONDS, metavar="S", help="seconds to wait for what must come"

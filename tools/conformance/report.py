@@ -76,7 +76,7 @@ def _row(result: Result) -> dict[str, Any]:
         "why": result.why,
         "seconds": round(result.seconds, 3),
     }
-    return row | ({"frames": result.trace} if result.status == FAIL else {})
+    return row | ({"frames": result.trace} if result.trace else {})
 
 
 def as_junit(summary: Summary) -> str:
@@ -107,7 +107,8 @@ def _printable(text: str) -> str:
 
 def as_text(summary: Summary) -> str:
     """For people: failures in full, then a table."""
-    lines = [line for each in summary.results if each.status == FAIL for line in [*failure(each), ""]]
+    lines = [line for each in summary.results if each.status == PASS for line in _frames(each)]
+    lines += [line for each in summary.results if each.status == FAIL for line in [*failure(each), ""]]
     lines += _table(summary.results)
     counts = summary.counts
     told = f"{counts[PASS]} passed, {counts[FAIL]} failed, {counts[SKIP]} skipped in {summary.seconds:.1f} s"
@@ -126,6 +127,12 @@ def failure(result: Result) -> list[str]:
         lines += ["", *_indented(f"[{rule}] {rules().get(rule, '')}")]
     lines += ["", *_indented(f"expected  {result.expected}"), *_indented(f"got       {result.got}"), ""]
     return lines + [f"    {line}" for line in result.trace]
+
+
+def _frames(result: Result) -> list[str]:
+    """What a check that passed is about, and its frames, where they were asked for."""
+    head = [f"PASS {result.check.id}", *_indented(result.check.title), ""]
+    return [*head, *(f"    {line}" for line in result.trace), ""] if result.trace else []
 
 
 def _indented(text: str) -> list[str]:

@@ -23,7 +23,7 @@ class Unreachable(Exception):
 
 @dataclass
 class Result:
-    """How one check ended. `why`: one line for a fail or skip; `trace`: what went over the wire of a failed one."""
+    """How one check ended. `why`: one line for a fail or skip; `trace`: what went over the wire."""
 
     check: Check
     status: str
@@ -55,19 +55,21 @@ def reach(target: Target) -> str:
     return str(probe.welcome["agent"])
 
 
-def run(target: Target, checks: Iterable[Check], threads: int = THREADS) -> Iterator[Result]:
-    """The results, as they come. Slow checks begin first: they only wait. Those of section 8 come last: they fail to
-    log in, and a server may lock out who does that often.
+def run(target: Target, checks: Iterable[Check], threads: int = THREADS, *, frames: bool = False) -> Iterator[Result]:
+    """The results, as they come, with their frames if they failed or `frames` is set.
+
+    Slow checks begin first: they only wait. Those of section 8 come last: they fail to log in, and a server may lock
+    out who does that often.
     """
     waiting = sorted(checks, key=lambda each: (not each.slow, each.section.startswith("8.")))
     slow = sum(each.slow for each in waiting)
     with ThreadPoolExecutor(threads + slow) as pool:
-        futures = [pool.submit(run_one, target, check) for check in waiting]
+        futures = [pool.submit(run_one, target, check, frames) for check in waiting]
         for future in as_completed(futures):
             yield future.result()
 
 
-def run_one(target: Target, check: Check) -> Result:
+def run_one(target: Target, check: Check, frames: bool = False) -> Result:
     """One check, whatever happens in it."""
     began = time.monotonic()
     lab = Lab(target)
@@ -76,7 +78,7 @@ def run_one(target: Target, check: Check) -> Result:
     finally:
         lab.close()
     result.seconds = time.monotonic() - began
-    if result.status == FAIL:
+    if result.status == FAIL or frames:
         result.trace = lab.trace.lines(target.schema)
     return result
 
