@@ -40,6 +40,7 @@ class Connection:
         self.seen: list[Frame] = []
         self.received: list[bytes] = []
         self.counted = 0
+        self.answers_pings = True
         self.ended = False
         self.status: int | None = None
         self._trace = trace
@@ -100,16 +101,17 @@ class Connection:
 
     def recv(self, seconds: float | None = None) -> Frame | None:
         """The next frame; None when the server closed. Raises TimeoutError after `seconds`, Failed."""
+        until = None if seconds is None else time.monotonic() + seconds
         while not self.ended:
-            body = self._next_body(seconds)
+            body = self._next_body(None if until is None else until - time.monotonic())
             if body is None:
                 return None
             frame = self._decoded(body)
             self.counted += self.schema.is_counted(frame.code)
-            if frame.name == "PING":
-                self.send("PONG", t=frame["t"])
-            else:
+            if frame.name != "PING":
                 return frame
+            if self.answers_pings:
+                self.send("PONG", t=frame["t"])
         return None
 
     def _next_body(self, seconds: float | None) -> bytes | None:

@@ -9,11 +9,9 @@ ABOUT = "The numbered rules of docs/protocol.md, word for word. Made from that d
 
 def rules_of(document: str) -> dict[str, str]:
     """Text by number, in the order of the document. A rule is the paragraph that its number begins."""
-    found = list(RULE.finditer(document))
-    ends = [match.start() for match in found[1:]] + [len(document)]
+    parts = RULE.split(document)[1:]  # number and what follows it, in turns
     return {
-        match[1]: " ".join(document[match.end() : end].split("\n\n")[0].split())
-        for match, end in zip(found, ends, strict=True)
+        number: " ".join(text.split("\n\n")[0].split()) for number, text in zip(parts[::2], parts[1::2], strict=True)
     }
 
 
