@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SEEDS ?= 200
 JOBS ?= 2
 
-.PHONY: help env run test check format simulate bugs mutants bench clean
+.PHONY: help env run test check format docs simulate bugs mutants bench clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,7 @@ $(VENV)/.ready: setup.cfg
 	@command -v $(PYTHON) >/dev/null || { echo "wirechat needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "Preparing $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev,docs]'
 	@touch $@
 
 run: env  ## Run a server on this machine with two demo accounts and a short replay
@@ -25,18 +25,23 @@ run: env  ## Run a server on this machine with two demo accounts and a short rep
 test: env  ## The full suite, with a real PostgreSQL from its wheel
 	$(BIN)/python -m pytest
 
-check: env  ## Format, lint, types, import contracts, freshness of generated files
+check: env docs  ## Format, lint, types, import contracts, freshness of generated files, the site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.protocol check
 	$(BIN)/python -m tools.protocol evolution
+	$(BIN)/python -m tools.docs check
 
 format: env  ## Format the code and generate what is generated
 	$(BIN)/python -m tools.protocol generate
+	$(BIN)/python -m tools.docs generate
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: env  ## The site, into docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build/html
 
 simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace
 	$(BIN)/python -m tools.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(if $(JSON),--json)
@@ -51,4 +56,4 @@ bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path
 
 clean:  ## Remove the environment and what was built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .run
+	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .run

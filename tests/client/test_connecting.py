@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from tests.client.conftest import Opened
 from tests.client.stage import DEVICE, LIMITS, ME, NONCE, Stage, entry, first, make_world, meet, row
 from wirechat import wire
-from wirechat.client import CacheError, Connected, ConnectionFailed, Disconnected, LoginFailed, Resynced
+from wirechat.client import CacheError, Connected, ConnectionFailed, Disconnected, LoginFailed, MessageAdded, Resynced
 from wirechat.client.backoff import MAX_SECONDS, Backoff
 from wirechat.client.login import public_key
 from wirechat.world import World
@@ -364,3 +364,19 @@ async def test_a_reset_is_announced(autojump_clock: MockClock, stage: Stage, ope
         await first(feed, Resynced)
         await client.synced()
         assert [conversation.conv for conversation in client.conversations.list()] == [9]
+
+
+async def test_a_known_device_need_not_wait(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, tmp_path: Path
+) -> None:
+    """Without `wait` what is cached can be read while nobody answers; the connection comes when it comes."""
+    async with meet(stage, opened(cache=tmp_path / "cache"), row(5, 0)) as (client, peer):
+        feed = client.events()
+        peer.say(entry(5, 1, "hello"))
+        await first(feed, MessageAdded)
+    async with opened(cache=tmp_path / "cache", password=None, wait=False) as client:
+        assert [record.seq for record in client.log(5).records.values()] == [1]
+        assert not client.connected
+        feed = client.events()
+        await (await stage.connection()).login()
+        await first(feed, Connected)

@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from tests.client.conftest import Opened
 from tests.client.stage import DEVICE, ME, Peer, Stage, entry, first, make_world, meet, nothing_unsent, record, row
 from wirechat import wire
-from wirechat.client import CacheError, Disconnected, MessageAdded
+from wirechat.client import CacheError, Disconnected, MessageAdded, cache_owner
 from wirechat.client.cache import Cache
 from wirechat.client.commit import Committer
 from wirechat.client.log import Log
@@ -379,3 +379,21 @@ async def test_after_a_failed_write_nothing_is_written(tmp_path: Path) -> None:
     reopened = Cache(str(tmp_path / "cache"), b"b" * 16)
     assert (reopened.token, reopened.logs) == (None, {})
     reopened.close()
+
+
+async def test_a_cache_says_whose_it_is_and_stays_with_its_program(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, tmp_path: Path
+) -> None:
+    """Nobody before the first login; asking takes nothing away from the program that uses the file."""
+    assert cache_owner(tmp_path / "cache") is None
+    assert not (tmp_path / "cache").exists()
+    Cache(str(tmp_path / "cache"), b"x" * 16).close()
+    assert cache_owner(tmp_path / "cache") is None
+    async with meet(stage, opened(cache=tmp_path / "cache"), row(A, 0)) as (client, peer):
+        assert cache_owner(tmp_path / "cache") == "ada"
+        feed = client.events()
+        peer.say(entry(A, 1))
+        await first(feed, MessageAdded)
+    (tmp_path / "other").write_bytes(b"something else")
+    with pytest.raises(CacheError):
+        cache_owner(tmp_path / "other")

@@ -88,8 +88,10 @@ async def test_users_are_asked_for_once(autojump_clock: MockClock, stage: Stage,
 
         nursery.start_soon(server)
         expected = {OTHER: wire.User(OTHER, "bob", "Bob")}
+        assert client.accounts.known([OTHER, 9]) == {}
         assert await client.accounts.get([OTHER, 9]) == expected
         assert await client.accounts.get([OTHER, 9]) == expected
+        assert client.accounts.known([OTHER, 9]) == expected
 
 
 async def test_members_come_in_pages(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
@@ -127,6 +129,105 @@ async def test_membership_changes_are_fetched(autojump_clock: MockClock, stage: 
         assert await client.conversations.leave(CONV) == 2
         await client.synced()
         assert [each.kind for each in client.log(CONV).records.values()] == [7, 8]
+
+
+async def test_p2_notes_to_self_are_asked_for(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """A conversation of kind 3, with nobody and no title."""
+    async with meet(stage, opened()) as (client, peer), trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            asked = await peer.expect(wire.ConvNew)
+            assert (asked.kind, asked.members, asked.title) == (3, (), None)
+            peer.say(wire.ConvNewOk(asked.rid, CONV, 1, 1000, True))
+
+        nursery.start_soon(server)
+        assert await client.conversations.notes() == CONV
+        assert client.log(CONV).head == 1
+
+
+async def test_groups_are_described_and_roles_given(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
+    """Each keeps its cid across connections (P2), and its entry is fetched, since the reply stands for the push."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer), trio.open_nursery() as nursery:
+
+        async def server() -> None:
+            titled = await peer.expect(wire.ConvSet)
+            assert (titled.conv, titled.title, titled.about) == (CONV, "team", None)
+            peer.abort()
+            again = await stage.connection()
+            await again.synced(row(CONV, 0))
+            repeated = await again.expect(wire.ConvSet)
+            assert repeated.cid == titled.cid
+            again.say(wire.ConvSetOk(repeated.rid, 1, 1000, True))
+            await answer(again, 1, 9, text=wire.Content(10, "team"))
+            described = await again.expect(wire.ConvSet)
+            assert (described.conv, described.title, described.about) == (CONV, None, "")
+            again.say(wire.ConvSetOk(described.rid, 2, 1001))
+            await answer(again, 2, 9, text=wire.Content(11, ""))
+            given = await again.expect(wire.MemberSet)
+            assert (given.conv, given.user, given.role) == (CONV, OTHER, 2)
+            again.say(wire.MemberSetOk(given.rid, 3, 1002))
+            await answer(again, 3, 10, (OTHER,), 2)
+
+        nursery.start_soon(server)
+        assert await client.conversations.set_title(CONV, "team") == 1
+        assert await client.conversations.set_about(CONV, "") == 2
+        assert await client.conversations.set_role(CONV, OTHER, 2) == 3
+        await client.synced()
+        assert [(each.kind, each.role) for each in client.log(CONV).records.values()] == [(9, None), (9, None), (10, 2)]
+
+
+async def answer(
+    peer: Peer, seq: int, kind: int, users: tuple[int, ...] | None = None, role: int | None = None,
+    text: wire.Content | None = None,
+) -> None:  # fmt: skip
+    """CHANGES brings one record."""
+    asked = await peer.expect(wire.Changes)
+    made = wire.Record(seq, seq, 1000, ME, kind, text, None, users, role=role)
+    peer.say(wire.ChangesOk(asked.rid, seq, (made,), False))
+
+
+@pytest.mark.parametrize(
+    ("kind", "again"), [(1, False), (6, True), (7, True), (8, True), (9, True), (10, True), (77, False)]
+)
+async def test_10_18_what_changes_a_description_makes_it_asked_for_again(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, kind: int, again: bool
+) -> None:
+    """Pushed or paged: of every entry that CONV_GET may depend on, and of no other."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        await client.synced()
+        before = len(peer.heard(wire.ConvGet))
+        peer.say(entry(CONV, 1, kind=kind, users=(OTHER,)))
+        await trio.sleep(1)
+        assert len(peer.heard(wire.ConvGet)) == before + again
+        peer.say(wire.Rows((row(CONV, 2),)))
+        asked = await peer.next_of(wire.Changes)
+        peer.say(wire.ChangesOk(asked.rid, 2, (wire.Record(2, 2, 1000, OTHER, kind, None, None, (OTHER,)),), False))
+        await trio.sleep(1)
+        assert len(peer.heard(wire.ConvGet)) == before + 2 * again
+
+
+async def test_10_18_a_page_of_history_may_bring_it_first(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """What CHANGES would bring is held already when it comes, and yet the description is older than it."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer), trio.open_nursery() as nursery:
+        await client.synced()
+        made = wire.Record(1, 1, 1000, OTHER, 9, wire.Content(10, "team"))
+
+        async def server() -> None:
+            asked = await peer.next_of(wire.History)
+            peer.say(wire.HistoryOk(asked.rid, 1, 1, (made,), 1))
+
+        nursery.start_soon(server)
+        before = len(peer.heard(wire.ConvGet))
+        await client.history.page(CONV)
+        await trio.sleep(1)
+        assert len(peer.heard(wire.ConvGet)) == before + 1
+        peer.say(wire.Rows((row(CONV, 1),)))
+        asked = await peer.next_of(wire.Changes)
+        peer.say(wire.ChangesOk(asked.rid, 1, (made,), False))
+        await trio.sleep(1)
+        assert len(peer.heard(wire.ConvGet)) == before + 1
 
 
 async def test_history_pages_back_to_the_beginning(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:

@@ -1,8 +1,8 @@
 """The resume algorithm under random orders: cuts, crashes, lost pushes, late answers, jumps and restores (P5, P7).
 
 A small server that keeps the rules holds the truth. Whatever happened on the way, a device that is left in peace ends
-with exactly the truth, and never was anything acknowledged as delivered that it did not hold on disk. A failing seed
-replays exactly.
+with exactly the truth, and never was anything acknowledged as delivered that it did not hold on disk. What the user has
+hidden meanwhile, on another device, is part of the truth: it is gone. A failing seed replays exactly.
 """
 
 import random
@@ -17,8 +17,10 @@ from wirechat import wire
 from wirechat.client.cache import Cache
 from wirechat.client.outbox import Entry
 from wirechat.client.sync import Question, Sync
+from wirechat.wire.registries import ContentType, EntryKind
 
 CONVS = (1, 2, 3)
+ACCOUNT_LOG = 9
 WINDOW = 8
 PAGE = 4
 STEPS = 400
@@ -51,7 +53,7 @@ class Server:
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.convs = {conv: Conversation() for conv in CONVS}
+        self.convs = {conv: Conversation() for conv in (*CONVS, ACCOUNT_LOG)}
         self.stamp = 0
         self.epoch = 1
         self.down: deque[wire.Message | tuple[Question | None, wire.Message]] = deque()
@@ -71,6 +73,21 @@ class Server:
         if to_device:
             self._push(event, counts=True)
         return event
+
+    def hidden(self, conv: int) -> set[int]:
+        """What the account log says of this conversation."""
+        found: set[int] = set()
+        for event in self.convs[ACCOUNT_LOG].entries:
+            assert event.content is not None
+            assert isinstance(event.content.data, bytes)
+            hidden = wire.Hidden.unpack(event.content.data)
+            found.update(hidden.seqs if hidden.conv == conv else ())
+        return found
+
+    def shown(self, conv: int) -> dict[int, wire.Record]:
+        """What the server gives."""
+        hidden = self.hidden(conv)
+        return {seq: record for seq, record in self.convs[conv].records.items() if seq not in hidden}
 
     def mark(self, conv: int, user: int, delivered: int) -> None:
         if delivered <= self.convs[conv].marks.get(user, 0):
@@ -115,7 +132,7 @@ class Server:
 
     def _rows(self, horizon: int) -> list[wire.Row]:
         return [
-            wire.Row(conv, log.head, len(log.receipts), log.delivered, 0)
+            wire.Row(conv, log.head, len(log.receipts), log.delivered, 0, 0, conv == ACCOUNT_LOG)
             for conv, log in self.convs.items()
             if log.stamp >= horizon
         ]
@@ -164,14 +181,17 @@ class Server:
             reply = wire.MarksOk(0, upto, tuple(log.receipts[request.since : upto]), upto < len(log.receipts))
         elif isinstance(request, wire.Changes):
             log = self.convs[request.conv]
-            found = sorted((each for each in log.records.values() if each.rev > request.since), key=lambda r: r.rev)
+            found = sorted(
+                (each for each in self.shown(request.conv).values() if each.rev > request.since), key=lambda r: r.rev
+            )
             page, more = found[:PAGE], len(found) > PAGE
             reply = wire.ChangesOk(0, page[-1].rev if more else log.head, tuple(page), more)
         else:
             log = self.convs[request.conv]
             hi = min(request.hi or log.head, log.head)
             lo = max(1, hi - PAGE + 1)
-            page = [log.records[seq] for seq in range(lo, hi + 1) if seq in log.records]
+            shown = self.shown(request.conv)
+            page = [shown[seq] for seq in range(lo, hi + 1) if seq in shown]
             reply = wire.HistoryOk(0, lo, hi, tuple(page), log.head)
         self.late.append((question, reply))
 
@@ -231,7 +251,7 @@ class Device:
             pos = min(pos, truth.head)
             if pos > truth.delivered:
                 held = self.cache.view(conv).records
-                missing = [seq for seq in truth.records if truth.delivered < seq <= pos and seq not in held]
+                missing = [seq for seq in self.server.shown(conv) if truth.delivered < seq <= pos and seq not in held]
                 assert not missing, f"reported {pos} of {conv} without {missing}"
                 truth.delivered = pos
                 self.server.mark(conv, ME, pos)
@@ -273,7 +293,7 @@ def change(server: Server, rng: random.Random) -> None:
     """Somebody else writes, edits, deletes or reads."""
     conv = rng.choice(CONVS)
     head = server.convs[conv].head
-    kind = rng.choice(["write", "write", "write", "edit", "delete", "read"])
+    kind = rng.choice(["write", "write", "write", "edit", "delete", "read", "hide"])
     if kind == "write" or not head:
         for _ in range(rng.choice([1, 1, 1, 6])):
             server.append(conv, entry(conv, 0, f"text {server.stamp}"))
@@ -281,6 +301,10 @@ def change(server: Server, rng: random.Random) -> None:
         server.append(conv, entry(conv, 0, f"edit {server.stamp}", kind=2, ref=rng.randint(1, head)))
     elif kind == "delete":
         server.append(conv, entry(conv, 0, kind=3, ref=rng.randint(1, head), content=None))
+    elif kind == "hide":
+        seqs = (rng.choice(list(server.convs[conv].records)[-4:]),)
+        content = wire.Content(ContentType.HIDDEN, wire.Hidden(conv, seqs).pack())
+        server.append(ACCOUNT_LOG, wire.Event(ACCOUNT_LOG, 0, 1, ME, EntryKind.HIDE, content))
     else:
         server.mark(conv, OTHER, rng.randint(0, head))
 
@@ -335,10 +359,12 @@ def compare(server: Server, device: Device) -> None:
     for conv, log in device.sync.logs.items():
         truth, view = server.convs[conv], device.cache.view(conv)
         plain = {seq: attrs.evolve(each, cid=None) for seq, each in view.records.items()}
+        shown = server.shown(conv)
         assert view.pos == truth.head
-        for seq, each in truth.records.items():
+        assert log.low == 1 or conv != ACCOUNT_LOG
+        for seq, each in shown.items():
             assert plain.get(seq, None if seq < log.low else "missing") in (each, None if seq < log.low else each)
-        assert set(plain) <= set(truth.records)
+        assert set(plain) <= set(shown)
         assert {user: mark.delivered for user, mark in view.marks.items()} == truth.marks
 
 

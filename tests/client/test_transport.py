@@ -162,6 +162,24 @@ async def test_nobody_at_home_is_said_at_once() -> None:
             raise AssertionError
 
 
+@pytest.mark.parametrize("answer", [b"\0\0\0\x07hello, ", b"HTTP/1.1 101 Maybe\r\n\r\n"])
+async def test_p12_what_is_no_websocket_is_a_failed_connection(answer: bytes) -> None:
+    """A wrong port answers with anything; that is no reason to crash."""
+
+    async def answering(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await stream.send_all(answer)
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            [listener] = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), answering, 0)
+            url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}"
+            with pytest.raises(ConnectionFailed):
+                async with open_client(url, handle="a", password="p" * 8, reconnect=False):
+                    raise AssertionError
+            nursery.cancel_scope.cancel()
+
+
 async def test_the_server_closing_is_noticed(authority: trustme.CA, ca: Path) -> None:
     """On every transport the end is an end, not an error of this program."""
     for scheme in ("wirechat", "wirechats", "ws", "wss"):
@@ -208,3 +226,28 @@ async def test_register_uses_a_connection_of_its_own(secret: dict[str, Any]) -> 
             nursery.start_soon(server)
             made = await register(url, "ada", name="Ada", **secret)
             assert (made.user, made.device) == (7, 70 if "device_key" in secret else None)
+
+
+@pytest.mark.parametrize("body", [b"", b"try again later\n"])
+async def test_a_proxy_without_its_server_is_asked_again(body: bytes) -> None:
+    """Instead of a WebSocket a reverse proxy answers 502 while the server restarts; the client goes on trying."""
+    stage, refusals = Stage(), 2
+
+    async def accepted(request: trio_websocket.WebSocketRequest) -> None:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            await request.reject(502, body=body or None)
+        else:
+            await relay_messages(await stage.connect(""), request)
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(trio_websocket.serve_websocket, accepted, "127.0.0.1", 0, None)
+            opening = open_client(
+                f"ws://127.0.0.1:{server.port}", handle="ada", password="correct horse", world=make_world()
+            )
+            async with meet(stage, opening, row(CONV, 0)) as (client, _):
+                assert client.connected
+            nursery.cancel_scope.cancel()
+    assert refusals == -1

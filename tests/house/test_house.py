@@ -53,6 +53,13 @@ def test_nothing_but_the_database_modules_knows_threads_or_engines() -> None:
             assert path.name == "packing.py", f"{path} uses msgpack past its facade"
 
 
+def test_nothing_but_the_side_door_knows_http() -> None:
+    """The protocol's server runs without it, and it can be replaced."""
+    for path in (ROOT / "wirechat").rglob("*.py"):
+        if re.search(r"^\s*(import|from) (hypercorn|starlette|prometheus_client)", path.read_text(), re.MULTILINE):
+            assert path.name in ("sidedoor.py", "http.py", "metrics.py"), f"{path} knows HTTP"
+
+
 def test_modules_have_no_names_that_say_nothing() -> None:
     """One concept, one module."""
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -57,21 +57,41 @@ async def test_a_member_hears_from_his_join_to_his_leaving_and_nothing_after(tmp
         assert await carol.refused(wire.WhoRead(0, conv, heard.seq)) == 4001
 
 
-async def test_only_the_owner_removes_and_everyone_may_leave(tmp_path: Path) -> None:
-    """The creator is the owner, also after coming back."""
+async def test_who_stands_higher_removes_and_everyone_may_leave(tmp_path: Path) -> None:
+    """At first the creator alone stands higher; when he leaves another follows him, and back he is a member."""
     async with serving(tmp_path) as rig:
         alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
-        conv = await rig.group(alice, bob, carol)
+        conv = await rig.group(alice, carol)
+        await add(alice, conv, bob.user)
         assert await bob.refused(wire.MemberDel(0, conv, os.urandom(8), carol.user)) == 4001
         await bob.ask(wire.MemberDel(0, conv, os.urandom(8), bob.user), wire.MemberDelOk)
         assert await alice.refused(wire.MemberDel(0, conv, os.urandom(8), bob.user)) == 4000
         await alice.ask(wire.MemberDel(0, conv, os.urandom(8), alice.user), wire.MemberDelOk)
         await add(carol, conv, alice.user, bob.user)
-        await alice.ask(wire.MemberDel(0, conv, os.urandom(8), bob.user), wire.MemberDelOk)
+        assert await alice.refused(wire.MemberDel(0, conv, os.urandom(8), bob.user)) == 4001
+        await carol.ask(wire.MemberDel(0, conv, os.urandom(8), bob.user), wire.MemberDelOk)
         page = await alice.ask(wire.Members(0, conv), wire.MembersOk)
         assert sorted((member.user, member.role) for member in page.members) == sorted(
-            [(alice.user, 4), (carol.user, 1)]
+            [(carol.user, 4), (alice.user, 1)]
         )
+
+
+async def test_a_role_counts_from_its_entry_on_also_for_what_waits_with_it(tmp_path: Path) -> None:
+    """[10-3]: sent in one write: what the role forbids before its entry is allowed behind it, on every connection."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        await alice.send(
+            wire.MemberSet(501, conv, os.urandom(8), bob.user, 4),
+            wire.MemberSet(502, conv, os.urandom(8), bob.user, 1),
+            wire.ConvSet(503, conv, os.urandom(8), "an admin still may"),
+        )
+        handed = await alice.expect(wire.MemberSetOk)
+        refused = await alice.expect(wire.Error)
+        titled = await alice.expect(wire.ConvSetOk)
+        assert (refused.rid, refused.code, titled.seq) == (502, 4001, handed.seq + 1)
+        assert [(await bob.expect(wire.Event)).kind for _ in range(2)] == [EntryKind.ROLE, EntryKind.META]
+        await bob.ask(wire.MemberSet(0, conv, os.urandom(8), alice.user, 1), wire.MemberSetOk)
 
 
 async def test_adding_twice_is_told_and_repeating_a_cid_is_not(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 import trio
 
 from tests.server.rig import serving
-from wirechat import wire
+from wirechat import open_client, wire
+from wirechat.client import link, register, transport
 
 
 async def test_a_message_goes_from_client_to_client_and_is_acknowledged_after_the_commit(tmp_path: Path) -> None:
@@ -115,3 +117,17 @@ async def test_an_outsider_learns_nothing(tmp_path: Path) -> None:
             )
         assert (await eve.ask(wire.ConvGet(0, (conv, nowhere)), wire.ConvGetOk)).infos == ()
         await eve.silence()
+
+
+async def test_leaving_a_websocket_waits_for_its_goodbye_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader lives until the close was answered; else every program that ends would wait the whole patience."""
+    for module in (link, transport):
+        monkeypatch.setattr(module, "CLOSE_SECONDS", 20)
+    async with serving(tmp_path) as rig:
+        url = rig.listeners["ws"].url
+        await register(url, "ada", password="correct horse")
+        with trio.fail_after(10):
+            async with open_client(url, handle="ada", password="correct horse") as client:
+                await client.synced()

@@ -12,8 +12,7 @@ import trustme
 
 from tests.server.rig import Client, Rig, serving
 from wirechat import wire
-from wirechat.server import limits
-from wirechat.server.config import Config
+from wirechat.server.config import Config, Limits
 from wirechat.server.endpoint import Peer, certificate_digest
 from wirechat.server.listeners import Tls, tls_context
 
@@ -86,10 +85,9 @@ async def test_unknown_accounts_cost_the_same_work(tmp_path: Path) -> None:
         assert done == ["verify_password", "verify_password"]
 
 
-async def test_failures_lock_one_address_and_account_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failures_lock_one_address_and_account_only(tmp_path: Path) -> None:
     """2006 with a time to wait; another account from the same address still gets in."""
-    monkeypatch.setattr(limits, "FAILURES_PER_ACCOUNT", 2)
-    async with serving(tmp_path) as rig:
+    async with serving(tmp_path, Config(grease=0, limits=Limits(failures_per_account=2))) as rig:
         await register(rig, "bob", b"correct horse")
         client = await register(rig, "alice", b"correct horse")
         for _ in range(2):

@@ -169,6 +169,35 @@ def test_p7_read_needs_a_mark() -> None:
     assert rules(history) == {"read beyond a mark"}
 
 
+def test_p2_a_forward_is_counted_whatever_text_it_brings() -> None:
+    """Its text is the server's copy: one for each that was asked for, and no more."""
+    history = sound()
+    history.invoke("f", Op(1, 1, MSG, source=(1, 2)))
+    history.logged(Entry(1, 6, 140, 1, MSG, "a", cid=b"f", origin=(1, 110)))
+    history.ok("f", 6, 140)
+    assert history.finish() == []
+    history.logged(Entry(1, 7, 140, 1, MSG, "b", cid=b"g", origin=(2, 110)))
+    assert rules(history) == {"doubled"}
+
+
+def test_p4_two_people_see_other_mentions_or_another_origin() -> None:
+    history = sound()
+    history.saw("d2", 2, attrs.evolve(LOG[1], users=(2,), cid=None))
+    assert rules(history) == {"one order"}
+    history = sound()
+    history.saw("d2", 2, attrs.evolve(LOG[1], origin=(9, 9), cid=None))
+    assert rules(history) == {"one order"}
+
+
+def test_p8_what_was_deleted_mentions_nobody() -> None:
+    """Content and mentions are withheld together."""
+    history = sound()
+    history.saw("d2", 2, attrs.evolve(LOG[1], content=None, cid=None))
+    assert history.finish() == []
+    history.saw("d2", 2, attrs.evolve(LOG[1], content=None, users=(2,), cid=None))
+    assert rules(history) == {"deleted and yet there"}
+
+
 def test_p9_nothing_is_shown_after_the_removal() -> None:
     history = sound()
     history.saw("d2", 2, attrs.evolve(LOG[4], cid=None))

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import attrs
 
-from wirechat.store.records import OWNER, Append, Appended, Kind, StoredRecord
+from wirechat.store.records import ADMIN, MEMBER, MODERATOR, OWNER, Append, Appended, Kind, StoredRecord
 
-CHANGES = (Kind.EDIT, Kind.DELETE, Kind.REACT)
+CHANGES = (Kind.EDIT, Kind.DELETE, Kind.REACT, Kind.PIN, Kind.UNPIN)
 
 
 @attrs.define
@@ -58,8 +58,47 @@ class Oracle:
         return {user for entry in self.log for user in entry.users if self.is_member(user)}
 
     def roles(self) -> dict[int, int]:
-        owner = self.log[0].item.sender
-        return {user: OWNER if user == owner else 1 for user in self.members()}
+        """The role of each member, from the beginning of the log on."""
+        roles: dict[int, int] = {}
+        since: dict[int, int] = {}
+        for entry in self.log:
+            for user in entry.users:
+                if entry.item.kind == Kind.REMOVE:
+                    del roles[user]
+                elif entry.item.kind == Kind.ROLE:
+                    roles[user] = entry.item.role or 0
+                    if roles[user] == OWNER:
+                        roles[entry.item.sender] = ADMIN
+                elif entry.item.kind in (Kind.CREATE, Kind.ADD):
+                    since[user] = entry.seq
+                    roles[user] = MEMBER
+            if entry.seq == 1:
+                roles[entry.item.sender] = OWNER
+            elif roles and OWNER not in roles.values():
+                roles[sorted(roles, key=lambda user: (-roles[user], since[user], user))[0]] = OWNER
+        return roles
+
+    def allows(self, item: Append) -> bool:
+        """Whether membership and role let this happen; it may still fail for another reason."""
+        roles = self.roles()
+        mine = roles.get(item.sender, 0)
+        theirs = roles.get(item.users[0], 0) if item.users else 0
+        if item.kind == Kind.META:
+            return mine >= ADMIN
+        if item.kind == Kind.ROLE:
+            given = item.role or 0
+            if mine == OWNER:
+                return theirs < OWNER
+            return mine == ADMIN and theirs <= MODERATOR and (given <= MODERATOR or not theirs)
+        if item.kind == Kind.REMOVE and item.users[0] != item.sender:
+            return mine >= MODERATOR and mine > theirs
+        if item.kind in (Kind.PIN, Kind.UNPIN):
+            return mine >= MODERATOR
+        if item.kind in (Kind.EDIT, Kind.DELETE) and item.ref in self.messages():
+            author = self.log[item.ref - 1].item.sender
+            moderates = mine >= MODERATOR and mine > roles.get(author, 0)
+            return mine > 0 and (author == item.sender or (item.kind == Kind.DELETE and moderates))
+        return mine > 0
 
     def visible_head(self, user: int) -> int:
         until = self.periods(user)[-1][1]
@@ -73,24 +112,49 @@ class Oracle:
             if item.kind not in CHANGES:
                 records[entry.seq] = StoredRecord(
                     entry.seq, entry.seq, entry.ts, item.sender, item.kind, item.content, item.ref, entry.users, None,
-                    (), item.cid,
+                    (), item.cid, role=item.role,
                 )  # fmt: skip
+                if item.source is not None:
+                    self._copy(records[item.source[1]], records[entry.seq])
                 continue
             assert item.ref is not None
             record = records[item.ref]
             record.rev = entry.seq
             reactions = dict(record.reactions)
             if item.kind == Kind.DELETE:
-                record.content = record.edited = None
+                record.content = record.edited = record.origin = record.pinned = None
+                record.users = ()
                 reactions = {}
             elif item.kind == Kind.EDIT:
-                record.content, record.edited = item.content, entry.ts
+                record.content, record.edited, record.users, record.origin = item.content, entry.ts, item.users, None
+            elif item.kind in (Kind.PIN, Kind.UNPIN):
+                record.pinned = entry.seq if item.kind == Kind.PIN else None
             elif item.content is None:
                 reactions.pop(item.sender, None)
             else:
                 reactions[item.sender] = item.content
             record.reactions = tuple(sorted(reactions.items()))
         return records
+
+    def _copy(self, source: StoredRecord, copy: StoredRecord) -> None:
+        """What a forward within this conversation takes from its source as it is now."""
+        copy.content, copy.origin = source.content, source.origin or (source.sender, source.ts)
+
+    def pins(self, user: int) -> list[int]:
+        """Pinned messages a user may see, the one pinned last first."""
+        found = [record for record in self.visible(user) if record.pinned is not None]
+        return [record.seq for record in sorted(found, key=lambda record: -(record.pinned or 0))]
+
+    def mentions(self, user: int) -> list[int]:
+        """Messages that mention a user, as far as he may see them."""
+        return [each.seq for each in self.visible(user) if self._is_for(user, each) and user in each.users]
+
+    def unread(self, user: int, read: int) -> list[int]:
+        """Messages above a watermark that count as unread."""
+        return [each.seq for each in self.visible(user) if self._is_for(user, each) and each.seq > read]
+
+    def _is_for(self, user: int, record: StoredRecord) -> bool:
+        return record.kind == Kind.MSG and record.content is not None and record.sender != user
 
     def sees(self, user: int, seq: int) -> bool:
         return any(first <= seq and (last is None or seq <= last) for first, last in self.periods(user))

@@ -21,10 +21,10 @@ async def test_accounts(store: Store) -> None:
     assert await store.write(accounts.create, 2, "bob", None, None, 5) is None
     assert await store.write(accounts.create, 3, "ann", None, None, 5) is Refusal.CONFLICT
     assert await store.write(accounts.create, 1, "eve", None, None, 5) is Refusal.CONFLICT
-    assert await store.read(accounts.find, "ann") == (1, "ann", name)
+    assert await store.read(accounts.find, "ann") == (1, "ann", name, None, 0)
     assert await store.read(accounts.find, "Ann") is None
     assert await store.read(accounts.find, "a\0") is None
-    assert sorted(await store.read(accounts.get, [2, 1, 7])) == [(1, "ann", name), (2, "bob", None)]
+    assert sorted(await store.read(accounts.get, [2, 1, 7])) == [(1, "ann", name, None, 0), (2, "bob", None, None, 0)]
     assert await store.read(accounts.login, "ann") == (1, "phc")
     assert await store.read(accounts.login, "bob") == (2, None)
     assert await store.read(accounts.login, "nobody") is None

@@ -10,9 +10,26 @@ import attrs
 import pytest
 
 from tests.store.oracle import Oracle
-from tests.store.talk import LARGE, Talk, add, cid, delete, edit, group, msg, react, remove
+from tests.store.talk import (
+    LARGE,
+    Talk,
+    about,
+    add,
+    assign,
+    cid,
+    delete,
+    edit,
+    forward,
+    group,
+    msg,
+    pin,
+    react,
+    remove,
+    title,
+    unpin,
+)
 from wirechat.store.database import Store
-from wirechat.store.features import history
+from wirechat.store.features import history, mentions, pins, unread
 from wirechat.store.records import Append, Appended, ChangesPage, HistoryPage, Refusal, StoredRecord
 
 USERS = range(1, 7)
@@ -23,13 +40,20 @@ def something(chance: Random, oracle: Oracle) -> Append:
     """Any entry anybody might want."""
     conv, sender = oracle.conv, chance.choice(USERS)
     ref = chance.randint(1, oracle.head + 1)
-    match chance.choice("mmmmrreeedddxxxyAAR"):
+    named = tuple(chance.sample((*USERS, 7), chance.choice((0, 0, 1, 3))))
+    match chance.choice("mmmmrreeedddxxxyAARoottpppuff"):
         case "m":
-            return msg(conv, sender, chance.randbytes(chance.randint(1, 300)))
+            return msg(conv, sender, chance.randbytes(chance.randint(1, 300)), mentions=named)
         case "r":
-            return msg(conv, sender, b"reply", ref)
+            return msg(conv, sender, b"reply", ref, mentions=named)
+        case "f":
+            return forward(conv, sender, (conv, ref), chance.choice((None, None, ref)))
+        case "p":
+            return pin(conv, chance.choice((1, sender)), ref)
+        case "u":
+            return unpin(conv, 1, ref)
         case "e":
-            return edit(conv, sender, ref, chance.randbytes(chance.randint(1, 300)))
+            return edit(conv, sender, ref, chance.randbytes(chance.randint(1, 300)), mentions=named)
         case "d":
             return delete(conv, sender, ref)
         case "x":
@@ -38,6 +62,10 @@ def something(chance: Random, oracle: Oracle) -> Append:
             return react(conv, sender, ref, None)
         case "A":
             return add(conv, sender, *sorted(chance.sample(USERS, chance.randint(1, 3))))
+        case "o":
+            return assign(conv, chance.choice((sender, 1)), chance.choice(USERS), chance.randint(1, 4))
+        case "t":
+            return chance.choice((title, about))(conv, chance.choice((sender, 1)), chance.choice((b"", b"text")))
         case _:
             return remove(conv, sender if chance.random() < 0.5 else 1, chance.choice(USERS))
 
@@ -50,7 +78,10 @@ async def write(talk: Talk, chance: Random, oracle: Oracle, size: int) -> None:
     for item, result in zip(batch, results, strict=True):
         assert isinstance(result, Appended | Refusal), result
         if isinstance(result, Appended) and not result.dup:
+            assert oracle.allows(item), item
             oracle.take(item, result)
+        elif result is Refusal.FORBIDDEN:
+            assert not oracle.allows(item), item
 
 
 def fits(page: list[StoredRecord], limit: int, bytes_max: int) -> bool:
@@ -104,9 +135,31 @@ async def check_paging(store: Store, oracle: Oracle, user: int, limit: int, byte
     assert backwards == oracle.visible(user)
 
 
+async def check_lists(talk: Talk, oracle: Oracle, user: int) -> None:
+    """What is pinned, where one is mentioned, what is unread."""
+    read, conv = talk.store.read, oracle.conv
+    pinned = await read(pins.pins, user, conv)
+    assert not isinstance(pinned, Refusal)
+    assert [seq for seq, *_ in pinned] == oracle.pins(user)
+    named, hi = [], None
+    while hi is None or hi > 0:
+        page = await read(mentions.mentions, user, conv, hi, 2)
+        assert not isinstance(page, Refusal)
+        named += page[0]
+        hi = page[0][-1] - 1 if page[1] else 0
+    assert named[::-1] == oracle.mentions(user)
+    counts, left = await read(unread.unread, user, [conv], LARGE)
+    assert left == []
+    assert bool(counts) == oracle.is_member(user)
+    for count in counts:
+        above = oracle.unread(user, count.read)
+        assert (count.head, count.unread, count.more) == (oracle.head, len(above), False)
+        assert count.mentions == len(set(above) & set(oracle.mentions(user)))
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_pages_are_the_fold(talk: Talk, seed: int) -> None:
-    """Random logs with edits, deletes, reactions, replies, people who join, leave and come back."""
+    """Random logs with edits, deletes, reactions, replies, roles, people who join, leave and come back."""
     chance = Random(seed)
     first = group(1, 2, 3, title=b"title")
     oracle = Oracle(first, await talk.done(first))
@@ -117,9 +170,13 @@ async def test_pages_are_the_fold(talk: Talk, seed: int) -> None:
             await check_changes(talk.store, oracle, user, chance.randint(0, oracle.head + 2), limit, bytes_max)
             hi = chance.choice((None, 0, chance.randint(1, oracle.head + 2)))
             await check_history(talk.store, oracle, user, hi, limit, bytes_max)
+            await check_lists(talk, oracle, user)
+            await talk.mark(oracle.conv, user, read=chance.choice((0, 0, chance.randint(0, oracle.head))))
     for user in (user for user in USERS if oracle.periods(user)):
         await check_paging(talk.store, oracle, user, chance.choice((1, 2, 7)), chance.choice((1, 1000, LARGE)))
     assert set(await talk.members(oracle.conv)) == oracle.members()
+    if oracle.members():
+        assert await talk.roles(min(oracle.members()), oracle.conv) == oracle.roles()
 
 
 async def test_a_device_that_pages_while_others_write_ends_with_the_fold(talk: Talk) -> None:
@@ -190,7 +247,7 @@ async def test_deleted_messages_take_no_more_changes(talk: Talk) -> None:
 
 async def test_a_message_takes_a_bounded_number_of_reactions(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     """[9-5]: users above it get 4007; who is in may change his mind."""
-    monkeypatch.setattr("wirechat.store.features.journal.REACTIONS_MAX", 2)
+    monkeypatch.setattr("wirechat.store.features.messages.REACTIONS_MAX", 2)
     conv = await talk.group(1, 2, 3)
     seq = await talk.say(conv, 1)
     results = await talk.results(*(react(conv, user, seq) for user in (1, 2, 3)), react(conv, 1, seq, b"other"))
@@ -207,16 +264,17 @@ async def test_groups_are_bounded(talk: Talk, monkeypatch: pytest.MonkeyPatch) -
     assert (await talk.done(add(conv, 1, 2, 3))).users == (3,)
 
 
-async def test_who_comes_back_has_his_role_and_one_more_period(talk: Talk) -> None:
-    """[10-2], [10-10]: the creator owns the group whenever he is in it; others never do."""
+async def test_who_comes_back_is_a_member_and_has_one_more_period(talk: Talk) -> None:
+    """[10-2], [10-10]: another owns the group now."""
     first = group(1, 2)
     oracle = Oracle(first, await talk.done(first))
     conv = oracle.conv
-    for item in (remove(conv, 1, 1), add(conv, 2, 1), remove(conv, 1, 2), add(conv, 1, 2), msg(conv, 2)):
+    for item in (remove(conv, 1, 1), add(conv, 2, 1), remove(conv, 2, 1), add(conv, 2, 1), msg(conv, 1)):
         oracle.take(item, await talk.done(item))
-    assert await talk.refused(remove(conv, 2, 1)) is Refusal.FORBIDDEN
-    assert oracle.periods(2) == [(1, 4), (5, None)]
-    assert await talk.members(conv) == {1: 3, 2: 5}
+    assert await talk.refused(remove(conv, 1, 2)) is Refusal.FORBIDDEN
+    assert oracle.periods(1) == [(1, 2), (3, 4), (5, None)]
+    assert await talk.members(conv) == {2: 1, 1: 5}
+    assert await talk.roles(1, conv) == {1: 1, 2: 4}
     for user in (1, 2):
         await check_paging(talk.store, oracle, user, 2, LARGE)
 

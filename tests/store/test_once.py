@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.store.talk import Talk, add, cid, delete, direct, edit, group, msg, react, remove
+from tests.store.talk import Talk, add, assign, cid, delete, direct, edit, group, msg, notes, react, remove, title
 from wirechat.store.records import Append, Appended, Kind, Refusal
 
 
@@ -49,7 +49,9 @@ async def test_a_cid_belongs_to_a_sender_and_a_conversation(talk: Talk) -> None:
     assert [result.dup for result in results] == [False] * 3
 
 
-@pytest.mark.parametrize("kind", [Kind.MSG, Kind.EDIT, Kind.DELETE, Kind.REACT, Kind.ADD, Kind.REMOVE])
+@pytest.mark.parametrize(
+    "kind", [Kind.MSG, Kind.EDIT, Kind.DELETE, Kind.REACT, Kind.ADD, Kind.REMOVE, Kind.META, Kind.ROLE]
+)
 async def test_every_kind_is_once(talk: Talk, kind: Kind) -> None:
     """Repeated at once, later, and when doing it again would be refused."""
     conv = await talk.group(1, 2)
@@ -61,6 +63,8 @@ async def test_every_kind_is_once(talk: Talk, kind: Kind) -> None:
         Kind.REACT: react(conv, 1, seq),
         Kind.ADD: add(conv, 1, 3),
         Kind.REMOVE: remove(conv, 1, 2),
+        Kind.META: title(conv, 1),
+        Kind.ROLE: assign(conv, 1, 2, 4),
     }[kind]
     results = [*await talk.results(item, item), *await talk.results(item)]
     assert [result.dup for result in results] == [False, True, True]
@@ -138,6 +142,18 @@ async def test_two_people_have_one_direct_conversation(talk: Talk) -> None:
         assert await talk.done(item) == Appended(mine.conv, 1, first.ts, True, (1, 2))
     assert second.dup
     assert (await talk.done(direct(1, 3))).conv != mine.conv
+
+
+async def test_notes_to_self_are_one(talk: Talk) -> None:
+    """[10-19]: whatever cid asks for them, also twice at once; they are nobody else's."""
+    mine, also = notes(1), notes(1)
+    first, second = await talk.results(mine, also)
+    assert (first.conv, first.dup, first.users) == (mine.conv, False, (1,))
+    assert second == Appended(mine.conv, 1, first.ts, True, (1,))
+    assert await talk.done(mine) == second
+    assert (await talk.done(notes(2))).conv != mine.conv
+    assert await talk.refused(msg(mine.conv, 2)) is Refusal.NO_CONVERSATION
+    assert await talk.refused(direct(1, 2, id=mine.cid)) is Refusal.CID_REUSED
 
 
 async def test_the_cid_that_found_a_direct_conversation_is_used(talk: Talk) -> None:

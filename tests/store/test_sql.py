@@ -52,7 +52,7 @@ def test_whole_statements_of_history_have_their_parameters_in_order() -> None:
     import asyncio
     from typing import Any
 
-    from wirechat.store.features import history, sync
+    from wirechat.store.features import forwards, history, mentions, pins, sync, unread
 
     asked: list[str] = []
 
@@ -66,18 +66,23 @@ def test_whole_statements_of_history_have_their_parameters_in_order() -> None:
 
         async def fetchrow(self, sql: str, *args: Any) -> Any:
             assert parameters(sql) == list(range(1, len(args) + 1)), sql
-            return (1, None)
+            return (1, None, True) if "FROM conv c" in sql else None if "origin_user" in sql else (1, None)
 
         async def fetchmany(self, sql: str, rows: Any) -> list[Any]:
             asked.append(sql)
             assert all(parameters(sql) == list(range(1, len(row) + 1)) for row in rows), sql
-            return []
+            return [(1, 1, 9, 0, True)] if "FROM member m JOIN conv c" in sql and "hidden" in sql else []
 
     async def all_of_them(tx: Any) -> None:
         await history.changes(tx, 1, 1, 0, 10, 10)
         await history.history(tx, 1, 1, None, 10, 10)
+        await history.records(tx, 1, 1, [1], 10)
+        await pins.pins(tx, 1, 1)
+        await mentions.mentions(tx, 1, 1, None, 10)
+        await forwards.copy(tx, 1, 1, 1)
+        await unread.unread(tx, 1, [1], 10)
         await sync.digest(tx, 1, 0, 0, 10)
         await sync.rows(tx, [1], 0)
 
     asyncio.run(all_of_them(Spy()))
-    assert len(asked) == 6
+    assert len(asked) == 12

@@ -150,6 +150,6 @@ def _normal(record: Step) -> Step:
 
 def _plain(value: Any) -> Any:
     """What the client shows, in the words of a transcript."""
-    if isinstance(value, wire.Record | wire.Content | wire.Reaction):
+    if isinstance(value, wire.Record | wire.Content | wire.Reaction | wire.Origin):
         return {name: _plain(getattr(value, name)) for name in LAYOUTS[type(value).__name__]}
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

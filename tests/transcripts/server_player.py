@@ -11,7 +11,7 @@ from tests.transcripts.values import CODEC, Values, is_counted
 from tools.conformance.decoder import Frame
 
 STEP_SECONDS = 5
-HELLO = {"magic": "WC", "vmin": 1, "vmax": 1, "caps": [27, 58], "agent": "transcript"}
+HELLO: dict[str, Any] = {"magic": "WC", "vmin": 1, "vmax": 1, "caps": [27, 58], "agent": "transcript"}
 
 Step = dict[str, Any]
 
@@ -52,7 +52,7 @@ class Player:
             case {"open": who}:
                 self._connections[who] = Connection(await self._connect())
             case {"online": who}:
-                await self._go_online(who, step["user"], step.get("window"))
+                await self._go_online(who, step)
             case {"drop": who}:
                 await self._connections.pop(who).line.drop()
             case {"flight": flight}:
@@ -124,9 +124,10 @@ class Player:
             return not any(self.values.fits(frame, step["recv"], step["value"]) for step in expected)
         return frame.name is None
 
-    async def _go_online(self, who: str, user: str, window: int | None) -> None:
+    async def _go_online(self, who: str, step: Step) -> None:
         connection = self._connections[who] = Connection(await self._connect())
-        hello = HELLO if window is None else {**HELLO, "window": window}
+        user = step["user"]
+        hello = {**HELLO, "caps": [*HELLO["caps"], *step.get("caps", ())], "window": step.get("window")}
         await connection.line.send(self.values.body("HELLO", hello))
         await self._recv(connection, [{"recv": "WELCOME", "value": {}}])
         account = {"method": 1, "handle": f"${user}_handle"}

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.server.rig import Client, Rig, serving
@@ -50,24 +51,37 @@ async def test_10_1_two_people_have_one_direct_conversation(tmp_path: Path) -> N
         assert await digest(rig, alice) == [conv]
 
 
-async def test_10_2_and_10_10_the_creator_owns_the_group_while_he_is_in_it(tmp_path: Path) -> None:
-    """A group of one is a group; without its owner nobody removes others; when he is back he does."""
+async def test_10_2_and_10_10_a_group_has_one_owner_while_it_has_members(tmp_path: Path) -> None:
+    """A group of one is a group; who follows the owner is the one who was there first; who is back is a member."""
     async with serving(tmp_path) as rig:
         alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
         conv = await rig.group(alice)
         assert await info(alice, conv) == wire.Info(conv, 2, 4, 1, "group")
-        await add(alice, conv, bob, carol)
+        await add(alice, conv, carol)
+        await add(alice, conv, bob)
         await remove(alice, conv, alice)
         assert await info(alice, conv) == wire.Info(conv, 2, 0, 0, "group")
         assert await bob.refused(wire.MemberDel(0, conv, os.urandom(8), carol.user)) == 4001
-        members = (await bob.ask(wire.Members(0, conv), wire.MembersOk)).members
-        assert {member.role for member in members} == {1}
+        assert await roles(bob, conv) == {bob.user: 1, carol.user: 4}
         await add(bob, conv, alice)
-        assert (await info(alice, conv)).role == 4
-        await remove(alice, conv, carol)
-        await remove(alice, conv, alice)
+        assert (await info(alice, conv)).role == 1
+        assert await alice.refused(wire.MemberDel(0, conv, os.urandom(8), carol.user)) == 4001
+        await remove(carol, conv, carol)
+        assert await roles(alice, conv) == {bob.user: 4, alice.user: 1}
+        await remove(bob, conv, alice)
         await remove(bob, conv, bob)
         assert await bob.refused(msg(conv, "nobody is here")) == 4001
+        assert await bob.refused(wire.MemberAdd(0, conv, os.urandom(8), (alice.user,))) == 4001
+
+
+async def roles(client: Client, conv: int) -> dict[int, int]:
+    page = await client.ask(wire.Members(0, conv), wire.MembersOk)
+    return {member.user: member.role for member in page.members}
+
+
+async def assign(client: Client, conv: int, other: Client, role: int) -> int:
+    request = wire.MemberSet(0, conv, os.urandom(8), other.user, role)
+    return int((await client.ask(request, wire.MemberSetOk)).seq)
 
 
 async def many(tx: Tx, count: int) -> list[int]:
@@ -92,44 +106,182 @@ REQUESTS: dict[str, Any] = {
     "MEMBER_ADD": lambda conv, who, other: wire.MemberAdd(0, conv, os.urandom(8), (other,)),
     "MEMBER_DEL of another": lambda conv, who, other: wire.MemberDel(0, conv, os.urandom(8), other),
     "MEMBER_DEL of oneself": lambda conv, who, other: wire.MemberDel(0, conv, os.urandom(8), who),
+    "CONV_SET of the title": lambda conv, who, other: wire.ConvSet(0, conv, os.urandom(8), title="x"),
+    "CONV_SET of the description": lambda conv, who, other: wire.ConvSet(0, conv, os.urandom(8), about="x"),
+    "MEMBER_SET": lambda conv, who, other: wire.MemberSet(0, conv, os.urandom(8), other, 2),
 }
 RIGHTS = {
-    # what                       direct member  owner  former never
-    "SEND a MSG": (0, 0, 0, 4001, 4002),
-    "SEND a REACT": (0, 0, 0, 4001, 4002),
-    "SEND an EDIT of another's": (4001, 4001, 4001, 4001, 4002),
-    "SEND a DELETE of another's": (4001, 4001, 4001, 4001, 4002),
-    "MARK": (0, 0, 0, 4001, 4002),
-    "WHO_READ": (0, 0, 0, 4001, 4002),
-    "MEMBERS": (0, 0, 0, 4001, 4002),
-    "CHANGES": (0, 0, 0, 0, 4002),
-    "HISTORY": (0, 0, 0, 0, 4002),
-    "MARKS": (0, 0, 0, 0, 4002),
-    "MEMBER_ADD": (4001, 0, 0, 4001, 4002),
-    "MEMBER_DEL of another": (4001, 4001, 0, 4001, 4002),
-    "MEMBER_DEL of oneself": (4001, 0, 0, 4001, 4002),
+    # what                        direct member moderator admin owner former never
+    "SEND a MSG": (0, 0, 0, 0, 0, 4001, 4002),
+    "SEND a REACT": (0, 0, 0, 0, 0, 4001, 4002),
+    "SEND an EDIT of another's": (4001, 4001, 4001, 4001, 4001, 4001, 4002),
+    "SEND a DELETE of another's": (4001, 4001, 0, 0, 0, 4001, 4002),
+    "MARK": (0, 0, 0, 0, 0, 4001, 4002),
+    "WHO_READ": (0, 0, 0, 0, 0, 4001, 4002),
+    "MEMBERS": (0, 0, 0, 0, 0, 4001, 4002),
+    "CHANGES": (0, 0, 0, 0, 0, 0, 4002),
+    "HISTORY": (0, 0, 0, 0, 0, 0, 4002),
+    "MARKS": (0, 0, 0, 0, 0, 0, 4002),
+    "MEMBER_ADD": (4001, 0, 0, 0, 0, 4001, 4002),
+    "MEMBER_DEL of another": (4001, 4001, 0, 0, 0, 4001, 4002),
+    "MEMBER_DEL of oneself": (4001, 0, 0, 0, 0, 4001, 4002),
+    "CONV_SET of the title": (4001, 4001, 4001, 0, 0, 4001, 4002),
+    "CONV_SET of the description": (4001, 4001, 4001, 0, 0, 4001, 4002),
+    "MEMBER_SET": (4001, 4001, 4001, 0, 0, 4001, 4002),
 }
 
 
 @pytest.mark.parametrize("what", REQUESTS)
-async def test_10_3_who_may_do_what(tmp_path: Path, what: str) -> None:
-    """The whole table: 0 stands for yes."""
+async def test_10_3_and_10_12_who_may_do_what(tmp_path: Path, what: str) -> None:
+    """The whole table: 0 stands for yes. Whom it is done to is a member, in a group of his own for each who tries."""
     async with serving(tmp_path) as rig:
-        owner, member, former, never, writer = [
-            await rig.person(name) for name in ("owner", "member", "former", "never", "writer")
+        owner, admin, moderator, member, former, never, writer = [
+            await rig.person(name) for name in ("owner", "admin", "moderator", "member", "former", "never", "writer")
         ]
-        strangers = await rig.server.store.write(many, 5)
-        conv = await rig.group(owner, member, former, writer)
-        await done(writer, msg(conv, "hello"))
-        await remove(owner, conv, former)
+        strangers = await rig.server.store.write(many, 7)
         pair = (await direct(writer, member)).conv
         await done(writer, msg(pair, "hello"))
         codes: list[int] = []
-        for who, where in ((member, pair), (member, conv), (owner, conv), (former, conv), (never, conv)):
+        for who in (member, member, moderator, admin, owner, former, never):
+            conv = await rig.group(owner, admin, moderator, member, former, writer) if codes else pair
+            if codes:
+                await done(writer, msg(conv, "hello"))
+                await assign(owner, conv, admin, 3)
+                await assign(owner, conv, moderator, 2)
+                await remove(owner, conv, former)
             other = strangers[len(codes)] if what == "MEMBER_ADD" else writer.user
-            answer = await who.ask(REQUESTS[what](where, who.user, other), wire.Message)
+            answer = await who.ask(REQUESTS[what](conv, who.user, other), wire.Message)
             codes.append(answer.code if isinstance(answer, wire.Error) else 0)
         assert tuple(codes) == RIGHTS[what]
+
+
+async def test_10_12_among_moderators_nobody_moderates(tmp_path: Path) -> None:
+    """Neither those of the same role nor those above; what a former member wrote everyone of them may delete."""
+    async with serving(tmp_path) as rig:
+        alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
+        conv = await rig.group(alice, bob, carol)
+        for who in (bob, carol):
+            await assign(alice, conv, who, 2)
+        said = {who: await done(who, msg(conv, "said")) for who in (alice, carol)}
+        for who in (alice, carol):
+            assert await bob.refused(delete(conv, said[who])) == 4001
+            assert await bob.refused(wire.MemberDel(0, conv, os.urandom(8), who.user)) == 4001
+        await remove(carol, conv, carol)
+        gone = await done(bob, delete(conv, said[carol]))
+        (record,) = (await changes(alice, conv, gone - 1)).records
+        assert (record.seq, record.content, record.sender) == (said[carol], None, carol.user)
+
+
+async def test_10_13_giving_roles(tmp_path: Path) -> None:
+    """Every refusal, with one cid, which is then still free; then what everybody sees."""
+    async with serving(tmp_path) as rig:
+        alice, bob, carol, dave = [await rig.person(name) for name in ("alice", "bob", "carol", "dave")]
+        conv = await rig.group(alice, bob, carol, dave)
+        pair = (await direct(alice, bob)).conv
+        await assign(alice, conv, bob, 3)
+        await assign(alice, conv, carol, 2)
+        await remove(alice, conv, dave)
+        for who, where, whom, role, code in (
+            (alice, conv, alice.user, 1, 3000),
+            (bob, conv, carol.user, 0, 3000),
+            (bob, conv, carol.user, 5, 3000),
+            (alice, conv + 1, bob.user, 1, 4002),
+            (dave, conv, bob.user, 1, 4001),
+            (carol, conv, bob.user, 1, 4001),
+            (carol, conv, dave.user, 1, 4001),
+            (alice, pair, bob.user, 2, 4001),
+            (bob, conv, dave.user, 1, 4000),
+            (bob, conv, carol.user, 3, 4001),
+            (bob, conv, carol.user, 4, 4001),
+            (bob, conv, alice.user, 1, 4001),
+            (bob, conv, carol.user, 2, 4005),
+        ):
+            assert await who.refused(wire.MemberSet(0, where, CID, whom, role)) == code, (whom, role, code)
+        given = await bob.ask(wire.MemberSet(0, conv, CID, carol.user, 1), wire.MemberSetOk)
+        event = await carol.expect(wire.Event, lambda event: event.seq == given.seq)
+        assert event == wire.Event(conv, given.seq, given.ts, bob.user, 10, None, None, (carol.user,), None, role=1)
+        record = (await changes(bob, conv, given.seq - 1)).records[0]
+        assert (record.kind, record.content, record.users, record.role) == (10, None, (carol.user,), 1)
+        again = await bob.ask(wire.MemberSet(0, conv, CID, carol.user, 1), wire.MemberSetOk)
+        assert (again.seq, again.ts, again.dup) == (given.seq, given.ts, True)
+        assert await bob.refused(wire.MemberSet(0, conv, CID, carol.user, 2)) == 3004
+        assert await bob.refused(wire.MemberSet(0, conv, CID, alice.user, 1)) == 3004
+
+
+async def test_10_14_and_10_15_handing_on(tmp_path: Path) -> None:
+    """One entry, two roles; MEMBERS and CONV_GET say them."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        seq = await assign(alice, conv, bob, 4)
+        assert (await history(alice, conv)).rev == seq
+        assert await roles(alice, conv) == {alice.user: 3, bob.user: 4}
+        assert ((await info(alice, conv)).role, (await info(bob, conv)).role) == (3, 4)
+
+
+async def test_10_16_title_and_description(tmp_path: Path) -> None:
+    """One of the two, within its size, empty for none; the newest counts."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        for wrong in (
+            wire.ConvSet(0, conv, CID),
+            wire.ConvSet(0, conv, CID, "title", "about"),
+            wire.ConvSet(0, conv, CID, "", ""),
+            wire.ConvSet(0, conv, CID, "x" * 257),
+            wire.ConvSet(0, conv, CID, None, "ä" * 513),
+        ):
+            assert await alice.refused(wrong) == 3000
+        made = await alice.ask(wire.ConvSet(0, conv, CID, None, "ä" * 512), wire.ConvSetOk)
+        event = await bob.expect(wire.Event, lambda event: event.seq == made.seq)
+        assert event == wire.Event(conv, made.seq, made.ts, alice.user, 9, wire.Content(11, "ä" * 512))
+        assert await info(bob, conv) == wire.Info(conv, 2, 1, 2, "group", None, "ä" * 512)
+        assert (await alice.ask(wire.ConvSet(0, conv, CID, None, "ä" * 512), wire.ConvSetOk)).dup
+        assert await alice.refused(wire.ConvSet(0, conv, CID, "ä" * 128)) == 3004
+        for title, about in ((None, "x"), (None, "x"), ("ä" * 128, None), (None, ""), ("", None)):
+            await alice.ask(wire.ConvSet(0, conv, os.urandom(8), title, about), wire.ConvSetOk)
+        page = await changes(bob, conv, made.seq)
+        said = [(record.kind, record.content) for record in page.records]
+        texts = [(11, "x"), (11, "x"), (10, "ä" * 128), (11, ""), (10, "")]
+        assert said == [(9, wire.Content(*each)) for each in texts]
+        assert await info(bob, conv) == wire.Info(conv, 2, 1, 2)
+
+
+async def test_10_17_a_former_member_keeps_the_title_he_knew(tmp_path: Path) -> None:
+    """P9: whatever it is called later."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        await alice.ask(wire.ConvSet(0, conv, os.urandom(8), about="before"), wire.ConvSetOk)
+        await remove(bob, conv, bob)
+        for change in (wire.ConvSet(0, conv, os.urandom(8), "later"), wire.ConvSet(0, conv, os.urandom(8), None, "")):
+            await alice.ask(change, wire.ConvSetOk)
+        assert await info(bob, conv) == wire.Info(conv, 2, 0, 0, "group", None, "before")
+
+
+async def test_10_19_notes_to_self(tmp_path: Path) -> None:
+    """One for each user, whatever cid; for others it does not exist; nobody joins or leaves."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        for wrong in (wire.ConvNew(0, CID, 3, (alice.user,)), wire.ConvNew(0, CID, 3, (), "title")):
+            assert await alice.refused(wrong) == 3000
+        made = await alice.ask(wire.ConvNew(0, CID, 3, ()), wire.ConvNewOk)
+        for cid in (CID, os.urandom(8)):
+            again = await alice.ask(wire.ConvNew(0, cid, 3, ()), wire.ConvNewOk)
+            assert (again.conv, again.ts, again.dup) == (made.conv, made.ts, True)
+        assert await info(alice, made.conv) == wire.Info(made.conv, 3, 1, 1)
+        seq = await done(alice, msg(made.conv, "milk"))
+        await done(alice, react(made.conv, seq, "👍"))
+        assert (await alice.ask(wire.Mark(0, made.conv, seq), wire.MarkOk)).read == seq
+        for change in (
+            wire.MemberAdd(0, made.conv, os.urandom(8), (bob.user,)),
+            wire.MemberDel(0, made.conv, os.urandom(8), alice.user),
+            wire.MemberSet(0, made.conv, os.urandom(8), bob.user, 2),
+            wire.ConvSet(0, made.conv, os.urandom(8), "title"),
+        ):
+            assert await alice.refused(change) == 4001
+        assert await bob.refused(msg(made.conv, "hello")) == 4002
+        assert (await bob.ask(wire.ConvNew(0, CID, 3, ()), wire.ConvNewOk)).conv != made.conv
 
 
 async def test_10_4_what_is_wrong_makes_nothing(tmp_path: Path) -> None:
@@ -146,6 +298,7 @@ async def test_10_4_what_is_wrong_makes_nothing(tmp_path: Path) -> None:
             (wire.ConvNew(0, CID, 2, (bob.user,), ""), 3000),
             (wire.ConvNew(0, CID, 2, (bob.user,), "x" * 257), 3000),
             (wire.ConvNew(0, CID, 0, (bob.user,)), 3000),
+            (wire.ConvNew(0, CID, 6, ()), 3000),
         ):
             assert await alice.refused(wrong) == code
         made = await alice.ask(wire.ConvNew(0, CID, 2, (bob.user,), "ä" * 128), wire.ConvNewOk)
@@ -414,3 +567,75 @@ async def test_11_10_the_users_other_connections_hear_of_it_with_the_cid(tmp_pat
         await alice.silence()
         assert [record.cid for record in (await history(laptop, made.conv)).records] == cids
         assert [record.cid for record in (await history(bob, made.conv)).records] == [None] * 3
+
+
+async def test_11_16_the_source_of_a_forward_is_looked_at_when_it_is_executed(tmp_path: Path) -> None:
+    """Its latest text; and a repetition is one whatever has become of the source."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        source = await done(alice, msg(conv, "first"))
+        await done(alice, edit(conv, source, "second"))
+        request = wire.Send(0, conv, os.urandom(8), 1, None, forward=wire.Source(conv, source))
+        seq = await done(bob, request)
+        await done(alice, edit(conv, source, "third"))
+        await done(alice, delete(conv, source))
+        assert await done(bob, request) == seq
+        (record,) = (await bob.ask(wire.Records(0, conv, (seq,)), wire.RecordsOk)).records
+        assert record.content == wire.Content(1, "second")
+
+
+async def test_11_16_a_former_member_forwards_what_he_could_see(tmp_path: Path) -> None:
+    """What was changed after he left is withheld from his forwards too."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv, own = await rig.group(alice, bob), await rig.group(bob)
+        kept, edited = await done(alice, msg(conv, "kept")), await done(alice, msg(conv, "edited"))
+        await remove(alice, conv, bob)
+        later = await done(alice, msg(conv, "later"))
+        await done(alice, edit(conv, edited, "changed"))
+        for seq, answer in ((kept, wire.SendOk), (edited, wire.Error), (later, wire.Error)):
+            await bob.ask(wire.Send(0, own, os.urandom(8), 1, None, forward=wire.Source(conv, seq)), answer)
+
+
+async def test_11_18_other_connections_of_the_sender_get_the_copy(tmp_path: Path) -> None:
+    """Live, with its cid; so do the connections of the others, without it."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        source = await done(bob, msg(conv, "text"))
+        await alice.expect(wire.Event)
+        device = await rig.server.store.write(_another_device, alice.user, alice.key.public_key().public_bytes_raw())
+        second = await rig.greeted()
+        second.key, second.user, second.device = alice.key, alice.user, device
+        await second.login()
+        await second.sync()
+        request = wire.Send(0, conv, os.urandom(8), 1, None, forward=wire.Source(conv, source))
+        seq = await done(alice, request)
+        for client, cid in ((second, request.cid), (bob, None)):
+            event = await client.expect(wire.Event, lambda event: event.seq == seq)
+            assert (event.content, event.cid) == (wire.Content(1, "text"), cid)
+            assert event.origin is not None
+            assert event.origin.user == bob.user
+        await alice.silence()
+
+
+async def _another_device(tx: Tx, user: int, key: bytes) -> int:
+    await devices.create(tx, 4242, user, key, "second", 0)
+    return 4242
+
+
+async def test_11_19_mentions_are_data_beside_the_text(tmp_path: Path) -> None:
+    """In the order given, with ids of people who are not there or nowhere; no list is the same as an empty one."""
+    async with serving(tmp_path) as rig:
+        alice, bob, eve = await rig.person("alice"), await rig.person("bob"), await rig.person("eve")
+        conv = await rig.group(alice, bob)
+        users = (eve.user, 424242, alice.user, bob.user)
+        request = wire.Send(0, conv, os.urandom(8), 1, wire.Content(1, "@nobody"), mentions=users)
+        seq = await done(alice, request)
+        assert (await bob.expect(wire.Event)).users == users
+        await eve.silence()
+        await done(alice, edit(conv, seq, "@bob"))
+        assert (await changes(bob, conv, seq)).records[0].users is None
+        first = wire.Send(0, conv, os.urandom(8), 1, wire.Content(1, "hi"), mentions=())
+        assert await done(alice, first) == await done(alice, attrs.evolve(first, mentions=None))

@@ -82,8 +82,8 @@ async def test_5_2_unknown_numbers_of_a_registry_are_refused(tmp_path: Path) -> 
         alice = await rig.person("alice")
         conv = await rig.group(alice)
         for request in (
-            wire.ConvNew(0, os.urandom(8), 3, ()),
-            wire.Send(0, conv, os.urandom(8), 5, None, 1),
+            wire.ConvNew(0, os.urandom(8), 5, ()),
+            wire.Send(0, conv, os.urandom(8), 12, None, 1),
             wire.Send(0, conv, os.urandom(8), 200, wire.Content(1, "x")),
             wire.Send(0, conv, os.urandom(8), 1, wire.Content(3, "x")),
         ):

@@ -3,6 +3,7 @@
 Tests are named by the rule they show.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,35 @@ async def test_9_1_refused_entries_leave_no_hole(tmp_path: Path, reply: bool) ->
                 assert isinstance(answer, wire.Error)
                 assert answer.code == 4000
         assert seqs == list(range(2, 22))
+
+
+async def test_9_17_pins_are_pushed_where_they_were_asked_for(tmp_path: Path) -> None:
+    """To the sender's other connections as well; without the capability a row, also after the window was full."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob", window=1)
+        conv = await rig.group(alice, bob)
+        seq = await done(alice, msg(conv, "the plan"))
+        pinned = await done(alice, wire.Send(0, conv, os.urandom(8), 5, None, seq))
+        await bob.silence()  # CREATE is not acknowledged
+        await bob.send(wire.Ack(1))
+        assert {row.conv: row.head for row in (await bob.expect(wire.Rows)).rows} == {conv: pinned}
+        records = (await changes(bob, conv, 1)).records
+        assert [(record.seq, record.rev, record.pinned) for record in records] == [(seq, pinned, pinned)]
+
+
+async def test_9_4_a_slow_reader_gets_a_forward_without_its_text_once_it_is_deleted(tmp_path: Path) -> None:
+    """P8: what waited is read again; text, origin and mentions are gone with the message."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        source = await done(alice, msg(conv, "text"))
+        await bob.expect(wire.Event)
+        slow = await narrow(rig, bob)
+        await stalled(rig, slow, alice, conv)
+        copied = await done(alice, wire.Send(0, conv, os.urandom(8), 1, None, forward=wire.Source(conv, source)))
+        named = await done(alice, wire.Send(0, conv, os.urandom(8), 1, wire.Content(1, "bob"), mentions=(bob.user,)))
+        for seq in (copied, named):
+            await done(alice, delete(conv, seq))
+        for seq in (copied, named):
+            event = await slow.expect(wire.Event, lambda event, seq=seq: event.seq == seq)  # type: ignore[misc]
+            assert (event.kind, event.content, event.origin, event.users) == (1, None, None, None)

@@ -58,15 +58,18 @@ def test_a_change_without_ref_is_ignored() -> None:
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[wire.Event]:
-    """A log as a server writes it: nobody edits or reacts to what is deleted or no message."""
+    """A log as a server writes it: nobody edits, pins or reacts to what is deleted or no message."""
     events: list[wire.Event] = []
     alive: list[int] = []
     for seq in range(1, draw(st.integers(1, 14)) + 1):
-        kind = draw(st.sampled_from([1, 1, 2, 3, 4, 7])) if alive else 1
-        ref = draw(st.sampled_from(alive)) if kind in (2, 3, 4) else None
+        kind = draw(st.sampled_from([1, 1, 2, 3, 4, 5, 7, 13])) if alive else 1
+        ref = draw(st.sampled_from(alive)) if kind in (2, 3, 4, 5, 13) else None
         text = wire.Content(1, f"text {seq}") if kind in (1, 2) else None
         emoji = draw(st.sampled_from([wire.Content(2, "👍"), wire.Content(2, "🎉"), None])) if kind == 4 else None
-        events.append(wire.Event(5, seq, 1000 + seq, draw(st.integers(1, 3)), kind, text or emoji, ref))
+        users = draw(st.sampled_from([None, (2,), (1, 3)])) if kind in (1, 2) else None
+        origin = draw(st.sampled_from([None, wire.Origin(9, 7)])) if kind == 1 else None
+        sender = draw(st.integers(1, 3))
+        events.append(wire.Event(5, seq, 1000 + seq, sender, kind, text or emoji, ref, users, origin=origin))
         alive += [seq] if kind == 1 else []
         if kind == 3:
             alive.remove(ref or 0)

@@ -7,6 +7,10 @@ import pytest
 from tests.wire.plain import FIELDS, SCHEMA, build, octets, plain, vectors
 from tools.protocol.schema import camel
 from wirechat import wire
+from wirechat.wire.registries import ContentType
+
+PACKED = {ContentType.HIDDEN: wire.Hidden}
+"""Content types whose data is a struct."""
 
 
 def by_id(vector: dict[str, Any]) -> str:
@@ -90,8 +94,11 @@ def test_every_frame_and_struct_has_a_valid_vector() -> None:
 
 
 def structs_in(name: str, value: dict[str, Any]) -> set[str]:
-    """Every struct in a plain value."""
+    """Every struct in a plain value, and those packed into the data of a content."""
     found: set[str] = set()
+    if name == "Content" and value["type"] in PACKED:
+        PACKED[value["type"]].unpack(bytes.fromhex(value["data"]["hex"]))
+        found.add(PACKED[value["type"]].__name__)
     for field in FIELDS[name]:
         struct = (field.type.item or field.type).struct
         if struct and field.name in value:

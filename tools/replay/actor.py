@@ -91,4 +91,7 @@ def fact_of_record(record: wire.Record) -> Fact:
         record.users or (),
         record.edited,
         tuple((reaction.user, reaction.emoji) for reaction in record.reactions or ()),
+        None if record.origin is None else (record.origin.user, record.origin.ts),
+        record.role,
+        record.pinned,
     )

@@ -5,6 +5,7 @@ Exit status: 0 all is well, 1 something is not, 2 the arguments are wrong.
 
 import os
 import resource
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,6 +80,7 @@ def replay(
     plans = [_plan(path, limit) for path in files]
     for url in urls:
         _check_url(url)
+    _check_authority(ca)
     _make_room(sum(1 + len(each.accounts) for each in plans))
     options = Options(plans, urls, ca, speed, drop, seed, None if sabotage is None else Sabotage(sabotage))
     notes = Console(stderr=True)
@@ -107,6 +109,13 @@ def _check_url(url: str) -> None:
         parse_url(url)
     except ValueError as error:
         raise BadArgument(f"bad URL: {error}") from None
+
+
+def _check_authority(ca: str | None) -> None:
+    try:
+        ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise BadArgument(f"{ca} has no certificates to trust: {error.strerror or error}") from None
 
 
 def _make_room(connections: int) -> None:

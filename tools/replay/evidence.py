@@ -12,7 +12,7 @@ import attrs
 
 @attrs.frozen
 class Fact:
-    """One record: `text` is None without content, `users` are those who joined or left."""
+    """One record: `text` is None without content, `users` are those who joined or left, or whom a message mentions."""
 
     seq: int
     rev: int
@@ -24,6 +24,9 @@ class Fact:
     users: tuple[int, ...] = ()
     edited: int | None = None
     reactions: tuple[tuple[int, str], ...] = ()
+    origin: tuple[int, int] | None = None
+    role: int | None = None
+    pinned: int | None = None
 
 
 @attrs.frozen
@@ -79,7 +82,7 @@ class Evidence:
 
 def fact_of_fields(fields: Mapping[str, Any]) -> Fact:
     """A fact from a record as the reader decodes it."""
-    content = fields["content"]
+    content, origin = fields["content"], fields["origin"]
     return Fact(
         fields["seq"],
         fields["rev"],
@@ -91,6 +94,9 @@ def fact_of_fields(fields: Mapping[str, Any]) -> Fact:
         tuple(fields["users"] or ()),
         fields["edited"],
         tuple((reaction["user"], reaction["emoji"]) for reaction in fields["reactions"] or ()),
+        None if origin is None else (origin["user"], origin["ts"]),
+        fields["role"],
+        fields["pinned"],
     )
 
 

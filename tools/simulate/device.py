@@ -4,17 +4,20 @@ it was committed."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import attrs
 import trio
 
+from tools.simulate import tally
 from tools.simulate.file import DeviceFile, Position
 from tools.simulate.gone import Gone
 from tools.simulate.history import History, Violation
 from tools.simulate.network import Connection, Network, SimTransport
 from tools.simulate.plan import Plan
+from tools.simulate.privacy import Privacy
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences
@@ -23,6 +26,7 @@ from tools.simulate.workload import Person
 from wirechat.client.client import Client, open_client
 from wirechat.client.errors import ClientError
 from wirechat.client.events import MessageAdded, Resynced
+from wirechat.wire.errors import DEVICE_REVOKED
 from wirechat.world import World
 
 URL = "wirechat://simulated"
@@ -40,6 +44,15 @@ class Account:
     key: bytes
 
 
+def leaves(group: BaseExceptionGroup[ClientError]) -> Iterator[ClientError]:
+    """The errors in a group of groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
+
+
 class Device:
     """Lives, crashes, and comes back until it is cancelled."""
 
@@ -54,15 +67,20 @@ class Device:
         history: History,
         truth: Truth,
         gone: Gone,
+        privacy: Privacy,
         trace: Trace,
         chance: Random,
     ) -> None:
         self.name = account.name
         self.user = account.user
+        self.number = account.device
+        self.ended = False
+        """It was revoked, and has stopped for good."""
         self.ops_left = plan.ops
         self.told: dict[int, Evidence] = {}
         self.unsettled: dict[int, set[Name]] = {}
         self.in_turn = plan.pipeline == 1
+        self.client: Client | None = None
         self._account = account
         self._person = person
         self._plan = plan
@@ -72,6 +90,7 @@ class Device:
         self._history = history
         self._truth = truth
         self._gone = gone
+        self._privacy = privacy
         self._trace = trace
         self._chance = chance
         self._life = 0
@@ -83,8 +102,8 @@ class Device:
     # living
 
     async def live(self) -> None:
-        """Run the client again and again."""
-        while True:
+        """Run the client again and again, until it is told that it was revoked."""
+        while not self.ended:
             with trio.CancelScope() as self._scope:
                 await self._run_client()
             self._scope = None
@@ -92,6 +111,7 @@ class Device:
 
     async def _run_client(self) -> None:
         account = self._account
+        self._person.sit_down()
         try:
             async with (
                 open_client(
@@ -108,6 +128,7 @@ class Device:
                 ) as client,
                 trio.open_nursery() as nursery,
             ):
+                self.client = client
                 nursery.start_soon(self._watch, client)
                 while self.ops_left:
                     await trio.sleep(self._chance.expovariate(1 / self._plan.pause))
@@ -116,7 +137,11 @@ class Device:
                 await trio.sleep_forever()
         except* ClientError as group:
             self._trace.event(self.name, "stopped:", group.exceptions[0])
+            if any(error.code == DEVICE_REVOKED for error in leaves(group)):
+                self.ended, self.ops_left = True, 0
             self._trace.count("clients that stopped by themselves")
+        finally:
+            self.client = None
 
     async def _watch(self, client: Client) -> None:
         shown: set[tuple[int, int]] = set()
@@ -133,11 +158,48 @@ class Device:
             self._history.violations.append(Violation("P2", "shown twice", f"{self.name}: {conv}/{seq}"))
         shown.add((conv, seq))
 
+    # presence
+
+    @property
+    def looked_at(self) -> bool:
+        """Somebody looks at it, and the server should know."""
+        return self.client is not None and self._person.active
+
+    def unseen(self, there: set[int]) -> Iterator[str]:
+        """In what it was told wrongly of those it watches; `there`: who is."""
+        if self.client is None or not self.client.connected or not self._person.active:
+            return
+        for user in self._person.watched:
+            status = self.client.presence.get(user)
+            apart = user in self._truth.blocked(self.user) or self.user in self._truth.blocked(user)
+            expected = user in there and self._truth.together(self.user, user) and not apart
+            if status is None or status.online != expected or (status.seen is not None and status.online):
+                yield f"told {status}, {'there' if expected else 'not there, or a stranger'}"
+
     async def _act(self, client: Client) -> None:
         try:
             await self._person.act(client)
+            self._check_counts(client)
         except ClientError as error:
             self._trace.count(f"operation: {type(error).__name__}")
+
+    def _check_counts(self, client: Client) -> None:
+        """What the device counts by itself is what its log says, but for what it knows to be deleted already, and for
+        what is hidden or blocked, of which it may not have heard yet.
+        """
+        truth, me = self._truth, self.user
+        all_hidden, ever_blocked = truth.hidden(me), truth.blocked(me, ever=True)
+        for conv, count in client.receipts.counted().items():
+            log, times = truth.log(conv), truth.periods(conv).get(me, ())
+            hidden = {seq for where, seq in all_hidden if where == conv}
+            unread, _ = tally.unread(log, times, me, count.read, count.head)
+            still, _ = tally.unread(log, times, me, count.read, len(log), hidden, ever_blocked)
+            at_least = unread & still
+            self._trace.count("counts of devices")
+            known = client.conversations.get(conv)
+            if known is None or known.head != count.head or not len(at_least) <= count.unread <= len(unread):
+                detail = f"{self.name}: {count}, unread are {unread}, of them {at_least} still"
+                self._history.violations.append(Violation("P5", "counted wrongly", detail))
 
     # the network
 
@@ -147,7 +209,7 @@ class Device:
         if life != self._life:
             connection.cut()
         self._connections.append(connection)
-        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._trace)
+        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace)
         return SimTransport(connection, witness)
 
     # faults

@@ -9,6 +9,7 @@ import apsw
 import attrs
 
 from tools.simulate.reference import Record
+from tools.simulate.standing import Described
 from tools.simulate.truth import said
 from wirechat import wire
 
@@ -49,6 +50,14 @@ class DeviceFile:
         rows = self._rows("SELECT user, delivered, read FROM mark WHERE conv = ? ORDER BY user", conv)
         return {user: (delivered, read) for user, delivered, read in rows}
 
+    def info(self, conv: int) -> Described | None:
+        """The description of a conversation."""
+        bodies = [body for (body,) in self._rows("SELECT body FROM conversation WHERE conv = ?", conv)]
+        if not bodies:
+            return None
+        info = wire.Info.unpack(bodies[0])
+        return Described(info.kind, info.role, info.members, info.title, info.about)
+
     def waiting(self) -> int:
         """Entries in the outbox."""
         return int(next(self._rows("SELECT count(*) FROM outbox"))[0])
@@ -73,4 +82,7 @@ def _record(record: wire.Record) -> Record:
         record.users or (),
         record.edited,
         dict(reactions),
+        record.role,
+        None if record.origin is None else (record.origin.user, record.origin.ts),
+        record.pinned,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import trio
@@ -14,24 +15,33 @@ GRACE_SECONDS = 1.0
 
 
 class Gone:
-    """Texts that must not be seen again. Every text of a simulation is unique, so that its bytes betray it."""
+    """Texts that must not be seen again. Every text of a simulation is unique, so that its bytes betray it. A text that
+    was forwarded is gone when all its copies are.
+    """
 
     def __init__(self, truth: Truth, history: History) -> None:
         self._truth = truth
         self._history = history
-        self._since: dict[bytes, float] = {}
+        self._since: dict[tuple[int, int], float] = {}
+        """(conv, seq) of a message -> when its delete was acknowledged."""
+        self._texts: dict[str, bytes] = {}
 
     def acknowledged(self, conv: int, ref: int) -> None:
         """The delete of this message was acknowledged just now."""
+        self._since.setdefault((conv, ref), trio.current_time())
         for entry in self._truth.log(conv):
             told = entry.seq == ref or (entry.kind == EDIT and entry.ref == ref)
             if told and isinstance(entry.content, str):
-                self._since.setdefault(entry.content.encode(), trio.current_time())
+                self._texts[entry.content] = entry.content.encode()
 
     def leaving(self, frames: Sequence[bytes]) -> None:
         """The server hands these to a socket."""
         now = trio.current_time()
-        for text, since in self._since.items():
-            if now > since + GRACE_SECONDS and any(text in frame for frame in frames):
+        for text, octets in self._texts.items():
+            if any(octets in frame for frame in frames) and now > (since := self._gone(text)) + GRACE_SECONDS:
                 detail = f"{text[:20]!r} was sent {now - since:.1f} s after its delete was acknowledged"
                 self._history.violations.append(Violation("P8", "deleted and yet there", detail))
+
+    def _gone(self, text: str) -> float:
+        """When the delete of the last message that had this text was acknowledged; infinite while there is one."""
+        return max(self._since.get(place, math.inf) for place in self._truth.copies.holders(text))

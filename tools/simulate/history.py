@@ -21,7 +21,9 @@ from collections.abc import Hashable, Iterable
 
 import attrs
 
-CREATE, ADD, REMOVE = 6, 7, 8
+MSG, EDIT, CREATE, ADD, REMOVE, ROLE = 1, 2, 6, 7, 8, 10
+ACCOUNT_LOG = frozenset({14, 15, 16, 17, 18})
+"""Kinds of entries of account logs, of which the user is the only member from the start."""
 
 
 @attrs.frozen
@@ -49,6 +51,9 @@ class Entry:
     ref: int | None = None
     users: tuple[int, ...] = ()
     cid: bytes | None = None
+    role: int | None = None
+    origin: Hashable = None
+    """Of a forward: (who wrote it first, when)."""
 
 
 @attrs.frozen
@@ -61,6 +66,11 @@ class Op:
     content: Hashable = None
     ref: int | None = None
     order: Hashable = None
+    users: tuple[int, ...] = ()
+    """ROLE: whose; for others not compared."""
+    role: int | None = None
+    source: tuple[int, int] | None = None
+    """Of a forward: (conv, seq) of the message whose text is copied; `content` is not known then."""
 
 
 @attrs.define
@@ -76,7 +86,10 @@ class _Asked:
 
 
 def _key(thing: Op | Entry) -> Hashable:
-    return thing.conv, thing.sender, thing.kind, thing.content, thing.ref
+    """A forward is told from other messages, not from other forwards."""
+    copied = (thing.source if isinstance(thing, Op) else thing.origin) is not None
+    whom = (thing.users, thing.role) if thing.kind == ROLE else None
+    return thing.conv, thing.sender, thing.kind, None if copied else thing.content, thing.ref, copied, whom
 
 
 class History:
@@ -108,10 +121,14 @@ class History:
     def invoke(self, name: Hashable, op: Op) -> None:
         """`name` identifies the operation; retries are the same operation."""
         self._attempts += 1
-        if op.content is not None and self._name_of.setdefault(_key(op), name) != name and self.distinct:
+        if isinstance(op.content, str) and self._name_of.setdefault(_key(op), name) != name and self.distinct:
             self._blame("P2", "asked for twice", f"{self._name_of[_key(op)]} and {name} are one: {op}")
         self._asked[name] = _Asked(op, self._acked_max[op.conv], self._attempts, self._attempts)
         self._possible[_key(op)] += 1
+
+    def source(self, name: Hashable) -> tuple[int, int] | None:
+        """What the operation forwards."""
+        return self._asked[name].op.source
 
     def knows(self, name: Hashable) -> bool:
         """The operation was invoked before: this attempt is a retry."""
@@ -166,6 +183,8 @@ class History:
     def saw(self, observer: Hashable, user: int, entry: Entry) -> None:
         """`user` was shown `entry`. Whether he may see it is judged at the end, when memberships are known."""
         self._shown[user, entry.conv].add(entry.seq)
+        if entry.kind in (MSG, EDIT) and entry.content is None and (entry.users or entry.origin is not None):
+            self._blame("P8", "deleted and yet there", f"{observer} has {entry}")
         self._bind(entry, str(observer))
 
     def shown(self, user: int, conv: int, seq: int) -> None:
@@ -202,8 +221,10 @@ class History:
         self._count(entry, observer)
 
     def _count(self, entry: Entry, observer: str) -> None:
-        """No more entries of a kind than operations that asked for them. Deleted text cannot be attributed."""
-        if entry.kind == CREATE or (entry.content is None and entry.kind in (1, 2)):
+        """No more entries of a kind than operations that asked for them. Deleted text cannot be attributed, and what
+        account logs say is asked for by requests that make an entry or none.
+        """
+        if entry.kind in (CREATE, *ACCOUNT_LOG) or (entry.content is None and entry.kind in (MSG, EDIT)):
             return
         key = _key(entry)
         self._bound_count[key] += 1
@@ -217,7 +238,8 @@ class History:
     def _check_told(self, name: Hashable, op: Op, entry: Entry) -> None:
         asked = (op.conv, op.sender, op.kind, op.ref)
         found = (entry.conv, entry.sender, entry.kind, entry.ref)
-        if asked != found or (entry.content is not None and entry.content != op.content):
+        withheld = entry.content is None or op.source is not None
+        if asked != found or (not withheld and entry.content != op.content):
             self._blame("P1", "lost", f"{name} was acknowledged as {op.conv}/{entry.seq}, where {entry} is")
 
     # watermarks
@@ -311,14 +333,11 @@ class History:
 
 
 def _same(one: Entry, other: Entry) -> bool:
-    """Equal but for what may be withheld: the content of what was deleted, the cid of others."""
-    return (one.ts, one.sender, one.kind, one.ref, one.users) == (
-        other.ts,
-        other.sender,
-        other.kind,
-        other.ref,
-        other.users,
-    ) and (one.content is None or other.content is None or one.content == other.content)
+    """Equal but for what may be withheld: of what was deleted all that was said, and the cid of others."""
+    if (one.ts, one.sender, one.kind, one.ref, one.role) != (other.ts, other.sender, other.kind, other.ref, other.role):
+        return False
+    deleted = one.kind in (MSG, EDIT) and (one.content is None or other.content is None)
+    return deleted or (one.content, one.users, one.origin) == (other.content, other.users, other.origin)
 
 
 Periods = tuple[tuple[int, int | None], ...]
@@ -336,6 +355,8 @@ def periods(log: Iterable[Entry]) -> dict[int, Periods]:
             for user in entry.users:
                 if user in since:
                     ended[user].append((since.pop(user), entry.seq))
+        elif entry.kind in ACCOUNT_LOG:
+            since.setdefault(entry.sender, 1)
     for user, start in since.items():
         ended[user].append((start, None))
     return {user: tuple(times) for user, times in ended.items()}

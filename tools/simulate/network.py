@@ -181,7 +181,7 @@ class SimEndpoint:
         self._leaving = leaving
         address = f"10.0.{connection.number // 250}.{connection.number % 250}"
         self.peer = Peer(address, "tcp", loopback=True)
-        self.sent_at = trio.current_time()
+        self.opened_at = self.sent_at = trio.current_time()
         self._connection = connection
         self._rest = b""
 

@@ -45,6 +45,10 @@ class Plan:
     """How much more often than usual people are added and removed."""
     erasing: int
     """How much more often than usual people edit and delete."""
+    private: int
+    """How much more often than usual people change what concerns themselves alone."""
+    revokes: bool
+    """The first device ends the other one of its user."""
     pause: float
     """Mean pause between two operations of a device."""
     window: int
@@ -75,6 +79,8 @@ def draw(chance: Random) -> Plan:
         ops=pick([4, 8, 12, 24]),
         churn=pick([1, 4]),
         erasing=pick([1, 4]),
+        private=pick([1, 1, 6]),
+        revokes=pick([False, False, False, True]),
         pause=pick([0.05, 0.5, 2.0]),
         window=pick([1, 2, 4, 8, 64]),
         jump=pick([5, 20, 1000]),

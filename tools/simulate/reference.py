@@ -12,8 +12,8 @@ import attrs
 
 from tools.simulate.history import Entry, Periods
 
-EDIT, DELETE, REACT = 2, 3, 4
-CHANGES = (EDIT, DELETE, REACT)
+EDIT, DELETE, REACT, PIN, UNPIN = 2, 3, 4, 5, 13
+CHANGES = (EDIT, DELETE, REACT, PIN, UNPIN)
 
 
 @attrs.define
@@ -30,6 +30,9 @@ class Record:
     users: tuple[int, ...]
     edited: int | None = None
     reactions: dict[int, object] = attrs.Factory(dict)
+    role: int | None = None
+    origin: object = None
+    pinned: int | None = None
 
 
 def fold(log: Sequence[Entry], upto: int) -> dict[int, Record]:
@@ -38,8 +41,9 @@ def fold(log: Sequence[Entry], upto: int) -> dict[int, Record]:
     for entry in log[:upto]:
         if entry.kind not in CHANGES:
             records[entry.seq] = Record(
-                entry.seq, entry.seq, entry.ts, entry.sender, entry.kind, entry.content, entry.ref, entry.users
-            )
+                entry.seq, entry.seq, entry.ts, entry.sender, entry.kind, entry.content, entry.ref, entry.users,
+                role=entry.role, origin=entry.origin,
+            )  # fmt: skip
         else:
             _change(records[entry.ref or 0], entry)
     return records
@@ -50,9 +54,12 @@ def _change(record: Record, entry: Entry) -> None:
     if record.content is None:
         return
     if entry.kind == EDIT:
-        record.content, record.edited = entry.content, entry.ts
+        record.content, record.edited, record.users, record.origin = entry.content, entry.ts, entry.users, None
     elif entry.kind == DELETE:
-        record.content, record.edited, record.reactions = None, None, {}
+        record.content = record.edited = record.origin = record.pinned = None
+        record.users, record.reactions = (), {}
+    elif entry.kind in (PIN, UNPIN):
+        record.pinned = entry.seq if entry.kind == PIN else None
     elif entry.content is None:
         record.reactions.pop(entry.sender, None)
     else:

@@ -22,11 +22,12 @@ from tools.simulate.nemesis import Nemesis
 from tools.simulate.network import Network
 from tools.simulate.paths import counted
 from tools.simulate.plan import Plan, draw
+from tools.simulate.privacy import Privacy
 from tools.simulate.sealed import describe, logging_to, sealed
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences, unfinished
-from tools.simulate.workload import CHURN, ERASING, Person
+from tools.simulate.workload import CHURN, ERASING, PRIVATE, Person
 from wirechat.world import World
 
 NOW_MS = 1_800_000_000_000
@@ -58,6 +59,7 @@ class Simulation:
         self._skew_ms = 0
         self._peril = plan.crash_in_commit
         gone = Gone(self.truth, self.history)
+        privacy = self._privacy = Privacy()
         self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
         self.server = ServerMachine(
             plan,
@@ -74,7 +76,8 @@ class Simulation:
         for number, account in enumerate(founded.accounts):
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
             more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
-            person = Person(account.name, everyone, groups, more, chance)
+            more |= dict.fromkeys(PRIVATE, plan.private)
+            person = Person(account.name, everyone, groups, more, plan.revokes and number == 0, chance)
             self.devices.append(
                 Device(
                     account,
@@ -86,6 +89,7 @@ class Simulation:
                     self.history,
                     self.truth,
                     gone,
+                    privacy,
                     trace,
                     self.chance.stream(f"device {account.name}"),
                 )
@@ -142,8 +146,12 @@ class Simulation:
             while any(self._unfinished()):  # noqa: ASYNC110  time is free here
                 await trio.sleep(1)
         self._blame("does not converge", self._unfinished())
+        ended = {device.number: device.name for device in self.devices if device.ended}
+        self._blame("ended by nobody", (name for number, name in ended.items() if not self._privacy.is_doomed(number)))
         self.truth.look()
         self.truth.check_gone()
+        self.truth.check_lists()
+        self.truth.check_account_logs()
         for device in self.devices:
             file = device.file()
             if file is not None:
@@ -153,9 +161,15 @@ class Simulation:
         self.history.finish()
 
     def _unfinished(self) -> Iterator[str]:
+        there = {device.user for device in self.devices if device.looked_at}
         for device in self.devices:
+            yield from (f"{device.name}: {text}" for text in device.unseen(there))
             file = device.file()
-            if file is None:
+            if device.ended:
+                continue
+            if self._privacy.is_revoked(device.number):
+                yield f"{device.name}: lives on, although it was revoked"
+            elif file is None:
                 yield f"{device.name}: has no file"
             else:
                 for text in unfinished(file, device.user, self.truth):

@@ -13,21 +13,31 @@ from typing import Any
 
 import apsw
 
-from tools.simulate.history import Entry, History, Periods, Violation, periods
+from tools.simulate import tally
+from tools.simulate.copies import Copies
+from tools.simulate.history import ACCOUNT_LOG, Entry, History, Periods, Violation, periods
 from tools.simulate.reference import deleted
+from tools.simulate.standing import Described, Standing
 from wirechat import wire
+from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
 
-ENTRIES = "SELECT seq, ts, sender, kind, content, ref, users, cid FROM entry WHERE conv = ? AND seq > ? ORDER BY seq"
+ENTRIES = (
+    "SELECT seq, ts, sender, kind, content, ref, users, cid, role, origin_user, origin_ts"
+    " FROM entry WHERE conv = ? AND seq > ? ORDER BY seq"
+)
 
 STORED = """
     SELECT seq FROM entry WHERE conv = ?1 AND (seq = ?2 OR (ref = ?2 AND kind = 2))
-        AND (content IS NOT NULL OR latest IS NOT NULL)
+        AND coalesce(content, latest, users, latest_users, origin_user, origin_ts, pinned) IS NOT NULL
+    UNION SELECT seq FROM mention WHERE conv = ?1 AND seq = ?2
 """
 
 
-def said(content: wire.Content | None) -> str | bytes | None:
-    """What a content says, whatever its type."""
-    return None if content is None else content.data
+def said(content: wire.Content | None) -> str | bytes | tuple[int, str | bytes] | None:
+    """What a content says; with its type where it is not what people say."""
+    if content is None:
+        return None
+    return content.data if content.type in (ContentType.TEXT, ContentType.EMOJI) else (content.type, content.data)
 
 
 def _rows(db: apsw.Connection, sql: str, *values: int) -> list[Any]:
@@ -46,6 +56,10 @@ class Truth:
         self._receipts: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         self._marks: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
         self._periods: dict[int, dict[int, Periods]] = {}
+        self.copies = Copies()
+        self._standings: dict[int, Standing] = {}
+        self._kinds: dict[int, int] = {}
+        self._account_logs: dict[int, int] = {}
 
     # looking
 
@@ -63,20 +77,49 @@ class Truth:
         if version == self._version:
             return
         self._version = version
-        for conv, head, stamp in _rows(self._db, "SELECT conv, head, stamp FROM conv ORDER BY conv"):
+        for conv, kind, head, stamp in _rows(self._db, "SELECT conv, kind, head, stamp FROM conv ORDER BY conv"):
+            self._kinds[conv] = kind
             if head != len(self._logs.get(conv, ())):
+                self._standings.setdefault(conv, Standing(kind))
                 self._take_entries(self._db, conv, stamp)
+                self._check_roles(self._db, conv)
+        self._check_copies()
         self._take_receipts(self._db)
 
     def _take_entries(self, db: apsw.Connection, conv: int, stamp: int) -> None:
         log, stamps = self._logs.setdefault(conv, []), self._stamps.setdefault(conv, [])
-        for seq, ts, sender, kind, content, ref, users, cid in _rows(db, ENTRIES, conv, len(log)):
+        for seq, ts, sender, kind, content, ref, users, cid, role, *written in _rows(db, ENTRIES, conv, len(log)):
             said_now = None if content is None else said(wire.Content.unpack(content))
-            entry = Entry(conv, seq, ts, sender, kind, said_now, ref, tuple(json.loads(users)) if users else (), cid)
+            whom = tuple(json.loads(users)) if users else ()
+            origin = None if written[0] is None else (written[0], written[1])
+            entry = Entry(conv, seq, ts, sender, kind, said_now, ref, whom, cid, role, origin)
             self._history.logged(entry)
+            self.copies.take(entry)
             log.append(entry)
+            if wrong := self._standings[conv].take(entry, log):
+                self._blame("10-3", "not allowed", wrong)
             stamps.append(stamp)
+            if kind in ACCOUNT_LOG:
+                self._account_logs[sender] = conv
         self._periods.pop(conv, None)
+
+    def _check_copies(self) -> None:
+        """A forward says what its source said, names who wrote it, and its sender sees the source."""
+
+        def source(copy: Entry) -> tuple[int, int]:
+            return self._history.source((copy.sender, copy.conv, copy.cid)) or (0, 0)
+
+        for wrong in self.copies.wrong(
+            lambda place: self._logs[place[0]][place[1] - 1],
+            lambda conv, user: self.periods(conv).get(user, ()),
+            source,
+        ):
+            self._blame("P9", "forwarded wrongly", wrong)
+
+    def _check_roles(self, db: apsw.Connection, conv: int) -> None:
+        found = dict(_rows(db, "SELECT user_id, role FROM member WHERE conv = ? AND until IS NULL", conv))
+        if found != self._standings[conv].roles:
+            self._blame("10-12", "other roles", f"{conv}: {found}, by the log {self._standings[conv].roles}")
 
     def _take_receipts(self, db: apsw.Connection) -> None:
         for conv, rrev, rstamp in _rows(db, "SELECT conv, rrev, rstamp FROM conv_rc ORDER BY conv"):
@@ -107,6 +150,37 @@ class Truth:
                 for (seq,) in _rows(self._db, STORED, conv, ref):
                     self._blame("P8", "deleted and yet stored", f"{conv}/{seq}")
 
+    def check_lists(self) -> None:
+        """Mentions and pins are stored as the logs say."""
+        assert self._db is not None
+        for conv, log in self._logs.items():
+            mentions = set(_rows(self._db, "SELECT user_id, seq FROM mention WHERE conv = ?", conv))
+            pins = set(_rows(self._db, "SELECT seq, pinned FROM entry WHERE conv = ? AND pinned IS NOT NULL", conv))
+            for name, found, expected in (("mentions", mentions, tally.mentions(log)), ("pins", pins, tally.pins(log))):
+                if found != expected:
+                    self._blame("P5", "not as in the log", f"{name} of {conv} are {found}, should be {expected}")
+
+    def check_account_logs(self) -> None:
+        """P5: whom and what the server keeps away is what the account logs say."""
+        assert self._db is not None
+        hidden = {(user, place) for user in self._account_logs for place in self.hidden(user)}
+        blocked = {(user, other) for user in self._account_logs for other in self.blocked(user)}
+        rows = {(user, (conv, seq)) for user, conv, seq in _rows(self._db, "SELECT user_id, conv, seq FROM hidden")}
+        pairs = set(_rows(self._db, "SELECT user_id, blocked FROM block"))
+        for what, stored, said_so in (("hidden", rows, hidden), ("blocked", pairs, blocked)):
+            for each in sorted(stored ^ said_so):
+                self._blame("P5", "not as in the account log", f"{each} is {what} in only one of the two")
+
+    def blocked(self, user: int, upto: int | None = None, ever: bool = False) -> set[int]:
+        """Whom he blocks as his account log stands or stood at `upto`; `ever`: whom he has blocked at any time."""
+        blocked: set[int] = set()
+        for entry in self.log(self._account_logs.get(user, 0))[:upto]:
+            if entry.kind == EntryKind.BLOCK:
+                blocked.update(entry.users)
+            elif entry.kind == EntryKind.UNBLOCK and not ever:
+                blocked.difference_update(entry.users)
+        return blocked
+
     def _blame(self, promise: str, rule: str, detail: str) -> None:
         self._history.violations.append(Violation(promise, rule, detail))
 
@@ -119,11 +193,40 @@ class Truth:
         """All entries of a conversation, each with the content it had when it was first seen."""
         return self._logs.get(conv, [])
 
+    def account_log(self, user: int) -> int | None:
+        """Which conversation is the account log of this user."""
+        return self._account_logs.get(user)
+
+    def hidden(self, user: int, upto: int | None = None) -> set[tuple[int, int]]:
+        """(conv, seq) of what his account log says he has hidden, as it stands or as it was at `upto`."""
+        found: set[tuple[int, int]] = set()
+        for entry in self.log(self._account_logs.get(user, 0))[:upto]:
+            if entry.kind == EntryKind.HIDE and isinstance(entry.content, tuple):
+                hidden = wire.Hidden.unpack(entry.content[1])
+                found.update((hidden.conv, seq) for seq in hidden.seqs)
+        return found
+
+    def pair(self, conv: int) -> tuple[int, ...]:
+        """The two of a direct conversation; nobody for others."""
+        direct = self._kinds.get(conv) == ConversationKind.DIRECT and self.log(conv)
+        return self.log(conv)[0].users if direct else ()
+
     def periods(self, conv: int) -> dict[int, Periods]:
         """Who was a member when."""
         if conv not in self._periods:
             self._periods[conv] = periods(self.log(conv))
         return self._periods[conv]
+
+    def described(self, conv: int, user: int) -> list[Described]:
+        """What CONV_GET should say to this user now, and before, what it said after each period that he left."""
+        ended = [end for _, end in self.periods(conv).get(user, ())]
+        return [self._standings[conv].described(user, end) for end in reversed(ended)]
+
+    def together(self, one: int, other: int, ever: bool = False) -> bool:
+        """Both are members of some conversation now, or were ever."""
+        found = [(times.get(one), times.get(other)) for times in map(self.periods, self._logs)]
+        both = [(mine, theirs) for mine, theirs in found if mine and theirs]
+        return any(ever or (mine[-1][1] is None and theirs[-1][1] is None) for mine, theirs in both)
 
     def marks(self, conv: int) -> dict[int, tuple[int, int]]:
         """user -> (delivered, read)."""

@@ -17,7 +17,6 @@ import attrs
 
 from wirechat import wire
 from wirechat.server import limits
-from wirechat.server.features import session
 
 SERVER = {
     "DIGEST_ROWS": (500, 1, 2),
@@ -48,16 +47,9 @@ class Tuning:
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Within, the product has these limits and tells its clients so."""
-        told = attrs.evolve(
-            session.LIMITS,
-            page=self.wire["PAGE"],
-            delivered_members=self.wire["DELIVERED_MEMBERS"],
-            heartbeat_ms=self.wire["HEARTBEAT_MS"],
-        )
         changes: list[tuple[ModuleType, dict[str, Any]]] = [
             (limits, self.server),
             (wire.limits, self.wire),
-            (session, {"LIMITS": told}),
         ]
         with contextlib.ExitStack() as stack:
             for module, values in changes:

@@ -17,17 +17,26 @@ from tools.simulate.truth import Truth
 
 def differences(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
     """What is wrong with the device's records right now."""
-    for conv, position in device.positions().items():
+    positions = device.positions()
+    account_log = positions.get(truth.account_log(user) or 0)
+    if account_log is not None and account_log.low > 1:
+        yield f"{truth.account_log(user)}: the account log was jumped over: {account_log}"
+    vanished = truth.hidden(user, account_log.pos if account_log else 0)
+    for conv, position in positions.items():
+        records = device.records(conv)
+        for seq in sorted(seq for where, seq in vanished if where == conv and seq in records):
+            yield f"{conv}/{seq}: is hidden since {account_log}, and yet there"
         if not position.catch:
             yield from _wrong_records(
-                conv, device.records(conv), position, truth.log(conv), truth.periods(conv).get(user, ())
-            )
+                conv, records, position, truth.log(conv), truth.periods(conv).get(user, ()),
+                {seq for where, seq in truth.hidden(user) if where == conv},
+            )  # fmt: skip
 
 
 def _wrong_records(
-    conv: int, records: dict[int, Record], position: Position, log: Sequence[Entry], times: Periods
+    conv: int, records: dict[int, Record], position: Position, log: Sequence[Entry], times: Periods, hidden: set[int]
 ) -> Iterator[str]:
-    gone, withheld = deleted(log), _withheld(log, times)
+    gone, withheld = deleted(log), _withheld(log, times) | hidden  # a device hears of what it hides later than a page
     for seq, record in records.items():
         upto = record.rev if seq in withheld else max(position.pos, record.rev)
         reference = fold(log, upto).get(seq)
@@ -66,6 +75,8 @@ def unfinished(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
         position = positions.get(conv)
         if position is None or position.pos != head(times, truth.log(conv)) or position.catch:
             yield f"{conv}: at {position}, the log is at {head(times, truth.log(conv))}"
+        elif conv != truth.account_log(user) and device.info(conv) != truth.described(conv, user)[0]:
+            yield f"{conv}: described as {device.info(conv)}, should be {truth.described(conv, user)[0]}"
         elif times[-1][1] is None:
             yield from _unequal_marks(conv, device.marks(conv), truth.marks(conv))
 

@@ -6,19 +6,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol, cast
 
 import attrs
 
+from tools.simulate import tally
 from tools.simulate.file import Position
 from tools.simulate.gone import Gone
-from tools.simulate.history import Entry, History, Op, Violation
+from tools.simulate.history import Entry, History, Op, Periods, Violation
+from tools.simulate.privacy import Privacy
+from tools.simulate.standing import Described
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth, said
 from wirechat import wire
-from wirechat.wire.registries import EntryKind, SyncMode
+from wirechat.wire.registries import ContentType, EntryKind, SyncMode
 
 
 @attrs.define
@@ -33,6 +36,9 @@ class Evidence:
         self.receipts = max(self.receipts, receipts)
 
 
+Appending = wire.Send | wire.MemberAdd | wire.MemberDel | wire.MemberSet | wire.ConvSet
+Appended = wire.SendOk | wire.MemberAddOk | wire.MemberDelOk | wire.MemberSetOk | wire.ConvSetOk
+
 Name = tuple[int, int, bytes]
 """(user, conv, cid) of an operation."""
 
@@ -42,6 +48,8 @@ class Witnessed(Protocol):
 
     name: str
     user: int
+    number: int
+    """Its device id."""
     told: dict[int, Evidence]
     unsettled: dict[int, set[Name]]
     """conv -> entries that were sent and not answered for good."""
@@ -76,15 +84,27 @@ class Frames:
 class Witness:
     """One connection of one device. A Tap of the simulated network."""
 
-    def __init__(self, device: Witnessed, label: str, history: History, truth: Truth, gone: Gone, trace: Trace) -> None:
+    def __init__(
+        self,
+        device: Witnessed,
+        label: str,
+        history: History,
+        truth: Truth,
+        gone: Gone,
+        privacy: Privacy,
+        trace: Trace,
+    ) -> None:
         self._device = device
         self._label = label
         self._history = history
         self._truth = truth
         self._gone = gone
+        self._privacy = privacy
         self._trace = trace
         self._up, self._down = Frames(), Frames()
         self._asked: dict[int, wire.Request] = {}
+        self._then: dict[int, Any] = {}
+        """rid -> what was so when it was asked: the walls, what was hidden."""
         self._pushes: list[tuple[int, int] | None] = []
         self._acked = 0
 
@@ -97,6 +117,7 @@ class Witness:
             self._trace.traffic(f"{self._label} >", body, partial(_short, message))
             if isinstance(message, wire.Request):
                 self._asked[message.rid] = message
+                self._remember(message)
             self._handle(_SENT, message)
 
     def received(self, data: bytes) -> None:
@@ -113,15 +134,73 @@ class Witness:
         if handler is not None:
             handler(self, message)
 
+    # privacy
+
+    def _remember(self, request: wire.Request) -> None:
+        user = self._device.user
+        if isinstance(request, wire.Send | wire.MemberAdd | wire.ConvNew):
+            self._then[request.rid] = self._privacy.walls(user, self._others(request))
+        elif isinstance(request, wire.Unread):
+            self._then[request.rid] = len(self._truth.log(self._truth.account_log(user) or 0))
+        elif isinstance(request, wire.Changes | wire.History | wire.Records | wire.Pins | wire.Mentions):
+            self._then[request.rid] = self._privacy.hidden(user, request.conv)
+        elif isinstance(request, wire.DeviceRevoke):
+            self._privacy.dooms(request.device)
+        elif isinstance(request, wire.Auth):
+            self._then[request.rid] = self._privacy.is_revoked(self._device.number)
+        elif isinstance(request, wire.Block):
+            self._then[request.rid] = self._privacy.asks(user, request.user, request.on)
+
+    def _others(self, request: wire.Send | wire.MemberAdd | wire.ConvNew) -> set[int]:
+        """Whom a block would keep this from."""
+        if isinstance(request, wire.Send):
+            others = () if request.kind == EntryKind.DELETE else self._truth.pair(request.conv)
+        else:
+            others = request.users if isinstance(request, wire.MemberAdd) else request.members
+        return set(others) - {self._device.user}
+
+    def _check_walls(self, rid: int, others: set[int], what: object) -> None:
+        """P9: what a block forbids was refused."""
+        separated = self._privacy.broken(self._then.get(rid, {}), self._device.user, others)
+        if separated:
+            self._blame("P9", "through a block", f"{what} was done, although a block separates him from {separated}")
+
+    def _hidden(self, reply: wire.HideOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Hide)
+        self._privacy.hid(self._device.user, request.conv, request.seqs)
+
+    def _blocked(self, reply: wire.BlockOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Block)
+        self._privacy.answered(self._device.user, request.user, request.on, self._then.pop(reply.rid))
+
+    def _revoked(self, reply: wire.DeviceRevokeOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.DeviceRevoke)
+        self._privacy.revoked(request.device)
+
+    def _let_in(self, reply: wire.AuthOk) -> None:
+        if self._then.pop(reply.rid):
+            self._blame("P9", "revoked and yet let in", f"device {reply.device}")
+
     # what the device asks for
 
-    def _name(self, request: wire.Send | wire.MemberAdd | wire.MemberDel) -> Name:
+    def _name(self, request: Appending) -> Name:
         return self._device.user, request.conv, request.cid
 
     def _send(self, request: wire.Send) -> None:
         self._invoke(
             request,
-            Op(request.conv, self._device.user, request.kind, said(request.content), request.ref, self._device.name),
+            Op(
+                request.conv,
+                self._device.user,
+                request.kind,
+                said(request.content),
+                request.ref,
+                self._device.name,
+                source=None if request.forward is None else (request.forward.conv, request.forward.seq),
+            ),
         )
         self._take_turn(request)
 
@@ -140,7 +219,16 @@ class Witness:
     def _remove(self, request: wire.MemberDel) -> None:
         self._invoke(request, Op(request.conv, self._device.user, EntryKind.REMOVE))
 
-    def _invoke(self, request: wire.Send | wire.MemberAdd | wire.MemberDel, op: Op) -> None:
+    def _assign(self, request: wire.MemberSet) -> None:
+        op = Op(request.conv, self._device.user, EntryKind.ROLE, users=(request.user,), role=request.role)
+        self._invoke(request, op)
+
+    def _describe(self, request: wire.ConvSet) -> None:
+        title, about = (ContentType.TITLE, request.title), (ContentType.ABOUT, request.about)
+        said = about if request.title is None else title
+        self._invoke(request, Op(request.conv, self._device.user, EntryKind.META, said))
+
+    def _invoke(self, request: Appending, op: Op) -> None:
         name = self._name(request)
         if self._history.knows(name):
             self._trace.count("retries")
@@ -168,17 +256,25 @@ class Witness:
 
     # what the server says
 
-    def _sent_ok(self, reply: wire.SendOk | wire.MemberAddOk | wire.MemberDelOk) -> None:
+    def _sent_ok(self, reply: Appended) -> None:
         request = self._asked.pop(reply.rid)
-        assert isinstance(request, wire.Send | wire.MemberAdd | wire.MemberDel)
+        assert isinstance(request, Appending)
         self._trace.count("acknowledged")
         self._settle(request)
         self._history.ok(self._name(request), reply.seq, reply.ts)
         self._of(request.conv).to(reply.seq)
+        if not reply.dup and isinstance(request, wire.Send | wire.MemberAdd):
+            added = self._truth.log(request.conv)[reply.seq - 1].users
+            others = set(added) if isinstance(request, wire.MemberAdd) else self._others(request)
+            self._check_walls(reply.rid, others, request)
         if isinstance(request, wire.Send) and request.kind == EntryKind.DELETE and request.ref is not None:
             self._gone.acknowledged(request.conv, request.ref)
 
     def _created(self, reply: wire.ConvNewOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.ConvNew)
+        if not reply.dup:
+            self._check_walls(reply.rid, self._others(request), request)
         self._of(reply.conv).to(reply.seq)
 
     def _error(self, error: wire.Error) -> None:
@@ -186,15 +282,16 @@ class Witness:
         if error.code in OUR_FAULT:
             self._blame("P12", "the server calls our own client broken", f"{error}")
         request = None if error.rid is None else self._asked.pop(error.rid, None)
-        if isinstance(request, wire.Send | wire.MemberAdd | wire.MemberDel) and error.code // 1000 in (3, 4):
+        if isinstance(request, Appending) and error.code // 1000 in (3, 4):
             self._settle(request)
             self._history.failed(self._name(request))
 
-    def _settle(self, request: wire.Send | wire.MemberAdd | wire.MemberDel) -> None:
+    def _settle(self, request: Appending) -> None:
         self._device.unsettled.get(request.conv, set()).discard(self._name(request))
 
     def _event(self, event: wire.Event) -> None:
         self._trace.count("pushes")
+        self._trace.count("pushes of forwards", event.origin is not None)
         self._of(event.conv).to(event.seq)
         entry = Entry(
             event.conv,
@@ -206,6 +303,8 @@ class Witness:
             event.ref,
             event.users or (),
             event.cid,
+            event.role,
+            _origin(event.origin),
         )
         self._history.saw(self._label, self._device.user, entry)
 
@@ -249,16 +348,18 @@ class Witness:
         assert isinstance(request, wire.Changes)
         self._trace.count("changes pages")
         self._of(request.conv).to(reply.upto)
-        self._records(request.conv, reply.records)
+        self._records(request.conv, reply.records, self._then.pop(reply.rid))
 
     def _history_ok(self, reply: wire.HistoryOk) -> None:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.History)
         self._trace.count("history pages")
-        self._records(request.conv, reply.records)
+        self._records(request.conv, reply.records, self._then.pop(reply.rid))
 
-    def _records(self, conv: int, records: tuple[wire.Record, ...]) -> None:
+    def _records(self, conv: int, records: tuple[wire.Record, ...], hidden: frozenset[int]) -> None:
         for record in records:
+            if record.seq in hidden:
+                self._blame("P9", "hidden and yet given", f"{conv}/{record.seq}")
             self._history.shown(self._device.user, conv, record.seq)
             if record.rev == record.seq:
                 content = said(record.content)
@@ -272,8 +373,90 @@ class Witness:
                     record.ref,
                     record.users or (),
                     record.cid,
+                    record.role,
+                    _origin(record.origin),
                 )
                 self._history.saw(self._label, self._device.user, entry)
+
+    def _records_ok(self, reply: wire.RecordsOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Records)
+        self._trace.count("single records")
+        self._records(request.conv, reply.records, self._then.pop(reply.rid))
+
+    def _pins_ok(self, reply: wire.PinsOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Pins)
+        self._shown(request.conv, [pin.seq for pin in reply.pins], self._then.pop(reply.rid))
+        for pin in reply.pins:
+            if not tally.is_pin(self._truth.log(request.conv), pin.seq, pin.pinned, pin.user, pin.ts):
+                self._blame("P5", "not a pin", f"{request.conv}: {pin}")
+
+    def _mentions_ok(self, reply: wire.MentionsOk) -> None:
+        request = self._asked.pop(reply.rid)
+        assert isinstance(request, wire.Mentions)
+        me, log = self._device.user, self._truth.log(request.conv)
+        self._shown(request.conv, reply.seqs, self._then.pop(reply.rid))
+        for seq in reply.seqs:
+            said = [
+                entry
+                for entry in log
+                if seq in (entry.seq, entry.ref) and entry.kind in (EntryKind.MSG, EntryKind.EDIT)
+            ]
+            if not any(me in entry.users for entry in said):
+                self._blame("P5", "not a mention", f"{request.conv}/{seq} does not mention {me}")
+
+    def _unread_ok(self, reply: wire.UnreadOk) -> None:
+        """Each count is exact at its own head, for a state of the account log between question and answer."""
+        del self._asked[reply.rid]
+        me, truth = self._device.user, self._truth
+        states = range(self._then.pop(reply.rid), len(truth.log(truth.account_log(me) or 0)) + 1)
+        for count in reply.counts:
+            self._trace.count("counts of the server")
+            times = truth.periods(count.conv).get(me, ())
+            if not times:
+                self._blame("P9", "counted for a stranger", f"{count}")
+            possible = [self._tally(count, times, upto) for upto in states]
+            if (count.unread, count.mentions) not in possible:
+                self._blame("P5", "counted wrongly", f"{count}, should be one of {possible}")
+
+    def _tally(self, count: wire.Count, times: Periods, upto: int) -> tuple[int, int]:
+        me, truth = self._device.user, self._truth
+        hidden = {seq for conv, seq in truth.hidden(me, upto) if conv == count.conv}
+        unread, mentions = tally.unread(
+            truth.log(count.conv), times, me, count.read, count.head, hidden, truth.blocked(me, upto)
+        )
+        return len(unread), len(mentions)
+
+    def _shown(self, conv: int, seqs: Iterable[int], hidden: frozenset[int]) -> None:
+        """These were named to the user."""
+        for seq in seqs:
+            self._history.shown(self._device.user, conv, seq)
+            if seq in hidden:
+                self._blame("P9", "hidden and yet given", f"{conv}/{seq}")
+
+    def _conv_get_ok(self, reply: wire.ConvGetOk) -> None:
+        """P9: a former member is told what it was called when he left. He may be back by now: then of earlier times."""
+        for info in reply.infos:
+            told = Described(info.kind, info.role, info.members, info.title, info.about)
+            known = self._truth.described(info.conv, self._device.user)
+            if info.role == 0 and told not in [attrs.evolve(each, role=0, members=0) for each in known]:
+                self._blame("P9", "described as it is now", f"{told}, should be one of {known}")
+
+    def _presence(self, message: wire.PresenceSubOk | wire.Presence) -> None:
+        """P9: of a stranger one learns what one learns of somebody who does not exist."""
+        self._trace.count("statuses", len(message.users))
+        for status in message.users:
+            if status != wire.Status(status.user, False) and not self._truth.together(
+                self._device.user, status.user, ever=True
+            ):
+                self._blame("P9", "presence of a stranger", f"{status}")
+
+    def _typing(self, message: wire.Typing) -> None:
+        self._trace.count("typing")
+        times = self._truth.periods(message.conv)
+        if message.user not in times or self._device.user not in times or message.user == self._device.user:
+            self._blame("P9", "typing elsewhere", f"{message}, members {sorted(times)}")
 
     def _pong(self, pong: wire.Pong) -> None:
         self._token(pong.token)
@@ -311,6 +494,8 @@ _SENT: Handlers = {
     wire.Send: Witness._send,
     wire.MemberAdd: Witness._add,
     wire.MemberDel: Witness._remove,
+    wire.MemberSet: Witness._assign,
+    wire.ConvSet: Witness._describe,
     wire.Mark: Witness._mark,
     wire.Ack: Witness._ack,
 }
@@ -318,7 +503,14 @@ _RECEIVED: Handlers = {
     wire.SendOk: Witness._sent_ok,
     wire.MemberAddOk: Witness._sent_ok,
     wire.MemberDelOk: Witness._sent_ok,
+    wire.MemberSetOk: Witness._sent_ok,
+    wire.ConvSetOk: Witness._sent_ok,
+    wire.ConvGetOk: Witness._conv_get_ok,
     wire.ConvNewOk: Witness._created,
+    wire.HideOk: Witness._hidden,
+    wire.BlockOk: Witness._blocked,
+    wire.DeviceRevokeOk: Witness._revoked,
+    wire.AuthOk: Witness._let_in,
     wire.Error: Witness._error,
     wire.Event: Witness._event,
     wire.Rows: Witness._rows,
@@ -327,8 +519,19 @@ _RECEIVED: Handlers = {
     wire.MarksOk: Witness._marks_ok,
     wire.ChangesOk: Witness._changes_ok,
     wire.HistoryOk: Witness._history_ok,
+    wire.RecordsOk: Witness._records_ok,
+    wire.PinsOk: Witness._pins_ok,
+    wire.MentionsOk: Witness._mentions_ok,
+    wire.UnreadOk: Witness._unread_ok,
     wire.Pong: Witness._pong,
+    wire.PresenceSubOk: Witness._presence,
+    wire.Presence: Witness._presence,
+    wire.Typing: Witness._typing,
 }
+
+
+def _origin(origin: wire.Origin | None) -> tuple[int, int] | None:
+    return None if origin is None else (origin.user, origin.ts)
 
 
 def _short(message: wire.Message) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
+from wirechat import wire
 from wirechat.client.client import Client
-from wirechat.wire.registries import ConversationKind, EntryKind
+from wirechat.wire.registries import ConversationKind, EntryKind, Role
 
 DEEDS = {
     "send": 9,
@@ -13,15 +14,32 @@ DEEDS = {
     "edit": 3,
     "delete": 1,
     "react": 2,
+    "pin": 2,
+    "unpin": 1,
+    "forward": 3,
+    "unread": 2,
+    "lists": 1,
     "mark": 3,
     "add": 1,
     "remove": 1,
     "leave": 1,
+    "role": 2,
+    "title": 1,
+    "about": 1,
+    "moderate": 1,
+    "watch": 1,
+    "look": 1,
+    "typing": 1,
     "page": 2,
     "who_read": 1,
+    "hide": 1,
+    "block": 1,
+    "profile": 1,
+    "rename": 1,
 }
 CHURN = ("add", "remove")
 ERASING = ("edit", "delete")
+PRIVATE = ("hide", "block", "profile", "rename")
 
 
 class Person:
@@ -30,34 +48,58 @@ class Person:
     everyone   all user ids
     groups     how many groups this one makes before anything else
     more       deed -> how much more often than usual
+    revokes    ends the other device of this user, sooner or later
     """
 
-    def __init__(self, name: str, everyone: list[int], groups: int, more: dict[str, int], chance: Random) -> None:
+    def __init__(
+        self, name: str, everyone: list[int], groups: int, more: dict[str, int], revokes: bool, chance: Random
+    ) -> None:
         self._weights = [weight * more.get(deed, 1) for deed, weight in DEEDS.items()]
         self._name = name
         self._everyone = everyone
         self._groups = groups
+        self._revokes = revokes
         self._chance = chance
         self._said = 0
+        self.sit_down()
+
+    def sit_down(self) -> None:
+        """The program at this device begins anew: what it only knows in memory is gone."""
+        self.watched: tuple[int, ...] = ()
+        """Whom it was asked to watch."""
+        self.active = True
+        """Somebody looks at it."""
 
     async def act(self, client: Client) -> None:
         """One operation. Raises ClientError when the server or the network would not."""
         if self._groups:
             await self._make_group(client)
             return
+        if self._revokes and self._chance.random() < 0.15:
+            await self._revoke(client)
+            return
         convs = [known.conv for known in client.conversations.list() if known.info is not None and not known.former]
         if not convs or self._chance.random() < 0.03:
-            await client.conversations.direct(
-                self._chance.choice([user for user in self._everyone if user != client.user])
-            )
+            await self._meet(client)
             return
         deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
         await getattr(self, f"_{deed}")(client, self._chance.choice(convs))
 
+    async def _meet(self, client: Client) -> None:
+        user = self._chance.choice(self._everyone)
+        if user == client.user:
+            await client.conversations.notes()
+        else:
+            await client.conversations.direct(user)
+
     async def _make_group(self, client: Client) -> None:
         self._groups -= 1
         others = [user for user in self._everyone if user != client.user]
-        await client.conversations.create_group("g", self._chance.sample(others, self._chance.randint(1, len(others))))
+        members = self._chance.sample(others, self._chance.randint(1, len(others)))
+        conv = await client.conversations.create_group("g", members)
+        for user in members:
+            if self._chance.random() < 0.5:
+                await client.conversations.set_role(conv, user, self._chance.choice((Role.MODERATOR, Role.ADMIN)))
 
     def _text(self) -> str:
         """Unique, so that every entry can be told from every other; sometimes long."""
@@ -74,8 +116,12 @@ class Person:
         ]
         return self._chance.choice(seqs[-5:]) if seqs else None
 
+    def _whom(self) -> list[int]:
+        """Who is mentioned: mostly nobody, sometimes people who are not there."""
+        return self._chance.sample(self._everyone, self._chance.choice([0, 0, 1, 2]))
+
     async def _send(self, client: Client, conv: int) -> None:
-        await client.messages.send(conv, self._text())
+        await client.messages.send(conv, self._text(), mentions=self._whom())
 
     async def _reply(self, client: Client, conv: int) -> None:
         await client.messages.send(conv, self._text(), reply_to=self._message(client, conv, mine=False))
@@ -83,7 +129,7 @@ class Person:
     async def _edit(self, client: Client, conv: int) -> None:
         seq = self._message(client, conv, mine=True)
         if seq is not None:
-            await client.messages.edit(conv, seq, self._text())
+            await client.messages.edit(conv, seq, self._text(), mentions=self._whom())
 
     async def _delete(self, client: Client, conv: int) -> None:
         seq = self._message(client, conv, mine=True)
@@ -94,6 +140,39 @@ class Person:
         seq = self._message(client, conv, mine=False)
         if seq is not None:
             await client.messages.react(conv, seq, self._chance.choice([None, self._text()[:20]]))
+
+    async def _pin(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None and (self._may(client, conv, Role.MODERATOR) or not self._is_group(client, conv)):
+            await client.messages.pin(conv, seq)
+
+    async def _unpin(self, client: Client, conv: int) -> None:
+        pinned = [record.seq for record in client.log(conv).records.values() if record.pinned is not None]
+        if pinned:
+            await client.messages.unpin(conv, self._chance.choice(pinned))
+
+    async def _forward(self, client: Client, conv: int) -> None:
+        """Mostly a message that is there, sometimes whatever has that number in any conversation."""
+        source = self._chance.choice([known.conv for known in client.conversations.list()])
+        seq = self._message(client, source, mine=False)
+        if seq is None or self._chance.random() < 0.3:
+            seq = self._chance.randint(1, max(1, client.log(source).head))
+        await client.messages.forward(source, seq, conv)
+
+    async def _unread(self, client: Client, conv: int) -> None:
+        """Asks the server also for what this device could count itself."""
+        convs = tuple(known.conv for known in client.conversations.list())
+        if self._chance.random() < 0.5:
+            await client.receipts.unread(convs)
+        else:
+            await client._call(wire.Unread(0, convs), wire.UnreadOk)
+
+    async def _lists(self, client: Client, conv: int) -> None:
+        """What is pinned, where one is mentioned, and single records."""
+        await client.history.pins(conv)
+        page = await client.history.mentions(conv, limit=self._chance.randint(1, 3))
+        head = max(1, client.log(conv).head)
+        await client.history.records(conv, [*page.seqs, *(self._chance.randint(1, head) for _ in range(3))])
 
     async def _mark(self, client: Client, conv: int) -> None:
         await client.receipts.mark_read(conv, self._chance.randint(1, client.log(conv).head + 2))
@@ -114,6 +193,72 @@ class Person:
     async def _leave(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv) and self._chance.random() < 0.5:
             await client.conversations.leave(conv)
+
+    async def _role(self, client: Client, conv: int) -> None:
+        """Mostly who may."""
+        others = sorted(_members(client, conv) - {client.user})
+        if others and self._may(client, conv, Role.ADMIN):
+            role = self._chance.choice((1, 2, 2, 3, 3, 4))
+            await client.conversations.set_role(conv, self._chance.choice(others), role)
+
+    async def _title(self, client: Client, conv: int) -> None:
+        if self._may(client, conv, Role.ADMIN):
+            await client.conversations.set_title(conv, self._chance.choice(("", self._text()[:20])))
+
+    async def _about(self, client: Client, conv: int) -> None:
+        if self._may(client, conv, Role.ADMIN):
+            await client.conversations.set_about(conv, self._chance.choice(("", self._text()[:20])))
+
+    async def _moderate(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None and self._may(client, conv, Role.MODERATOR):
+            await client.messages.delete(conv, seq)
+
+    async def _watch(self, client: Client, conv: int) -> None:
+        """Anybody, also strangers."""
+        wanted = tuple(self._chance.sample(self._everyone, self._chance.randint(0, len(self._everyone))))
+        await client.presence.watch(wanted)
+        self.watched = wanted
+
+    async def _look(self, client: Client, conv: int) -> None:
+        self.active = self._chance.random() < 0.5
+        client.presence.active(self.active)
+
+    async def _typing(self, client: Client, conv: int) -> None:
+        client.presence.typing(conv, self._chance.random() < 0.7)
+
+    def _may(self, client: Client, conv: int, role: Role) -> bool:
+        """Whether this device thinks that it may, or tries anyway."""
+        known = client.conversations.get(conv)
+        return (known is not None and known.info is not None and known.info.role >= role) or (
+            self._chance.random() < 0.2
+        )
+
+    async def _hide(self, client: Client, conv: int) -> None:
+        seq = self._message(client, conv, mine=False)
+        if seq is not None:
+            await client.account.hide(conv, [seq])
+
+    async def _block(self, client: Client, conv: int) -> None:
+        """A block is taken back sooner or later, or there would soon be nobody to talk to."""
+        others = [user for user in self._everyone if user != client.user]
+        other = self._chance.choice(sorted(client.account.blocked) or others)
+        if other in client.account.blocked:
+            await client.account.unblock(other)
+        else:
+            await client.account.block(other)
+
+    async def _profile(self, client: Client, conv: int) -> None:
+        await client.account.set_profile(about=self._text())
+
+    async def _rename(self, client: Client, conv: int) -> None:
+        await client.account.rename_device(client.device, self._text()[:20])
+
+    async def _revoke(self, client: Client) -> None:
+        self._revokes = False
+        for device in await client.account.devices():
+            if device.device != client.device:
+                await client.account.revoke_device(device.device)
 
     def _is_group(self, client: Client, conv: int) -> bool:
         known = client.conversations.get(conv)

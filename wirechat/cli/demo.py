@@ -13,12 +13,13 @@ import trio
 from rich.console import Console
 
 from wirechat.cli import logs
+from wirechat.cli.options import load
 from wirechat.cli.running import run
-from wirechat.cli.serve import ADDRESS, run_server
-from wirechat.server.config import Config
+from wirechat.cli.serve import run_server
 from wirechat.server.features.accounts import create_account
-from wirechat.server.listeners import Address, Listener
+from wirechat.server.listeners import Listener
 from wirechat.server.passwords import Passwords
+from wirechat.settings.reading import Sources
 from wirechat.store.database import Store
 from wirechat.store.features import accounts
 from wirechat.world import REAL
@@ -35,12 +36,15 @@ SAMPLE = Path("examples/logs")
     type=click.Path(file_okay=False, path_type=Path),
     help="Where to keep it.",
 )
-@click.option("--tcp", default="127.0.0.1:7667", show_default=True, type=ADDRESS, help="Where to listen.")
-@click.option("--ws", default="127.0.0.1:7669", show_default=True, type=ADDRESS, help="Where to listen for WebSocket.")
-def demo(data: Path, tcp: Address, ws: Address) -> None:
+@click.option("--tcp", default="127.0.0.1:7667", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option(
+    "--ws", default="127.0.0.1:7669", show_default=True, metavar="HOST:PORT", help="Where to listen for WebSocket."
+)
+def demo(data: Path, tcp: str, ws: str) -> None:
     """Run a server on this machine with two accounts, play a short log through it, and say what to type next."""
     logs.configure()
-    run(run_server, Config(), data, [("tcp", tcp), ("ws", ws)], None, frozenset(), _greet)
+    said = {"data.directory": str(data), "listen.tcp": [tcp], "listen.ws": [ws]}
+    run(run_server, load(Sources(None, {}, said)).settings, None, _greet)
 
 
 def _sample() -> list[str]:
@@ -66,10 +70,10 @@ async def _greet(store: Store, listeners: list[Listener]) -> None:
   accounts   {people}
   addresses  {"   ".join(listener.url for listener in listeners)}
 
-Talk to it from two other terminals:
+Talk to it from two other terminals (F1 shows the keys):
 
-  .venv/bin/python examples/blocking_client.py 127.0.0.1:{listeners[0].port} bob can-we-fix-it
-  .venv/bin/python examples/blocking_client.py 127.0.0.1:{listeners[0].port} alice looking-glass bob "Hello, Bob"
+  .venv/bin/wirechat chat {url} --handle alice
+  .venv/bin/wirechat chat {url} --handle bob
 
 Then stop it with Ctrl-C and check that everything stored is consistent:
 

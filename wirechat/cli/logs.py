@@ -1,4 +1,6 @@
-"""Logging for people on a terminal and machines elsewhere. Never message text, never secrets."""
+"""Logging for people on a terminal and machines elsewhere. Never message text, never secrets: a traceback shows code,
+never the values of variables.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +9,24 @@ import sys
 
 import structlog
 
+from wirechat.settings.schema import Log
 
-def configure(verbose: bool = False) -> None:
-    """Pretty on a terminal, one JSON object a line otherwise; to standard error."""
-    pretty = sys.stderr.isatty()
+
+def configure(log: Log | None = None) -> None:
+    """Log to standard error as the operator says. May be called again, and then holds from the next line on."""
+    log = log or Log()
+    pretty = log.format == "pretty" or (log.format == "auto" and sys.stderr.isatty())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *([] if pretty else [structlog.processors.format_exc_info]),
-            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+            *([_console()] if pretty else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # the level may change
     )
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)

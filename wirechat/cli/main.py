@@ -13,7 +13,15 @@ import click
 COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
     "demo": ("wirechat.cli.demo", "demo", "Run a server on this machine with accounts to try it."),
-    "user": ("wirechat.cli.user", "user", "Make accounts and reset passwords."),
+    "chat": ("wirechat.cli.chat.command", "chat", "Chat on this terminal."),
+    "config": ("wirechat.cli.config", "config", "Write, check and show the configuration of a server."),
+    "user": ("wirechat.cli.user", "user", "Make and list accounts, reset passwords, revoke devices."),
+    "cert": ("wirechat.cli.cert", "cert", "Make a certificate for trying TLS out."),
+    "doctor": ("wirechat.cli.doctor", "doctor", "Check machine, data and certificate, and say what to do."),
+    "support-bundle": ("wirechat.cli.support", "support_bundle", "Collect what helps to find a fault; no secrets."),
+    "backup": ("wirechat.cli.backup", "backup", "Write everything of a server to one file."),
+    "restore": ("wirechat.cli.backup", "restore", "Put a backup into an empty directory."),
+    "store": ("wirechat.cli.store", "store", "Look at the data and tend it."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "conform": ("wirechat.cli.conform", "conform", "Check that a running server keeps the protocol."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
@@ -61,6 +69,10 @@ def main() -> None:
         click.echo(f"wirechat: {error.format_message()}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
         sys.exit(130)
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 import trio
 
+from wirechat.settings.errors import BadSettings
 from wirechat.store.errors import DataError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Stop(Exception):
     """The command cannot go on; the text says why and what to do."""
+
+
+BAD_INPUT = (Stop, DataError, BadSettings)
 
 
 def die(text: str) -> NoReturn:
@@ -27,13 +32,20 @@ def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
     """`trio.run` for the command line: bad data and `die` become one line and exit status 2."""
     try:
         return trio.run(command, *args)
-    except (Stop, DataError) as error:
+    except BAD_INPUT as error:
         complain(error)
     except BaseExceptionGroup as group:
-        matching = group.subgroup((Stop, DataError))
-        if matching is None:
-            raise
-        complain(_leaf(matching))
+        if (bad := group.subgroup(BAD_INPUT)) is not None:
+            complain(_leaf(bad))
+        raise
+
+
+def call(command: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for what is not async; Ctrl-C ends it at once."""
+    try:
+        return command(*args, **kwargs)
+    except BAD_INPUT as error:
+        complain(error)
 
 
 def complain(error: BaseException) -> NoReturn:

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
 import click
 import trio
 
+from wirechat import wire
 from wirechat.cli.running import run
-from wirechat.store import sqlite
+from wirechat.store import backup as backups
+from wirechat.store import snapshot, sqlite
 from wirechat.store.errors import Damaged
+from wirechat.store.migrations import migrations
+from wirechat.store.tx import Feature
 from wirechat.store.verify import Summary, Tell
 from wirechat.store.verify import verify as check
+from wirechat.wire.packing import MALFORMED
 
 
 @click.command()
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Data directory of a server.")
 @click.option("--store", "url", metavar="URL", help="Or the PostgreSQL database of a cluster.")
+@click.option(
+    "--backup", type=click.Path(dir_okay=False, path_type=Path), help="Or a file that wirechat backup has written."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(data: Path | None, url: str | None, as_json: bool) -> None:
+def verify(data: Path | None, url: str | None, backup: Path | None, as_json: bool) -> None:
     """Check that everything stored is consistent: every log without a hole, and everything that is computed from the
     logs computed right. Exit status 1 when it is not.
     """
-    if (data is None) == (url is None):
-        raise click.UsageError("give either --data or --store")
+    if [data, url, backup].count(None) != 2:
+        raise click.UsageError("give one of --data, --store and --backup")
     found: list[str] = []
-    summary = run(_look, data, url, found.append if as_json else click.echo)
+    summary = run(_look, data, url, backup, found.append if as_json else click.echo)
     if as_json:
         looked = {"conversations": summary.conversations, "entries": summary.entries}
         click.echo(json.dumps({"consistent": not found, **looked, "problems": found}, indent=2))
@@ -37,8 +46,10 @@ def verify(data: Path | None, url: str | None, as_json: bool) -> None:
     sys.exit(1 if summary.problems else 0)
 
 
-async def _look(data: Path | None, url: str | None, tell: Tell) -> Summary:
+async def _look(data: Path | None, url: str | None, backup: Path | None, tell: Tell) -> Summary:
     try:
+        if backup is not None:
+            return await _check_backup(backup, tell)
         return await _check(data, url, tell)
     except Damaged as error:
         tell(str(error))
@@ -46,7 +57,7 @@ async def _look(data: Path | None, url: str | None, tell: Tell) -> Summary:
 
 
 async def _check(data: Path | None, url: str | None, tell: Tell) -> Summary:
-    feature = partial(check, tell=tell)
+    feature = checking(tell)
     if url is None:
         assert data is not None
         return await trio.to_thread.run_sync(sqlite.look, data, feature)
@@ -55,13 +66,39 @@ async def _check(data: Path | None, url: str | None, tell: Tell) -> Summary:
     return await postgres.look(url, feature)
 
 
+async def _check_backup(path: Path, tell: Tell) -> Summary:
+    """First its checksum. What an older version wrote is migrated before, in a copy that goes away."""
+    manifest = await trio.to_thread.run_sync(snapshot.check, path)
+    if manifest.schema == len(migrations("sqlite")):
+        return await trio.to_thread.run_sync(backups.look, path, checking(tell))
+    with tempfile.TemporaryDirectory(prefix="wirechat-") as folder:
+        await trio.to_thread.run_sync(backups.restore, path, Path(folder))
+        async with sqlite.open_sqlite(folder, copy=False) as store:
+            return await store.read(checking(tell))
+
+
+def checking(tell: Tell) -> Feature[[], Summary]:
+    """`verify` as a feature of the store; it knows how this project packs what is hidden."""
+    return partial(check, tell=tell, read_hidden=_hidden)
+
+
+def _hidden(content: bytes) -> tuple[int, tuple[int, ...]]:
+    try:
+        packed = wire.Content.unpack(content).data
+        hidden = wire.Hidden.unpack(packed if isinstance(packed, bytes) else b"")
+    except MALFORMED as error:
+        raise ValueError("no list of hidden messages") from error
+    return hidden.conv, hidden.seqs
+
+
 def closing_line(summary: Summary) -> str:
     """What it comes to."""
-    looked = f"{_count(summary.conversations, 'conversation')}, {_count(summary.entries, 'entry', 'entries')}"
+    looked = f"{count(summary.conversations, 'conversation')}, {count(summary.entries, 'entry', 'entries')}"
     if summary.problems:
-        return f"{looked}: {_count(summary.problems, 'problem')}"
+        return f"{looked}: {count(summary.problems, 'problem')}"
     return f"{looked}: everything is consistent"
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number of things."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

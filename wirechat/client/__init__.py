@@ -10,10 +10,11 @@ connector    one session after the other             session     one logged-in c
 link         frames, requests and replies            transport   TCP, TLS, WebSocket
 login        how we prove who we are                 sync        the resume algorithm, with log, acks
 cache        everything durable, in one file         commit      when it becomes durable
-outbox       entries the server has not answered     events, errors, backoff
+outbox       entries the server has not answered     watching    who is there, who types
+                                                     events, errors, backoff
 """
 
-from wirechat.client.cache import LogView
+from wirechat.client.cache import LogView, cache_owner
 from wirechat.client.client import Client, open_client
 from wirechat.client.errors import (
     CacheError,
@@ -25,25 +26,33 @@ from wirechat.client.errors import (
     UnknownOutcome,
 )
 from wirechat.client.events import (
+    AccountChanged,
     Connected,
     ConversationChanged,
+    DevicesChanged,
     Disconnected,
     Event,
     MessageAdded,
+    MessagesHidden,
+    PresenceChanged,
     ReceiptChanged,
     RecordChanged,
     Refresh,
     Resynced,
     SendFailed,
+    TypingChanged,
 )
+from wirechat.client.features.account import Me
 from wirechat.client.features.accounts import Registered, register
 from wirechat.client.features.conversations import Conversation
-from wirechat.client.features.history import Page
+from wirechat.client.features.history import Mentioned, Page
 from wirechat.client.features.messages import Handle
+from wirechat.client.features.search import Hit
 from wirechat.client.outbox import Sent
 from wirechat.client.transport import Transport
 
 __all__ = [
+    "AccountChanged",
     "CacheError",
     "Client",
     "ClientError",
@@ -51,13 +60,19 @@ __all__ = [
     "ConnectionFailed",
     "Conversation",
     "ConversationChanged",
+    "DevicesChanged",
     "Disconnected",
     "Event",
     "Handle",
+    "Hit",
     "LogView",
     "LoginFailed",
+    "Me",
+    "Mentioned",
     "MessageAdded",
+    "MessagesHidden",
     "Page",
+    "PresenceChanged",
     "ReceiptChanged",
     "RecordChanged",
     "Refresh",
@@ -67,8 +82,10 @@ __all__ = [
     "SendFailed",
     "Sent",
     "Transport",
+    "TypingChanged",
     "Unavailable",
     "UnknownOutcome",
+    "cache_owner",
     "open_client",
     "register",
 ]

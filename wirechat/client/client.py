@@ -20,16 +20,21 @@ from wirechat.client.commit import Committer
 from wirechat.client.connector import Connector, Options
 from wirechat.client.errors import CacheError, ClientError, Refused, Unavailable, UnknownOutcome
 from wirechat.client.events import Events, Feed
+from wirechat.client.features.account import Account
 from wirechat.client.features.accounts import Accounts, register
 from wirechat.client.features.conversations import Conversations
 from wirechat.client.features.history import History
 from wirechat.client.features.messages import Messages
+from wirechat.client.features.presence import Presence
 from wirechat.client.features.receipts import Receipts
+from wirechat.client.features.search import Search
 from wirechat.client.login import Credentials
 from wirechat.client.outbox import Entry, Outbox
 from wirechat.client.session import Progress, Session, State
 from wirechat.client.sync import JUMP_ENTRIES, Sync
 from wirechat.client.transport import Connect, Network, parse_url
+from wirechat.client.unread import Unread
+from wirechat.client.watching import Watching
 from wirechat.world import REAL, World
 
 __all__ = ["Client", "open_client"]
@@ -43,7 +48,7 @@ R = TypeVar("R", bound=wire.Reply)
 class Client:
     """A device that is logged in, or trying to be. Made by open_client.
 
-    `accounts`, `conversations`, `messages`, `history`, `receipts`: what one can do.
+    `account`, `accounts`, `conversations`, `messages`, `history`, `receipts`, `presence`, `search`: what one can do.
     """
 
     def __init__(self, options: Options, state: State) -> None:
@@ -52,10 +57,13 @@ class Client:
         self._connector = Connector(options, state)
         cache, sync, world = state.cache, state.sync, options.world
         self.accounts = Accounts(self._call, cache, partial(register, options.url, connect=options.connect))
+        self.account = Account(self._call, sync, cache)
         self.conversations = Conversations(self._call, sync, cache, world)
         self.messages = Messages(self._post, state.outbox, world)
         self.history = History(self._call, sync)
-        self.receipts = Receipts(self._call, sync)
+        self.receipts = Receipts(self._call, sync, Unread(cache, lambda: sync.me, lambda: sync.account.blocked))
+        self.presence = Presence(self._call, sync, state.watching, self._tell)
+        self.search = Search(cache)
 
     @property
     def user(self) -> int:
@@ -81,9 +89,9 @@ class Client:
         """An async iterator of what happens from now on; see events.py. At most `events_max` events wait in it."""
         return self._state.events.feed(events_max)
 
-    def log(self, conv: int, newest: int | None = None) -> LogView:
-        """What is stored of a conversation: at most its `newest` records, None = all."""
-        return self._state.cache.view(conv, newest)
+    def log(self, conv: int, newest: int | None = None, before: int | None = None) -> LogView:
+        """What is stored of a conversation: at most its `newest` records below seq `before`, None = all."""
+        return self._state.cache.view(conv, newest, before)
 
     async def synced(self) -> None:
         """Waits until everything the server has told us of is stored here. Raises why the client has given up."""
@@ -131,6 +139,12 @@ class Client:
         session = self._connector.session
         assert session is not None
         return session
+
+    def _tell(self, message: wire.Message) -> None:
+        """Says something that nobody answers, unless it cannot be said now."""
+        session = self._connector.session
+        if session is not None:
+            session.tell(message)
 
     async def _post(self, entry: Entry) -> None:
         check(entry.request())
@@ -185,6 +199,7 @@ async def open_client(
     reconnect: bool = True,
     jump_entries: int = JUMP_ENTRIES,
     pipeline: int = 1,
+    wait: bool = True,
 ) -> AsyncIterator[Client]:
     """A client that stays connected while the block runs.
 
@@ -203,6 +218,7 @@ async def open_client(
     jump_entries    a longer gap is not fetched; the device goes on at the newest entry, history.page() shows the rest
     pipeline        entries of one conversation under way at once; more than 1 is faster, but when the server puts one
                     off, a later one may pass it
+    wait            False: with a cache that has logged in before, returns at once, whether or not the server answers
 
     Returns after the first login; with a cache that has logged in before, also when the server cannot be reached.
     Raises LoginFailed, CacheError, ValueError for a bad URL; without `reconnect` also ConnectionFailed.
@@ -214,21 +230,24 @@ async def open_client(
     state = _state(opened, world, jump_entries, pipeline)
     try:
         failure = None
-        async with trio.open_nursery() as nursery:
-            network = Network(nursery, None if ca is None else fspath(ca))
-            credentials = Credentials(handle, password, device_key or opened.identity.key, device, name)
-            options = Options(url, connect or network.connect, credentials, world, window, reconnect)
-            client = Client(options, state)
-            nursery.start_soon(client.run)
-            try:
-                await client.opened()
-                yield client
-                await client.finish()
-            except Exception as error:  # noqa: BLE001  raised again below, outside of the nursery's group
-                failure = error
-            finally:
-                client.close()
-            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as wires:  # WebSocket reads here until its goodbye was answered
+            async with trio.open_nursery() as nursery:
+                network = Network(wires, None if ca is None else fspath(ca))
+                credentials = Credentials(handle, password, device_key or opened.identity.key, device, name)
+                options = Options(url, connect or network.connect, credentials, world, window, reconnect)
+                client = Client(options, state)
+                nursery.start_soon(client.run)
+                try:
+                    if wait or not client.user:
+                        await client.opened()
+                    yield client
+                    await client.finish()
+                except Exception as error:  # noqa: BLE001  raised again below, outside of the nursery's group
+                    failure = error
+                finally:
+                    client.close()
+                nursery.cancel_scope.cancel()
+            wires.cancel_scope.cancel()
         if failure is not None:
             raise failure
     finally:
@@ -251,4 +270,4 @@ def _state(cache: Cache, world: World, jump_entries: int, pipeline: int) -> Stat
     outbox.restore(cache.outbox)
     sync = Sync(cache, jump_entries=jump_entries)
     sync.me = cache.identity.user or 0
-    return State(cache, Committer(cache, world), sync, outbox, Events(), Progress())
+    return State(cache, Committer(cache, world), sync, outbox, Events(), Progress(), Watching())

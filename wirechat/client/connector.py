@@ -70,6 +70,8 @@ class Connector:
         """Connects again and again, until there is no sense in it."""
         while self.failure is None:
             error = await self._one_connection()
+            if error.code == errors.DEVICE_REVOKED:
+                error = await self._logged_out()
             final = _is_final(error) or not self._options.reconnect
             delay = None if final else self._delay(error)
             self._state.events.publish(Disconnected(error, delay))
@@ -93,6 +95,15 @@ class Connector:
                 entry.waiter.settled(error)
         self._state.events.close(error)
         self._state.progress.happened()
+
+    async def _logged_out(self) -> ClientError:
+        """This device was revoked: what it could log in with is worth nothing any more."""
+        self._state.cache.log_out()
+        try:
+            await self._state.committer.commit()
+        except CacheError as error:
+            return error
+        return LoginFailed("this device was logged out; log in with the password", code=errors.DEVICE_REVOKED)
 
     def _delay(self, error: ClientError) -> float:
         goaway, self._goaway = self._goaway, None

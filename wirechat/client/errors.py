@@ -20,6 +20,7 @@ __all__ = [
     "UnknownOutcome",
     "from_code",
     "network_errors",
+    "reason",
 ]
 
 
@@ -100,5 +101,12 @@ def network_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        reason = error.__cause__ or error
-        raise ConnectionFailed(f"the connection broke: {str(reason) or type(reason).__name__}") from error
+        raise ConnectionFailed(f"the connection broke: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """The last cause in words; of several attempts (one for each address of a host) that of the first."""
+    cause = error.__cause__ or error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -15,18 +15,23 @@ from wirechat import wire
 from wirechat.client.errors import ClientError, Refused
 
 __all__ = [
+    "AccountChanged",
     "Connected",
     "ConversationChanged",
+    "DevicesChanged",
     "Disconnected",
     "Event",
     "Events",
     "Feed",
     "MessageAdded",
+    "MessagesHidden",
+    "PresenceChanged",
     "ReceiptChanged",
     "RecordChanged",
     "Refresh",
     "Resynced",
     "SendFailed",
+    "TypingChanged",
 ]
 
 
@@ -40,7 +45,7 @@ class MessageAdded:
 
 @attrs.frozen
 class RecordChanged:
-    """A record was edited, deleted (no content), or got or lost a reaction."""
+    """A record was edited, deleted (no content), pinned or unpinned, or got or lost a reaction."""
 
     conv: int
     record: wire.Record
@@ -62,6 +67,40 @@ class ConversationChanged:
 
 
 @attrs.frozen
+class PresenceChanged:
+    """Watched users came or went, or changed their profile (`rev`). Only while connected."""
+
+    statuses: tuple[wire.Status, ...]
+
+
+@attrs.frozen
+class TypingChanged:
+    """Somebody types in a conversation, or does not any more."""
+
+    conv: int
+    user: int
+    on: bool
+
+
+@attrs.frozen
+class MessagesHidden:
+    """This user has hidden messages, on whatever device: they have left the log and will not come back."""
+
+    conv: int
+    seqs: tuple[int, ...]
+
+
+@attrs.frozen
+class AccountChanged:
+    """The own profile, its audience, or the list of blocked users is another one; see client.account."""
+
+
+@attrs.frozen
+class DevicesChanged:
+    """A device of this user is new, was renamed or revoked, or a password or key was changed."""
+
+
+@attrs.frozen
 class SendFailed:
     """The server refused an entry that nobody waits for any more; it has left the outbox."""
 
@@ -71,6 +110,7 @@ class SendFailed:
     content: wire.Content | None
     ref: int | None
     error: Refused
+    forward: wire.Source | None = None
 
 
 @attrs.frozen
@@ -104,6 +144,11 @@ Event = (
     | RecordChanged
     | ReceiptChanged
     | ConversationChanged
+    | PresenceChanged
+    | TypingChanged
+    | MessagesHidden
+    | AccountChanged
+    | DevicesChanged
     | SendFailed
     | Connected
     | Disconnected

@@ -43,6 +43,8 @@ class Entry:
     kind: int
     content: wire.Content | None = None
     ref: int | None = None
+    mentions: tuple[int, ...] = ()
+    forward: wire.Source | None = None
     durable: bool = False
     sent: bool = False
     failures: int = 0
@@ -50,7 +52,7 @@ class Entry:
 
     def request(self) -> wire.Send:
         """The request that appends it."""
-        return wire.Send(0, self.conv, self.cid, self.kind, self.content, self.ref)
+        return wire.Send(0, self.conv, self.cid, self.kind, self.content, self.ref, self.mentions or None, self.forward)
 
 
 @attrs.define
@@ -121,7 +123,7 @@ class Outbox:
 
     def void(self) -> list[Entry]:
         """Seqs mean something else now: takes out what refers to one, and returns it."""
-        voided = [entry for entry in self if entry.ref is not None]
+        voided = [entry for entry in self if entry.ref is not None or entry.forward is not None]
         for entry in voided:
             queue = self._queues[entry.conv]
             queue.entries.remove(entry)

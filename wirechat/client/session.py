@@ -5,7 +5,7 @@ algorithm decides what to ask (sync.py), the outbox what to send (outbox.py); th
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +22,9 @@ from wirechat.client.events import Event, Events, SendFailed
 from wirechat.client.link import Link
 from wirechat.client.outbox import Entry, Outbox, Sent
 from wirechat.client.sync import Question, Sync
+from wirechat.client.watching import Watching
 from wirechat.wire import errors
+from wirechat.wire.registries import EntryKind
 
 __all__ = ["Progress", "Session", "State"]
 
@@ -41,6 +43,7 @@ class State:
     outbox: Outbox
     events: Events
     progress: "Progress"
+    watching: Watching
 
 
 class Progress:
@@ -71,6 +74,8 @@ class Session:
         self._sending = 0
         self._sending_max = 1
         self._pump_at = math.inf
+        self._expire_at = math.inf
+        self._watch_failures = 0
         self._failures: dict[int, int] = {}
         self._ack_wanted = trio.Event()
         self._timers: trio.Nursery | None = None
@@ -86,12 +91,15 @@ class Session:
         try:
             async with trio.open_nursery() as self._timers:
                 self._link.ask(self._sync.begin(user, limits, window), self._synced)
+                self._watch_again()
                 self._state.progress.happened()
                 error = await self._link.run(self, self._acknowledge_in_time)
                 self._timers.cancel_scope.cancel()
         finally:
             self._sync.started = False
             self._outbox.disconnected()
+        self._sync.news += self._state.watching.disconnected()
+        self._collect_news()
         await self._state.committer.commit()
         return error
 
@@ -101,6 +109,12 @@ class Session:
         """A push or PONG."""
         if isinstance(message, wire.Event):
             self._sync.event(message)
+            if message.kind == EntryKind.MSG:
+                self._sync.news += self._state.watching.wrote(message.conv, message.sender)
+        elif isinstance(message, wire.Presence):
+            self._presence(message.users)
+        elif isinstance(message, wire.Typing):
+            self._typing(message)
         elif isinstance(message, wire.Receipt):
             self._sync.receipt(message)
         elif isinstance(message, wire.Rows):
@@ -119,6 +133,9 @@ class Session:
             raise ConnectionFailed("the server has lost entries that it had acknowledged; everything is read anew")
         for question in self._sync.questions():
             self._link.ask(question.request, partial(self._answered, question))
+        if self._sync.own_profile_changed:
+            self._sync.own_profile_changed = False
+            self._link.ask(wire.Account(0), self._own_account)
         if self._sync.acks.urgent:
             self._acknowledge()
         elif self._sync.acks.waiting:
@@ -205,6 +222,11 @@ class Session:
             again = partial(self._sync.unanswered, question, again=True)
             self._repeat(question, (result.retry_ms or 0) / 1000, again)
 
+    def _own_account(self, result: wire.Reply | ClientError) -> None:
+        """The handle in the cache must not go stale: it tells whose cache this is."""
+        if isinstance(result, wire.AccountOk):
+            self._state.cache.put_me(result.user)
+
     def _repeat(self, question: Question, at_least: float, again: Callable[[], None]) -> None:
         conv = question.logs[0].conv
         failures = self._failures[conv] = self._failures.get(conv, -1) + 1
@@ -222,6 +244,8 @@ class Session:
         now = trio.current_time()
         for entry in self._outbox.take(now, self._sending_max - self._sending):
             self._sending += 1
+            if entry.kind == EntryKind.MSG:
+                self._state.watching.sent(entry.conv)
             self._link.ask(entry.request(), partial(self._entry_answered, entry))
         later = self._outbox.next_time(now)
         if later is not None and later < self._pump_at and self._timers is not None:
@@ -259,8 +283,61 @@ class Session:
     def _tell(self, entry: Entry, outcome: Sent | Refused, error: CacheError | None) -> None:
         noticed = entry.waiter is not None and entry.waiter.settled(error or outcome)
         if isinstance(outcome, Refused) and not noticed and error is None:
-            lost = SendFailed(entry.conv, entry.cid, entry.kind, entry.content, entry.ref, outcome)
+            lost = SendFailed(entry.conv, entry.cid, entry.kind, entry.content, entry.ref, outcome, entry.forward)
             self._state.events.publish(lost)
+
+    # --- presence
+
+    def tell(self, message: wire.Message) -> None:
+        """Says something that nobody answers."""
+        if not self.over:
+            self._link.post(message)
+
+    def _watch_again(self) -> None:
+        """What the connection before this one knew."""
+        watching = self._state.watching
+        if not watching.active:
+            self.tell(wire.State(False))
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._state.watching.wanted:
+            self._link.ask(wire.PresenceSub(0, self._state.watching.wanted), self._watched)
+
+    def _watched(self, result: wire.Reply | ClientError) -> None:
+        if isinstance(result, wire.PresenceSubOk):
+            self._presence(result.users)
+        elif isinstance(result, Unavailable) and result.code is not None and self._timers is not None:
+            delay = (result.retry_ms or 0) / 1000 + jitter(self._uniform, self._watch_failures)
+            self._watch_failures += 1
+            self._timers.start_soon(self._after, delay, self._watch)
+
+    def _presence(self, statuses: Sequence[wire.Status]) -> None:
+        self._sync.news += self._state.watching.told(statuses)
+        cache = self._state.cache
+        known = {status.user: cache.user(status.user) for status in statuses if status.rev}
+        stale = tuple(s.user for s in statuses if (user := known.get(s.user)) is not None and user.rev < s.rev)
+        if stale:
+            self._link.ask(wire.UserGet(0, stale), self._profiles)
+
+    def _profiles(self, result: wire.Reply | ClientError) -> None:
+        if isinstance(result, wire.UserGetOk):
+            self._state.cache.put_users(result.users)
+
+    def _typing(self, message: wire.Typing) -> None:
+        self._sync.news += self._state.watching.typed(message, trio.current_time())
+        self._wait_for_expiry()
+
+    def _wait_for_expiry(self) -> None:
+        later = self._state.watching.next_expiry
+        if later is not None and later < self._expire_at and self._timers is not None:
+            self._expire_at = later
+            self._timers.start_soon(self._after, later - trio.current_time(), self._expire)
+
+    def _expire(self) -> None:
+        self._expire_at = math.inf
+        self._sync.news += self._state.watching.expired(trio.current_time())
+        self._wait_for_expiry()
 
     # --- time
 

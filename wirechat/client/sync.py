@@ -14,9 +14,20 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from wirechat import wire
+from wirechat.client.account_log import KINDS, AccountLog, hidden
 from wirechat.client.acks import Acks
 from wirechat.client.cache import Cache
-from wirechat.client.events import ConversationChanged, Event, MessageAdded, ReceiptChanged, RecordChanged, Resynced
+from wirechat.client.events import (
+    AccountChanged,
+    ConversationChanged,
+    DevicesChanged,
+    Event,
+    MessageAdded,
+    MessagesHidden,
+    ReceiptChanged,
+    RecordChanged,
+    Resynced,
+)
 from wirechat.client.log import Log
 from wirechat.client.outbox import Entry
 from wirechat.wire import fold
@@ -28,6 +39,7 @@ JUMP_ENTRIES = 2000  # a longer gap is not fetched: the device jumps to the newe
 FILLS_MAX = 16  # questions of this module under way at once
 DESCRIBE_MAX = 256  # conversations in one CONV_GET
 MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE})
+DESCRIBED = MEMBERSHIP | {EntryKind.META, EntryKind.ROLE}  # what CONV_GET says changes with these
 
 
 @attrs.frozen(eq=False)
@@ -60,6 +72,9 @@ class Sync:
         """The server lost entries that this device holds: only a new connection, without token, helps."""
         self.acks = Acks(0)
         self.news: list[Event] = []
+        self.account = AccountLog(cache.account_log, cache.account_records())
+        self.own_profile_changed = False
+        """Somebody should ask for the own account."""
         self._cache = cache
         self._jump_entries = jump_entries
         self._delivered_members = 0
@@ -109,6 +124,7 @@ class Sync:
             self.resets += 1
             self.news.append(Resynced())
         self._cache.wipe()
+        self.account = AccountLog()
         self._lacking.clear()
 
     def _report_unflushed(self) -> None:
@@ -117,7 +133,7 @@ class Sync:
         for conv, log in self.logs.items():
             info = infos.get(conv)
             small = info is None or info.members <= self._delivered_members
-            if log.held > log.delivered and small and not log.former:
+            if log.held > log.delivered and small and not log.former and conv != self.account.conv:
                 self.acks.report(conv)
 
     @property
@@ -129,12 +145,14 @@ class Sync:
 
     def row(self, row: wire.Row) -> None:
         """R10: evidence of a head and a receipt counter."""
+        if row.account:
+            self._found_account_log(row.conv)
         log = self._log(row.conv)
         if row.state == 0 and row.head < log.start:  # compared with then: a row may be older than what came since
             self.lost_entries, self.started = True, False
             self._cache.drop_token()
         self._membership(log, row.head, row.state != 0)
-        if row.head - log.pos > self._jump_entries:
+        if row.head - log.pos > self._jump_entries and not row.account:
             log = self._jump(log, row.head)
         self._entries_to(log, row.head)
         self._receipts_to(log, row.rrev)
@@ -181,8 +199,12 @@ class Sync:
     def sent(self, entry: Entry, reply: wire.SendOk) -> None:
         """The reply stands for the EVENT that this connection does not get. It is not a counted push."""
         self._cache.remove_entry(entry)
+        if entry.forward is not None:
+            self.exists(entry.conv, reply.seq)  # its text is the server's copy
+            return
+        users = entry.mentions or None
         self._entry(
-            wire.Event(entry.conv, reply.seq, reply.ts, self.me, entry.kind, entry.content, entry.ref, None, entry.cid)
+            wire.Event(entry.conv, reply.seq, reply.ts, self.me, entry.kind, entry.content, entry.ref, users, entry.cid)
         )
 
     def exists(self, conv: int, seq: int) -> None:
@@ -354,8 +376,9 @@ class Sync:
         """The log, made when it is new; whoever asks is going to change it."""
         log = self.logs.get(conv)
         if log is None:
-            log = Log(conv)
-            self.news.append(ConversationChanged(conv))
+            log = Log(conv, described=conv == self.account.conv)
+            if conv != self.account.conv:
+                self.news.append(ConversationChanged(conv))
         self._touch(log)
         return log
 
@@ -383,6 +406,8 @@ class Sync:
             log.stalled.discard(wire.Marks)
 
     def _entry(self, entry: wire.Event) -> None:
+        if entry.kind in KINDS:
+            self._found_account_log(entry.conv)
         log = self._log(entry.conv)
         if entry.seq == log.pos + 1 and not log.catch:  # R11
             self._fold(log, entry)
@@ -390,6 +415,8 @@ class Sync:
         self._entries_to(log, entry.seq)
 
     def _fold(self, log: Log, entry: wire.Event) -> None:
+        if self.account.hides(log.conv, entry.seq):
+            return
         seqs = {seq for seq in (entry.seq, entry.ref) if seq is not None}
         held = {seq: record for seq in seqs if (record := self._cache.record(log.conv, seq)) is not None}
         known = set(held)
@@ -397,6 +424,8 @@ class Sync:
             self._store(log, [record for record in held.values() if record.rev == entry.seq], known)
 
     def _upsert(self, log: Log, record: wire.Record, *, news: bool = True) -> None:
+        if self.account.hides(log.conv, record.seq):
+            return
         mine = self._cache.record(log.conv, record.seq)
         held = {} if mine is None else {record.seq: mine}
         known = set(held)
@@ -406,15 +435,41 @@ class Sync:
     def _store(self, log: Log, records: Sequence[wire.Record], known: set[int], *, news: bool = True) -> None:
         for record in records:
             self._cache.put_record(log.conv, record)
-            if record.seq in known:
+            if log.conv == self.account.conv:
+                self._account_entry(record)
+            elif record.seq in known:
                 self.news.append(RecordChanged(log.conv, record))
             elif news:
                 self.news.append(MessageAdded(log.conv, record))
-            if record.kind in MEMBERSHIP and record.seq not in known:
-                if self.me in (record.users or ()):
+            if record.kind in DESCRIBED and record.seq not in known:
+                if record.kind in MEMBERSHIP and self.me in (record.users or ()):
                     self._membership(log, record.seq, record.kind == EntryKind.REMOVE)
-                if news:
+                if news or record.seq > log.pos:
                     self._describe_again(log)
+
+    # --- the account log
+
+    def _found_account_log(self, conv: int) -> None:
+        if conv != self.account.conv:
+            self.account = AccountLog(conv)
+            self._cache.set_account_log(conv)
+
+    def _account_entry(self, record: wire.Record) -> None:
+        self.account.apply(record)
+        if record.kind == EntryKind.HIDE:
+            found = hidden(record)
+            if found is not None:
+                self._hide(found.conv, found.seqs)
+        else:
+            self.own_profile_changed |= record.kind == EntryKind.PROFILE
+            self.news.append(DevicesChanged() if record.kind == EntryKind.DEVICE else AccountChanged())
+
+    def _hide(self, conv: int, seqs: tuple[int, ...]) -> None:
+        """Also in what was not told yet."""
+        self._cache.hide(conv, seqs)
+        gone = {(conv, seq) for seq in seqs}
+        self.news = [event for event in self.news if _place(event) not in gone]
+        self.news.append(MessagesHidden(conv, seqs))
 
     def _membership(self, log: Log, seq: int, former: bool) -> None:
         """The newest evidence decides, in whatever order it comes: who was removed may have been added again."""
@@ -426,7 +481,7 @@ class Sync:
             self._describe_again(log)
 
     def _describe_again(self, log: Log) -> None:
-        """The membership changed; an answer under way may be older than that."""
+        """What CONV_GET says has changed; an answer under way may be older than that."""
         log.described = False
         log.outdated = wire.ConvGet in log.asking
         log.stalled.discard(wire.ConvGet)
@@ -439,3 +494,8 @@ class Sync:
                 log.read = max(log.read, mark.read)
         if marks:
             self.news.append(ReceiptChanged(log.conv, marks))
+
+
+def _place(event: Event) -> tuple[int, int] | None:
+    """(conv, seq) of the message an event shows."""
+    return (event.conv, event.record.seq) if isinstance(event, MessageAdded | RecordChanged) else None

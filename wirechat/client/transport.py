@@ -15,7 +15,7 @@ import attrs
 import trio
 import trio_websocket
 
-from wirechat.client.errors import ConnectionFailed, network_errors
+from wirechat.client.errors import ConnectionFailed, network_errors, reason
 from wirechat.wire import limits
 
 __all__ = ["ALPN", "SUBPROTOCOL", "Connect", "Network", "Transport"]
@@ -146,19 +146,34 @@ class Network:
         return secure, hashlib.sha256(secure.getpeercert(binary_form=True)).digest()
 
     async def _upgrade(self, stream: Stream, parts: SplitResult, digest: bytes | None) -> Transport:
-        with websocket_errors():
-            socket = await trio_websocket.wrap_client_stream(
-                self.nursery,
-                stream,
-                parts.netloc,
-                parts.path or "/",
-                subprotocols=[SUBPROTOCOL],
-                max_message_size=limits.SERVER_FRAME_BYTES,
-                receive_buffer_size=RECEIVE_BYTES,
-            )
+        socket = await self.nursery.start(self._websocket, stream, parts)
         if socket.subprotocol != SUBPROTOCOL:
             raise ConnectionFailed(f"the server does not speak {SUBPROTOCOL} at {parts.path or '/'}")
         return WebSocketTransport(socket, stream, digest)
+
+    async def _websocket(
+        self, stream: Stream, parts: SplitResult, task_status: trio.TaskStatus[trio_websocket.WebSocketConnection]
+    ) -> None:
+        """Its reader lives here: what it cannot digest ends this connection and nothing else."""
+        opened = False
+        try:
+            async with trio.open_nursery() as nursery:
+                with websocket_errors():
+                    socket = await trio_websocket.wrap_client_stream(
+                        nursery,
+                        stream,
+                        parts.netloc,
+                        parts.path or "/",
+                        subprotocols=[SUBPROTOCOL],
+                        max_message_size=limits.SERVER_FRAME_BYTES,
+                        receive_buffer_size=RECEIVE_BYTES,
+                    )
+                opened = True
+                task_status.started(socket)
+        except* Exception as group:  # noqa: BLE001  whatever it could not digest
+            close_now(stream)
+            if not opened:
+                raise ConnectionFailed(f"no WebSocket at {parts.path or '/'}: {reason(group)}") from None
 
 
 def parse_url(url: str) -> tuple[SplitResult, str, int]:

@@ -17,14 +17,18 @@ import trio
 
 from wirechat import wire
 from wirechat.server import limits, tending
+from wirechat.server.account_log import AccountLog
 from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.endpoint import Endpoint
-from wirechat.server.features.accounts import Accounts
+from wirechat.server.features.accounts import Accounts, Secrets
 from wirechat.server.features.conversations import Conversations
+from wirechat.server.features.devices import Devices
 from wirechat.server.features.history import History
 from wirechat.server.features.messages import Messages
+from wirechat.server.features.presence import Presence, Typing
+from wirechat.server.features.privacy import Privacy
 from wirechat.server.features.receipts import Receipts
 from wirechat.server.features.session import Sessions
 from wirechat.server.features.sync import Sync
@@ -46,36 +50,58 @@ class Server:
     """Everything of one node, wired."""
 
     def __init__(self, config: Config, world: World, store: Store) -> None:
+        self.config = config
         self.world = world
         self.store = store
         self.hub = Hub()
         self.journal = Journal(store, self.hub, world.now_ms)
         self.dispatcher = Dispatcher()
         self.connections: dict[Connection, None] = {}
+        self.accepted = dict.fromkeys(("tcp", "tls", "ws", "wss"), 0)
+        """Connections that came, by transport."""
+        self.turned_away = 0
+        """Connections closed at once because there were too many."""
+        self.pulse = tending.Pulse()
         self.draining = False
-        passwords = Passwords(world)
+        passwords, throttle = Passwords(world, config), Throttle(config)
+        account_log = AccountLog(world, self.journal)
+        self._devices = Devices(world, store, self.hub, account_log)
         self.receipts = Receipts(store, self.hub)
+        self.presence, self.typing = Presence(store, self.hub, world.now_ms), Typing(store, self.hub)
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
-        resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
+        self.resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
+        self.logins = Sessions(config, world, store, passwords, throttle, account_log, self.resumption.catch_up)
         for feature in (
-            resumption,
-            Sessions(config, world, store, passwords, Throttle(), resumption.catch_up),
-            Accounts(config, world, store, passwords),
+            self.resumption,
+            self.logins,
+            Accounts(config, world, store, passwords, account_log, self.changed),
+            Secrets(config, store, passwords, throttle, account_log, self.hub),
+            self._devices,
+            Privacy(account_log, self.changed),
             Conversations(world, store, self.journal, digests),
             Messages(self.journal, digests),
             self._history,
             self.receipts,
+            self.presence,
+            self.typing,
         ):
             feature.register(self.dispatcher)
 
+    def changed(self, user: int) -> None:
+        """The profile, the audience or the blocks of a user are others now: who sees him must follow."""
+        self.presence.changed(user)
+        self.typing.changed(user)
+
     async def run(self, listeners: Listeners, stop: trio.Event) -> None:
         """Serve until cancelled, or until `stop` is set and the drain is over."""
-        self.hub.horizon = await self.store.read(sync.horizon)
+        self.hub.horizon = self.hub.horizon_before = await self.store.read(sync.horizon)
         async with trio.open_nursery() as upkeep:
-            upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub)
-            upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub)
+            upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub, self.pulse)
+            upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, self.receipts.run)
+            upkeep.start_soon(_for_ever, self.presence.run)
+            upkeep.start_soon(_for_ever, self._devices.run)
             async with trio.open_nursery() as clients:
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:
@@ -85,21 +111,26 @@ class Server:
                 await self._drain()
                 clients.cancel_scope.cancel()
             upkeep.cancel_scope.cancel()
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(limits.LAST_WRITES_SECONDS, shield=True):
             await self.receipts.flush()
+            await self.presence.flush()
+            await self._devices.flush()
 
     async def _accept(self, listener: AsyncIterable[Endpoint], clients: trio.Nursery) -> None:
         async for endpoint in listener:
-            if len(self.connections) >= limits.CONNECTIONS_MAX or self._strangers() >= limits.UNKNOWN_CONNECTIONS_MAX:
+            if self._full():
+                self.turned_away += 1
                 endpoint.abort()
             else:
+                self.accepted[endpoint.peer.transport] += 1
                 clients.start_soon(self._serve, endpoint)
 
-    def _strangers(self) -> int:
-        return len(self.connections) - self.hub.online
+    def _full(self) -> bool:
+        here, limits = len(self.connections), self.config.limits
+        return here >= limits.connections or here - self.hub.online >= limits.unknown_connections
 
     async def _serve(self, endpoint: Endpoint) -> None:
-        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal)
+        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal, self.config.limits)
         connection.draining = self.draining
         self.connections[connection] = None
         try:

@@ -13,6 +13,7 @@ from trio_websocket import ConnectionClosed, HandshakeError
 
 from wirechat import wire
 from wirechat.server import limits
+from wirechat.server.config import Limits
 from wirechat.server.dispatch import Dispatcher, Handler, Run
 from wirechat.server.endpoint import Endpoint
 from wirechat.server.errors import RequestError, of_store
@@ -35,6 +36,7 @@ class Connection:
         "_dispatcher",
         "_ending",
         "_journal",
+        "active",
         "caps",
         "deadline",
         "draining",
@@ -43,6 +45,7 @@ class Connection:
         "heard_at",
         "hub",
         "inflight",
+        "limits",
         "nonce",
         "nursery",
         "outbox",
@@ -53,8 +56,10 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, endpoint: Endpoint, dispatcher: Dispatcher, hub: Hub, journal: Journal) -> None:
+    def __init__(self, endpoint: Endpoint, dispatcher: Dispatcher, hub: Hub, journal: Journal, limits: Limits) -> None:
         self.endpoint = endpoint
+        self.limits = limits
+        """Those this client is told; they hold for it whatever the operator changes meanwhile."""
         self.wire = wire.Connection("server")
         self.hub = hub
         self._dispatcher = dispatcher
@@ -62,7 +67,8 @@ class Connection:
         self._ending = False
         self.session: Session | None = None
         self.nonce = b""
-        self.window = wire.limits.WINDOW_DEFAULT
+        self.window = min(wire.limits.WINDOW_DEFAULT, limits.window)
+        self.active = True
         self.caps: frozenset[int] = frozenset()
         """The capabilities that are on."""
         self.inflight = 0
@@ -71,7 +77,7 @@ class Connection:
         self.tokens = wire.limits.REQUESTS_BURST
         self.heard_at = trio.current_time()
         self.pinged = False
-        self.deadline = self.heard_at + wire.limits.HELLO_MS / 1000
+        self.deadline = endpoint.opened_at + wire.limits.HELLO_MS / 1000
         """When HELLO, and then the login, must be complete; infinite after that."""
         self.draining = False
 
@@ -162,9 +168,10 @@ class Connection:
             await self.fail(flood.code, flood.message)
             return
         refused = RequestError(violation.code, violation.message) if self.tokens >= 0 else _rate_limited()
-        self.send(refused.message(violation.rid))
+        self.refuse(violation.rid, refused)
 
     def _handle_inline(self, handler: Handler, message: wire.Message) -> None:
+        handler.calls += 1
         if not isinstance(message, wire.Request):
             handler.call(self, message)
             return
@@ -173,14 +180,15 @@ class Connection:
             handler.call(self, message)
         except RequestError as error:
             self.answered()
-            self.send(error.message(message.rid))
+            self.refuse(message.rid, error)
 
     async def _handle_async(self, handler: Handler, message: Any) -> None:
+        handler.calls += 1
         try:
             self._admit()
         except RequestError as error:
             self.answered()
-            self.send(error.message(message.rid))
+            self.refuse(message.rid, error)
             return
         if handler.run is Run.EXCLUSIVE:
             await self._answer(handler, message)
@@ -188,19 +196,21 @@ class Connection:
             self.nursery.start_soon(self._answer, handler, message)
 
     async def _answer(self, handler: Handler, message: Any) -> None:
-        reply: wire.Message | None
+        reply: wire.Message | RequestError | None
         try:
             reply = await handler.call(self, message)
         except RequestError as error:
-            reply = error.message(message.rid)
+            reply = error
         except StoreError as error:
-            reply = of_store(error).message(message.rid)
+            reply = of_store(error)
         except Exception:
             log.exception("a request failed", peer=self.endpoint.peer.address)
             await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
             return
         self.answered()
-        if reply is not None:
+        if isinstance(reply, RequestError):
+            self.refuse(message.rid, reply)
+        elif reply is not None:
             self.send(reply)
         self.hub.flush()
 
@@ -208,7 +218,7 @@ class Connection:
         """One more request is in flight; raises RequestError when it may not be."""
         self.inflight += 1
         self.charge(1)
-        if self.inflight > wire.limits.INFLIGHT:
+        if self.inflight > self.limits.inflight:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
         if self.tokens < 0:
             raise _rate_limited()
@@ -230,6 +240,11 @@ class Connection:
         self.wire.sent(message)
         self.outbox.put(message.encode())
 
+    def refuse(self, rid: int, error: RequestError) -> None:
+        """Answer a request with an error."""
+        self._dispatcher.errors[error.code] += 1
+        self.send(error.message(rid))
+
     def require_session(self) -> Session:
         """The login; the wire lets no request through that needs one without it."""
         if self.session is None:
@@ -239,6 +254,7 @@ class Connection:
     async def fail(self, code: int, text: str | None = None, retry_ms: int | None = None) -> None:
         """The connection cannot go on: say why, close politely, leave the nursery."""
         self._ending = True
+        self._dispatcher.errors[code] += 1
         detail = bytes((1, 1)) if code == wire.errors.VERSION else None
         self.outbox.end(wire.Error(code=code, retry_ms=retry_ms, message=text, detail=detail).encode())
         with trio.move_on_after(2):

@@ -10,6 +10,7 @@ Three ways to run, each with its colour:
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,14 @@ class Run(enum.Enum):
     BESIDE = "beside"
 
 
-@attrs.frozen
+@attrs.define
 class Handler:
     """One row of the table."""
 
     run: Run
     call: Callable[[Connection, Any], Any]
+    calls: int = 0
+    """How many frames came for it."""
 
 
 class Dispatcher:
@@ -42,6 +45,8 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.table: dict[type[wire.Message], Handler] = {}
+        self.errors: Counter[int] = Counter()
+        """How many requests and connections failed, by code; entries that the store refused are the journal's."""
 
     def inline(self, kind: type[wire.Message], call: Callable[[Connection, Any], None]) -> None:
         """`call` handles `kind` in the reader's turn. A request replies later, or raises RequestError."""

@@ -64,6 +64,10 @@ class Endpoint(Protocol):
         """Who is there; final once the handshake is over."""
 
     @property
+    def opened_at(self) -> float:
+        """Trio time at which the peer came."""
+
+    @property
     def blocked(self) -> bool:
         """A remainder waits for the kernel."""
 
@@ -103,7 +107,18 @@ def is_loopback(address: str) -> bool:
 class StreamEndpoint:
     """TCP on a non-blocking socket with direct sending."""
 
-    __slots__ = ("_closed", "_drainers", "_queued", "_rest", "_sent_at", "_sock", "blocked", "peer", "proxied")
+    __slots__ = (
+        "_closed",
+        "_drainers",
+        "_queued",
+        "_rest",
+        "_sent_at",
+        "_sock",
+        "blocked",
+        "opened_at",
+        "peer",
+        "proxied",
+    )
 
     def __init__(self, sock: socket.socket, peer: Peer, proxied: bool) -> None:
         self._sock = sock
@@ -114,7 +129,7 @@ class StreamEndpoint:
         self.peer = peer
         self.blocked = False
         self._queued = 0
-        self._sent_at = trio.current_time()
+        self.opened_at = self._sent_at = trio.current_time()
 
     @property
     def sent_at(self) -> float:
@@ -272,11 +287,12 @@ class TlsEndpoint(StreamEndpoint):
             pass
 
 
-class _DirectStream(trio.abc.Stream):
-    """The stream trio-websocket reads and writes: everything through the endpoint's one remainder."""
+class DirectStream(trio.abc.Stream):
+    """A transport as a stream of Trio: everything through the endpoint's one remainder. `head` was read already."""
 
-    def __init__(self, transport: StreamEndpoint) -> None:
+    def __init__(self, transport: StreamEndpoint, head: bytes = b"") -> None:
         self._transport = transport
+        self._head = head
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint()
@@ -289,7 +305,8 @@ class _DirectStream(trio.abc.Stream):
         await self._transport.wait_sent()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return await self._transport.recv()
+        head, self._head = self._head, b""
+        return head or await self._transport.recv()
 
     async def aclose(self) -> None:
         self._transport.abort()
@@ -297,17 +314,25 @@ class _DirectStream(trio.abc.Stream):
 
 
 class WebSocketEndpoint:
-    """WebSocket: trio-websocket shakes hands, receives and closes; our frames are built here and written directly."""
+    """WebSocket: trio-websocket shakes hands, receives and closes; our frames are built here and written directly.
 
-    __slots__ = ("_ws", "transport")
+    `head`: the beginning of the request, when someone else shook hands with the transport and read it.
+    """
 
-    def __init__(self, transport: StreamEndpoint) -> None:
+    __slots__ = ("_head", "_ws", "transport")
+
+    def __init__(self, transport: StreamEndpoint, head: bytes | None = None) -> None:
         self.transport = transport
+        self._head = head
         self._ws: WebSocketConnection | None = None
 
     @property
     def peer(self) -> Peer:
         return self.transport.peer
+
+    @property
+    def opened_at(self) -> float:
+        return self.transport.opened_at
 
     @property
     def blocked(self) -> bool:
@@ -319,9 +344,11 @@ class WebSocketEndpoint:
 
     async def handshake(self, nursery: trio.Nursery) -> None:
         """See `Endpoint`. Raises ConnectionClosed or OSError when the peer speaks no WebSocket."""
-        await self.transport.handshake(nursery)
+        if self._head is None:
+            await self.transport.handshake(nursery)
+        stream = DirectStream(self.transport, self._head or b"")
         request: WebSocketRequest = await wrap_server_stream(
-            nursery, _DirectStream(self.transport), max_message_size=limits.FRAME_BYTES, message_queue_size=1
+            nursery, stream, max_message_size=limits.FRAME_BYTES, message_queue_size=1
         )
         self._note_forwarded(request)
         if SUBPROTOCOL not in request.proposed_subprotocols:

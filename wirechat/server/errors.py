@@ -30,7 +30,10 @@ _REFUSALS: dict[Refusal, tuple[int, str]] = {
     Refusal.DELETED: (wire.errors.DELETED, "the message was deleted"),
     Refusal.CID_REUSED: (wire.errors.CID_REUSED, "this cid was used with other content"),
     Refusal.CONFLICT: (wire.errors.CONFLICT, "taken, or done already"),
-    Refusal.LIMIT: (wire.errors.LIMIT, "the group is full"),
+    Refusal.LIMIT: (wire.errors.LIMIT, "there is no room for more"),
+    Refusal.WRONG_PASSWORD: (wire.errors.BAD_CREDENTIALS, "unknown account or wrong password"),
+    Refusal.BLOCKED: (wire.errors.BLOCKED, "one of you has blocked the other"),
+    Refusal.TOO_LARGE: (wire.errors.TOO_LARGE, "the text is longer than this server allows"),
 }
 
 

@@ -55,10 +55,21 @@ class Hub:
         self._devices: dict[int, Session] = {}
         self._members: OrderedDict[int, Members] = OrderedDict()
         self._offered: OrderedDict[int, Offered] = OrderedDict()
+        self._moved: dict[int, bool] = {}
+        self._regrouped: dict[int, None] = {}
+        self._departed: list[Session] = []
+        self.left: dict[int, None] = {}
+        """Devices whose last moment is to be written down: those whose sessions have ended."""
         self.touched: list[Outbox] = []
         """Outboxes with something ready; flushed once per commit, not once per frame."""
         self.horizon = 0
         """Everything stamped before this has been offered to the live sessions of this node."""
+        self.pushed = 0
+        """Counted pushes of sessions that are gone."""
+        self.falls = 0
+        """How often sessions that are gone fell behind."""
+        self.horizon_before = 0
+        """What `horizon` was a pass ago."""
 
     # who is online
 
@@ -69,17 +80,53 @@ class Hub:
             self.leave(replaced)
         self._devices[session.device] = session
         self._sessions.setdefault(session.user, []).append(session)
+        self._moves(session.user)
         return replaced
 
     def leave(self, session: Session) -> None:
         """Forget a session. Harmless when repeated."""
         if self._devices.get(session.device) is session:
             del self._devices[session.device]
+            self.left[session.device] = None
         sessions = self._sessions.get(session.user, [])
         if session in sessions:
+            self._moves(session.user)
             sessions.remove(session)
+            self.pushed += session.sent
+            self.falls += session.falls
+            self._departed.append(session)
             if not sessions:
                 del self._sessions[session.user]
+
+    def look(self, session: Session, active: bool) -> None:
+        """Somebody looks at this session now, or nobody."""
+        self._moves(session.user)
+        session.active = active
+        self._moves(session.user)
+
+    def is_there(self, user: int) -> bool:
+        """Somebody looks at one of his sessions."""
+        return any(session.active for session in self._sessions.get(user, ()))
+
+    def _moves(self, user: int) -> None:
+        self._moved[user] = self._moved.get(user, False) or self.is_there(user)
+
+    def take_moved(self) -> dict[int, bool]:
+        """Users who may have come or gone since this was asked last, and whether they were there in between."""
+        moved, self._moved = self._moved, {}
+        return moved
+
+    def take_departed(self) -> Iterable[Session]:
+        """Sessions that ended since this was asked last."""
+        departed, self._departed = self._departed, []
+        return departed
+
+    def revoked(self, devices: Iterable[int]) -> None:
+        """These devices were revoked: they are off from now on."""
+        for device in devices:
+            session = self._devices.get(device)
+            if session is not None:
+                session.close(wire.errors.DEVICE_REVOKED)
 
     @property
     def online(self) -> int:
@@ -89,6 +136,10 @@ class Hub:
     def sessions(self) -> Iterator[Session]:
         """Every session of this node."""
         return iter(list(self._devices.values()))
+
+    def device(self, device: int) -> Session | None:
+        """The session of a device."""
+        return self._devices.get(device)
 
     def of(self, user: int) -> Iterable[Session]:
         """The sessions of one user."""
@@ -109,6 +160,15 @@ class Hub:
             self._members.move_to_end(conv)
             if len(self._members) > limits.MEMBER_LISTS_MAX:
                 self._members.popitem(last=False)
+
+    def regrouped(self, users: Iterable[int]) -> None:
+        """They may share conversations with others than before."""
+        self._regrouped.update(dict.fromkeys(users))
+
+    def take_regrouped(self) -> Iterable[int]:
+        """Users of whom that was said since this was asked last."""
+        regrouped, self._regrouped = self._regrouped, {}
+        return regrouped
 
     def members(self, conv: int) -> Members | None:
         """The member list, if remembered."""

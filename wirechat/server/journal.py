@@ -8,22 +8,30 @@ commit is started before that, so that the disk works while the loop does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import attrs
 import structlog
+import trio
 
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.errors import RequestError, of_refusal, of_store
+from wirechat.server.histogram import Histogram
 from wirechat.server.hub import Hub
 from wirechat.server.outbox import Push
 from wirechat.server.session import Session
-from wirechat.store.errors import StoreError
+from wirechat.store.errors import OutcomeUnknown, StoreError
 from wirechat.store.records import Append, Appended, Commit, Refusal
 
 log = structlog.get_logger(__name__)
+
+
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+BATCH_ENTRIES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+MEMBERSHIP = (wire.EntryKind.CREATE, wire.EntryKind.ADD, wire.EntryKind.REMOVE)
 
 
 class AppendStore(Protocol):
@@ -48,6 +56,39 @@ class Submission:
     answered: Callable[[], None]
     """One request less is in flight."""
 
+    def answer(self, result: Appended | Refusal | StoreError) -> None:
+        """Tell the client."""
+        self.answered()
+        if isinstance(result, Appended):
+            self.session.reply(self.reply(self.rid, result))
+        else:
+            self.session.reply(_error_of(result).message(self.rid))
+
+    def fail(self) -> None:
+        """The answer could not be given."""
+        self.session.close(wire.errors.INTERNAL)
+
+
+class Awaited:
+    """An entry that a task of the server waits for. Nobody has it as a reply: all sessions get it as a push."""
+
+    session = None
+
+    def __init__(self, append: Append, content: wire.Content | None) -> None:
+        self.append = append
+        self.content = content
+        self.known = trio.Event()
+        self.result: Appended | Refusal | StoreError = OutcomeUnknown("the entry was not handed out")
+
+    def answer(self, result: Appended | Refusal | StoreError) -> None:
+        """Wake who waits."""
+        self.result = result
+        self.known.set()
+
+    def fail(self) -> None:
+        """Wake who waits, whatever is known."""
+        self.known.set()
+
 
 class Journal:
     """The commit pipeline of one node."""
@@ -56,22 +97,48 @@ class Journal:
         self._store = store
         self._hub = hub
         self._now_ms = now_ms
-        self._pending: list[Submission] = []
+        self._pending: list[Submission | Awaited] = []
         self._busy = False
-        self._idle: Callable[[], None] | None = None
+        self._begun_at = 0.0
+        self.commits = Histogram(COMMIT_SECONDS)
+        """From handing a batch to the store to its answer, in seconds."""
+        self.batches = Histogram(BATCH_ENTRIES)
+        self.entries = 0
+        """Entries committed."""
+        self.repeats = 0
+        """Entries that were in the log already."""
+        self.refusals: Counter[int] = Counter()
+        """Entries refused by the store, by code."""
+
+    @property
+    def waiting(self) -> int:
+        """Entries not yet handed to the store."""
+        return len(self._pending)
 
     @property
     def idle(self) -> bool:
         """Nothing is pending and nothing is being committed."""
         return not self._busy and not self._pending
 
-    def submit(self, submission: Submission) -> None:
+    def submit(self, submission: Submission | Awaited) -> None:
         """Queue an entry. Never waits; the answer comes after the commit. Raises RequestError 5000 when too many
         wait.
         """
         if len(self._pending) >= limits.PENDING_ENTRIES_MAX:
             raise RequestError(wire.errors.UNAVAILABLE, "too many entries wait for the disk", retry_ms=1000)
         self._pending.append(submission)
+
+    async def append(self, append: Append, content: wire.Content | None) -> Appended:
+        """Append an entry and wait until it is handed out. Raises RequestError and StoreError."""
+        awaited = Awaited(append, content)
+        self.submit(awaited)
+        self.start()
+        await awaited.known.wait()
+        if isinstance(awaited.result, Refusal):
+            raise of_refusal(awaited.result)
+        if isinstance(awaited.result, StoreError):
+            raise awaited.result
+        return awaited.result
 
     def start(self) -> None:
         """Begin a commit of what is pending, unless one runs. Called once per turn of a reader."""
@@ -81,9 +148,12 @@ class Journal:
         batch, self._pending = self._pending, []
         appends = [submission.append for submission in batch]
         known = self._hub.known({append.conv for append in appends})
+        self._begun_at = trio.current_time()
         self._store.start_append(appends, self._now_ms(), known, lambda commit: self._committed(batch, commit))
 
-    def _committed(self, batch: list[Submission], commit: Commit) -> None:
+    def _committed(self, batch: list[Submission | Awaited], commit: Commit) -> None:
+        self.commits.observe(trio.current_time() - self._begun_at)
+        self.batches.observe(len(batch))
         self._busy = False
         self.start()
         hub = self._hub
@@ -96,31 +166,38 @@ class Journal:
             except Exception:
                 log.exception("an entry was committed but could not be handed out")
                 hub.doubt(result.conv if isinstance(result, Appended) else submission.append.conv)
-                submission.session.close(wire.errors.INTERNAL)
+                submission.fail()
         hub.flush()
         for push in pushes:
             push.release()
+        self.entries += len(pushes)
 
-    def _finish(self, submission: Submission, result: Appended | Refusal | StoreError, pushes: list[Push]) -> None:
-        session = submission.session
-        submission.answered()
+    def _finish(
+        self, submission: Submission | Awaited, result: Appended | Refusal | StoreError, pushes: list[Push]
+    ) -> None:
+        submission.answer(result)
         if not isinstance(result, Appended):
-            error = of_refusal(result) if isinstance(result, Refusal) else of_store(result)
-            session.reply(error.message(submission.rid))
-            return
-        session.reply(submission.reply(submission.rid, result))
-        if not result.dup:
+            self.refusals[_error_of(result).code] += 1
+        elif result.dup:
+            self.repeats += 1
+        else:
             push = Push(_event(submission, result))
             pushes.append(push)
             leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
-            self._hub.deliver(push, session, leaving)
+            self._hub.deliver(push, submission.session, leaving)
+            if result.users and submission.append.kind in MEMBERSHIP:
+                self._hub.regrouped(result.users)
             if result.rrev:
                 self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
 
 
-def _event(submission: Submission, result: Appended) -> wire.Event:
+def _error_of(result: Refusal | StoreError) -> RequestError:
+    return of_refusal(result) if isinstance(result, Refusal) else of_store(result)
+
+
+def _event(submission: Submission | Awaited, result: Appended) -> wire.Event:
     append = submission.append
-    return wire.Event(
+    event = wire.Event(
         result.conv,
         result.seq,
         result.ts,
@@ -130,4 +207,8 @@ def _event(submission: Submission, result: Appended) -> wire.Event:
         append.ref,
         result.users or None,
         append.cid,
+        role=append.role,
     )
+    if result.origin is not None and result.content is not None:
+        event.content, event.origin = wire.Content.unpack(result.content), wire.Origin(*result.origin)
+    return event

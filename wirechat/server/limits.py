@@ -1,4 +1,6 @@
-"""Limits that are the server's own. Those a client meets stand in protocol/limits.json and `wirechat.wire.limits`."""
+"""Limits that are the server's own and nobody tunes. Those an operator may set stand in `wirechat.server.config`, those
+a client meets in protocol/limits.json and `wirechat.wire.limits`.
+"""
 
 FRAMES_PER_TURN = 128
 """Frames handled before the loop may serve someone else: 64 KiB of the smallest frames is 9,000 of them."""
@@ -36,42 +38,82 @@ PASS_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 """Delivered watermarks are written behind at most this late."""
 
+LAST_WRITES_SECONDS = 2.0
+"""What a stopping server takes at most to write down what it had put off; a disk that hangs must not hold it."""
+
+SEEN_SECONDS = 5.0
+"""When devices were last connected is written behind at most this late."""
+
+SEEN_AGAIN_SECONDS = 600.0
+"""Those that stay connected are written down this often."""
+
+SEEN_AT_ONCE = 1_000
+"""Of them in one transaction, which a message may have to wait for."""
+
 DELIVERED_AT_ONCE = 1_000
 """Of them in one transaction, which a message may have to wait for."""
 
 POSITIONS_PER_TOKEN = 4
 """Positions listed in ACKs that count as one request: 48,000 at once and 8,000 a second, then 1008."""
 
-LOGINS_AT_ONCE = 1
-"""Argon2id computations at a time: each takes a core and 19 MiB."""
+ENTRIES_PER_TOKEN = 100
+"""Entries that UNREAD looked at that count as one request: 600,000 at once and 200,000 a second, then 5001."""
 
-LOGINS_WAITING = 64
-"""Logins that may wait for those; above it 5000. At 40 ms each that is 2.5 s."""
+TOKENS_PER_WATCHED = 8
+"""Requests that watching one user counts as: whether the two share a conversation takes up to 0.4 ms to find out."""
+
+PAIRS_AT_ONCE = 32
+"""Pairs of users of whom that is found out in one read, which others may have to wait for."""
+
+TOKENS_PER_TYPING = 20
+"""Requests that one TYPING counts as: it goes out to as many as three dozen sessions. 100 a second stay allowed."""
+
+TYPING_SECONDS = 2.5
+"""TYPING of one session in one conversation is passed on this often, unless it says something else."""
+
+TYPING_KEPT = 16
+"""Conversations in which a session is remembered to type."""
+
+TYPING_READS = 64
+"""Reads under way on one node to find out who may see somebody type; above it nobody is told."""
+
+APART_MAX = 20_000
+"""Who must not see somebody type is remembered for this many members and conversations; forgetting costs a read."""
+
+VISIBLE_SECONDS = 60.0
+"""Who may see whom is read again before a push when it is older than this: another node may have changed it."""
+
+DOUBTS_AT_ONCE = 256
+"""Pairs of users of whom it is read once a second whether the one may still see the other."""
+
+SEEN_SWEEPS = 5
+"""When people were last there is written every that many sweeps."""
 
 FAILURES_PAUSE_MS = 10_000
 """What a client is told to wait that failed too often on one connection: longer than a person takes to look up a
 password.
 """
 
-FAILURES_PER_ACCOUNT = 10
-"""Failed logins from one address on one account in FAILURE_SECONDS; then 2006."""
+HTTP_HEAD_BYTES = 16_384
+"""Of a request to the side door; its first line and headers must be complete within hello_ms."""
 
-FAILURES_PER_ADDRESS = 100
-"""Failed logins from one address in FAILURE_SECONDS, whatever the account: a school behind one address still gets
-in.
-"""
+HTTP_SECONDS = 30.0
+"""For one request of the side door and its answer, whatever the peer does."""
 
-FAILURE_SECONDS = 900.0
-"""For how long failures are remembered."""
+HTTP_NEWCOMERS_MAX = 10_000
+"""Connections of one port of the side door whose request is not complete."""
 
-FAILURES_KEPT = 100_000
-"""Addresses and accounts remembered for that; the oldest go first."""
+HTTP_REQUESTS_MAX = 1_000
+"""Requests of one port of the side door that are being answered."""
 
-CONNECTIONS_MAX = 100_000
-"""Connections on one node; above it newcomers are closed at once."""
+PROBE_SECONDS = 2.0
+"""A part that does not answer a readiness check in this time is not ready."""
 
-UNKNOWN_CONNECTIONS_MAX = 10_000
-"""Of those, connections that have not logged in."""
+PROBE_REUSE_SECONDS = 1.0
+"""Readiness checks within this time share what one of them saw."""
+
+DISK_FREE_BYTES = 268_435_456
+"""With less room for the store the server is not ready: about a million messages, or time to act."""
 
 GOAWAY_JITTER_MS = 5_000
 """Over which clients spread their return after a restart."""

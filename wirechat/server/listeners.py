@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -34,6 +35,10 @@ ACCEPTS_A_TURN = 32
 """A storm of newcomers must not keep the loop from those who are here."""
 
 
+_NO_HOST = frozenset("\0[]/ ")
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
+
+
 @attrs.frozen
 class Address:
     """host:port as given by the operator."""
@@ -45,9 +50,13 @@ class Address:
     def parse(cls, text: str) -> Address:
         """From "host:port" or "[v6]:port". Raises ValueError with a line for people."""
         host, colon, port = text.rpartition(":")
-        if not colon or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{text!r} is not host:port")
-        return cls(host.strip("[]") or "0.0.0.0", int(port))
+        bare = host[1:-1] if host[:1] + host[-1:] == "[]" else host
+        if not colon or not _PORT.fullmatch(port) or int(port) > 65535 or set(bare) & _NO_HOST:
+            raise ValueError(f'"{text}" is not host:port')
+        return cls(bare or "0.0.0.0", int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 Tls = tuple[ssl.SSLContext, bytes]
@@ -62,7 +71,9 @@ def tls_context(certificate: Path, key: Path) -> Tls:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["wirechat/1", "http/1.1"])
     context.num_tickets = 0  # a ticket costs 250 bytes and 30 us a handshake, and resume tokens do its work
-    context.load_cert_chain(certificate, key)
+    for file in (certificate, key):
+        file.open().close()  # OpenSSL would not say which one it cannot read
+    context.load_cert_chain(certificate, key, password="")  # without one it would ask on the terminal
     pem = certificate.read_text()
     leaf = pem[pem.index("-----BEGIN CERTIFICATE-----") :]
     leaf = leaf[: leaf.index("-----END CERTIFICATE-----") + 25]
@@ -83,7 +94,7 @@ class Listener:
         self.transport = transport
         self._tls = tls
         self._trusted = trusted_proxies
-        self._sock = _listen(address)
+        self._sock = open_socket(address)
         self._reserve = os.open(os.devnull, os.O_RDONLY)
 
     @property
@@ -99,6 +110,11 @@ class Listener:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     async def __aiter__(self) -> AsyncIterator[Endpoint]:
+        async for stream in self.streams():
+            yield WebSocketEndpoint(stream) if self.transport in ("ws", "wss") else stream
+
+    async def streams(self) -> AsyncIterator[StreamEndpoint]:
+        """The newcomers as they are, for who has yet to see what they speak."""
         while True:
             await trio.lowlevel.wait_readable(self._sock)
             for _ in range(ACCEPTS_A_TURN):
@@ -111,7 +127,12 @@ class Listener:
                         raise
                     self._refuse_one(error)
                     break
-                yield self._endpoint(sock, str(address[0]))
+                yield self._stream(sock, str(address[0]))
+
+    def renew(self, tls: Tls | None) -> None:
+        """Handshakes from now on get this certificate and its digest; those that have begun keep theirs."""
+        if self._tls is not None and tls is not None:
+            self._tls = tls
 
     def close(self) -> None:
         """Stop accepting."""
@@ -119,13 +140,12 @@ class Listener:
         self._sock.close()
         os.close(self._reserve)
 
-    def _endpoint(self, sock: socket.socket, address: str) -> Endpoint:
+    def _stream(self, sock: socket.socket, address: str) -> StreamEndpoint:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         proxied = address in self._trusted
         peer = Peer(address, self.transport, is_loopback(address), self._tls[1] if self._tls else None)
-        stream = TlsEndpoint(sock, peer, proxied, self._tls[0]) if self._tls else StreamEndpoint(sock, peer, proxied)
-        return WebSocketEndpoint(stream) if self.transport in ("ws", "wss") else stream
+        return TlsEndpoint(sock, peer, proxied, self._tls[0]) if self._tls else StreamEndpoint(sock, peer, proxied)
 
     def _refuse_one(self, error: OSError) -> None:
         log.warning("a connection was refused", reason=os.strerror(error.errno or 0))
@@ -139,8 +159,8 @@ class Listener:
         self._reserve = os.open(os.devnull, os.O_RDONLY)
 
 
-def _listen(address: Address) -> socket.socket:
-    """A listening socket. Raises OSError."""
+def open_socket(address: Address) -> socket.socket:
+    """A listening socket. Raises OSError, or UnicodeError for a host that cannot be."""
     family, kind, proto, _, target = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

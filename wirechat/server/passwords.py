@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from wirechat import wire
-from wirechat.server import limits
+from wirechat.server.config import Config
 from wirechat.server.errors import RequestError
 from wirechat.world import World
 
@@ -41,9 +41,10 @@ def _argon(salt: bytes) -> Argon2id:
 class Passwords:
     """Hashing and checking behind a limiter."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, config: Config | None = None) -> None:
         self._world = world
-        self._limiter = trio.CapacityLimiter(limits.LOGINS_AT_ONCE)
+        self._config = config or Config()
+        self._limiter = trio.CapacityLimiter(1)
         self._waiting = 0
         self._nobody: str | None = None
 
@@ -60,7 +61,9 @@ class Passwords:
         return bool(matches) and phc is not None
 
     async def _queued(self, work: object, *args: object) -> object:
-        if self._waiting >= limits.LOGINS_WAITING:
+        limits = self._config.limits
+        self._limiter.total_tokens = limits.logins_at_once
+        if self._waiting >= limits.logins_waiting:
             raise RequestError(wire.errors.UNAVAILABLE, "many people log in right now", retry_ms=3000)
         self._waiting += 1
         try:

@@ -13,11 +13,12 @@ Nothing is remembered about what was dropped: the horizon is enough. Rules R1 to
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from collections.abc import Callable
 
 from wirechat import wire
-from wirechat.server import horizon
+from wirechat.server import horizon, limits
 from wirechat.server.outbox import Outbox, Push
 from wirechat.wire.registries import Capability
 
@@ -38,12 +39,14 @@ class Session:
         "_catch_up",
         "_held_back",
         "_overflowed",
+        "_typed",
         "_unacked",
         "acked",
         "active",
         "caps",
         "close",
         "device",
+        "falls",
         "horizon",
         "mode",
         "outbox",
@@ -76,6 +79,8 @@ class Session:
         """Ends the connection with an error code, now."""
         self.mode = Mode.QUIET
         self.active = True
+        self.falls = 0
+        """How often it fell behind."""
         self.horizon = 0
         """Evidence for everything stamped before this has been sent on this connection."""
         self.acked = 0
@@ -89,6 +94,8 @@ class Session:
         self._unacked: deque[Push | None] = deque()
         self._held_back: list[Push | bytes] = []
         self._overflowed = False
+        self._typed: dict[int, tuple[bool, float]] = {}
+        """Conversation -> what the last TYPING that was passed on said, and when."""
         self._catch_up = catch_up
         self.window_freed: Callable[[], None] | None = None
         """Called when an ACK or STATE made room, while a round waits for it."""
@@ -110,6 +117,7 @@ class Session:
                 self.push(push)
             else:
                 self.mode = Mode.BEHIND
+                self.falls += 1
         elif self.mode is Mode.ATTACHING:
             if len(self._held_back) < self.window:
                 self._held_back.append(push)
@@ -125,6 +133,24 @@ class Session:
             self._unacked.append(None)
             self.outbox.put(push)
 
+    def whisper(self, frame: bytes) -> bool:
+        """An ephemeral push: now, to somebody who looks, or not at all. False: it was not sent."""
+        if self.mode is not Mode.LIVE or not self.active or self.outbox.draining or self.outbox.closed:
+            return False
+        self.outbox.put(frame)
+        return True
+
+    def may_type(self, conv: int, on: bool, now: float) -> bool:
+        """Whether a TYPING is passed on: it says something else than the last one, or that was a while ago."""
+        was, when = self._typed.get(conv, (False, -math.inf))
+        if on == was and now - when < limits.TYPING_SECONDS:
+            return False
+        self._typed.pop(conv, None)
+        self._typed[conv] = (on, now)
+        if len(self._typed) > limits.TYPING_KEPT:
+            del self._typed[next(iter(self._typed))]
+        return True
+
     def attach(self) -> None:
         """A round begins. The session is in the hub already, so nothing committed from here on is missed (R1)."""
         self.mode = Mode.ATTACHING
@@ -138,6 +164,7 @@ class Session:
         self.mode = Mode.BEHIND if self._overflowed else Mode.LIVE  # R4
         for push in held_back:
             self.offer(push)  # R5
+        self.falls += self._overflowed
         self._look_behind()
 
     def advance(self, horizon: int) -> None:

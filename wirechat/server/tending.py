@@ -15,19 +15,47 @@ from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.connection import Connection
 from wirechat.server.features.sync import row_of
+from wirechat.server.histogram import Histogram
 from wirechat.server.hub import Hub
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
-from wirechat.store.features import sync
+from wirechat.store.features import devices, sync
 
 log = structlog.get_logger(__name__)
 
 
-async def sweep(connections: Iterable[Connection], hub: Hub) -> None:
+LAG_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+PASS_TOOK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Pulse:
+    """How the node feels: what the sweep and the pass notice of their own punctuality."""
+
+    def __init__(self) -> None:
+        self.lag = Histogram(LAG_SECONDS)
+        """How much later than due the sweep came to run: the loop was busy that long."""
+        self.passes = Histogram(PASS_TOOK_SECONDS)
+        """How long the passes took that succeeded."""
+        self._passed_at = trio.current_time()
+
+    @property
+    def horizon_seconds(self) -> float:
+        """Age of the horizon: since the last pass that succeeded began."""
+        return trio.current_time() - self._passed_at
+
+    def passed(self, began: float) -> None:
+        """A pass succeeded."""
+        self.passes.observe(trio.current_time() - began)
+        self._passed_at = began
+
+
+async def sweep(connections: Iterable[Connection], hub: Hub, pulse: Pulse) -> None:
     """Look after every connection once a second, for ever."""
     while True:
-        await trio.sleep(limits.SWEEP_SECONDS)
+        due = trio.current_time() + limits.SWEEP_SECONDS
+        await trio.sleep_until(due)
         now = trio.current_time()
+        pulse.lag.observe(now - due)
         for connection in list(connections):
             _look_after(connection, now)
         hub.flush()
@@ -38,7 +66,7 @@ def _look_after(connection: Connection, now: float) -> None:
         wire.limits.REQUESTS_BURST, connection.tokens + int(wire.limits.REQUESTS_PER_SECOND * limits.SWEEP_SECONDS)
     )
     silent = now - max(connection.heard_at, connection.endpoint.sent_at)  # a slow reader is not read from, but lives
-    heartbeat = wire.limits.HEARTBEAT_MS / 1000
+    heartbeat = connection.limits.heartbeat_ms / 1000
     if connection.endpoint.blocked and now - connection.endpoint.sent_at > wire.limits.STALLED_MS / 1000:
         connection.endpoint.abort()
     elif now > connection.deadline:
@@ -50,12 +78,14 @@ def _look_after(connection: Connection, now: float) -> None:
         connection.send(wire.Ping(int(now * 1000)))
 
 
-async def keep_passing(store: Store, hub: Hub) -> None:
+async def keep_passing(store: Store, hub: Hub, pulse: Pulse) -> None:
     """Pass over the store once a second, for ever."""
     while True:
         await trio.sleep(limits.PASS_SECONDS)
+        began = trio.current_time()
         try:
             await one_pass(store, hub)
+            pulse.passed(began)
         except StoreError as error:
             log.warning("the pass over the store failed; the horizons wait", reason=str(error))
 
@@ -65,7 +95,8 @@ async def one_pass(store: Store, hub: Hub) -> None:
 
     R7: the horizon comes with the read, not from the end of the pass. The read runs on the writer's lane, so it sees
     exactly
-    what this node's own commits have announced and everything other nodes committed.
+    what this node's own commits have announced and everything other nodes committed. Revoked devices are looked for
+    twice: one may have been logging in while the first pass went by.
     """
     horizon, changed = await store.read_ordered(sync.changed, hub.horizon)
     lagging = {conv: (head, rrev) for conv, head, rrev in changed if hub.lags(conv, head, rrev)}
@@ -78,7 +109,9 @@ async def one_pass(store: Store, hub: Hub) -> None:
                 for session in hub.of(user):
                     if session.account_log or not row.account_log:
                         session.offer(frame)
-    hub.horizon = horizon
+    if horizon != hub.horizon_before:
+        hub.revoked(await store.read(devices.revoked_since, hub.horizon_before))
+    hub.horizon_before, hub.horizon = hub.horizon, horizon
     for session in hub.sessions():
         session.advance(horizon)
     hub.flush()

@@ -9,22 +9,27 @@ from collections import OrderedDict
 import trio
 
 from wirechat import wire
-from wirechat.server import limits
+from wirechat.server.config import Config
 from wirechat.server.errors import RequestError
+
+FAILURES_KEPT = 100_000
+"""Addresses and accounts remembered; the oldest go first."""
 
 
 class Throttle:
     """Bounded memory of failures; the oldest are forgotten first."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config) -> None:
+        self._config = config
         self._failures: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
 
     def check(self, address: str, account: str) -> None:
         """Raises RequestError 2006 when there were too many failures lately."""
+        limits = self._config.limits
         for key in _keys(address, account):
-            most = limits.FAILURES_PER_ACCOUNT if key[1] else limits.FAILURES_PER_ADDRESS
+            most = limits.failures_per_account if key[1] else limits.failures_per_address
             since, count = self._failures.get(key, (0.0, 0))
-            left = since + limits.FAILURE_SECONDS - trio.current_time()
+            left = since + limits.failure_seconds - trio.current_time()
             if count >= most and left > 0:
                 raise RequestError(wire.errors.LOCKED, "too many failed logins", retry_ms=int(left * 1000))
 
@@ -33,10 +38,10 @@ class Throttle:
         now = trio.current_time()
         for key in _keys(address, account):
             since, count = self._failures.pop(key, (now, 0))
-            if now - since > limits.FAILURE_SECONDS:
+            if now - since > self._config.limits.failure_seconds:
                 since, count = now, 0
             self._failures[key] = (since, count + 1)
-        while len(self._failures) > limits.FAILURES_KEPT:
+        while len(self._failures) > FAILURES_KEPT:
             self._failures.popitem(last=False)
 
 

@@ -10,20 +10,43 @@ from pathlib import Path
 
 from wirechat.store.errors import DataError
 
+UNFINISHED = "wirechat.db.part"
+"""What a restore is writing. A server that found only this would begin an empty store."""
+
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Make the directory if it is missing and hold its lock. Raises DataError when another process has it."""
+    """Make the directory if it is missing, for its owner only, and hold its lock. Raises DataError when another process
+    has it, or when a restore into it was interrupted.
+    """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise DataError(f"cannot use {directory}: {error.strerror}") from None
     try:
         _take(descriptor, directory)
+        if (directory / UNFINISHED).exists():
+            raise DataError(f"a restore into {directory} was interrupted; empty it, then restore again")
         yield
     finally:
         os.close(descriptor)
+
+
+def holder(directory: Path) -> int | None:
+    """The process that holds the lock now, if any."""
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        text = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def _take(descriptor: int, directory: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import attrs
 
 from wirechat.store.errors import StoreError
+from wirechat.store.tx import Tx
 
 
 class Kind(enum.IntEnum):
@@ -34,11 +37,29 @@ class Kind(enum.IntEnum):
 DIRECT, GROUP, SELF, ACCOUNT = 1, 2, 3, 6
 """Kinds of conversations."""
 
-MEMBER, MODERATOR, ADMIN, OWNER = 1, 2, 3, 4
-"""Roles."""
+NONE, MEMBER, MODERATOR, ADMIN, OWNER = 0, 1, 2, 3, 4
+"""Roles; NONE: not a member any more."""
+
+TITLE, ABOUT = 10, 11
+"""Content types of META entries."""
 
 Origin = tuple[int, int]
 """(user, ts): who wrote a forwarded message first, and when."""
+
+
+def pack_users(users: tuple[int, ...]) -> str | None:
+    """A column of users."""
+    return json.dumps(users) if users else None
+
+
+def unpack_users(users: str | None) -> tuple[int, ...]:
+    """The users of such a column."""
+    return tuple(json.loads(users)) if users else ()
+
+
+def content_type(content: bytes) -> int:
+    """The type of a packed Content, which is a msgpack array that begins with it."""
+    return content[1]
 
 
 class Refusal(enum.Enum):
@@ -51,6 +72,15 @@ class Refusal(enum.Enum):
     CID_REUSED = "the cid was used with other content"
     CONFLICT = "taken, or done already"
     LIMIT = "the group is full"
+    TOO_LARGE = "the text is longer than allowed"
+    BLOCKED = "one of the two has blocked the other"
+    WRONG_PASSWORD = "the account has another password by now"
+
+
+Project = Callable[[Tx, int], Coroutine[Any, Any, "bool | Refusal"]]
+"""`async def project(tx, stamp)`: does what an entry of an account log tells of, in the transaction of the entry.
+False: nothing changed. Who refuses has changed nothing.
+"""
 
 
 @attrs.define
@@ -58,7 +88,7 @@ class Append:
     """An entry somebody wants in the log."""
 
     conv: int
-    """For CREATE: a fresh random id proposed by the caller."""
+    """For CREATE and for account logs, should there be none yet: a fresh random id proposed by the caller."""
     sender: int
     cid: bytes
     kind: int
@@ -69,11 +99,17 @@ class Append:
     digest: bytes
     """Tells whether two requests with one cid are the same."""
     conv_kind: int = 0
-    """CREATE: DIRECT, GROUP or SELF."""
+    """CREATE: DIRECT, GROUP or SELF; with `project`: ACCOUNT."""
     source: tuple[int, int] | None = None
     """MSG: (conv, seq) of the message that is forwarded; its text is copied."""
     role: int | None = None
     """ROLE: which."""
+    project: Project | None = None
+    """The entry belongs to the account log of its sender, if this changes anything."""
+    members_max: int | None = None
+    """CREATE, ADD: the largest group, where it is smaller than the store's own limit."""
+    refused: Refusal | None = None
+    """What it is answered unless its cid is known: rules that change must not change what was done (P2)."""
 
 
 @attrs.define
@@ -82,6 +118,7 @@ class Appended:
 
     conv: int
     seq: int
+    """0: nothing changed, so there is no entry."""
     ts: int
     dup: bool = False
     users: tuple[int, ...] = ()
@@ -172,6 +209,21 @@ class HistoryPage:
 
 
 @attrs.define
+class Count:
+    """How much of one conversation one user has not read."""
+
+    conv: int
+    head: int
+    """Highest seq that was counted."""
+    read: int
+    unread: int
+    mentions: int
+    """Those among them that mention him."""
+    more: bool
+    """Only the newest entries were looked at."""
+
+
+@attrs.define
 class DigestRow:
     """What one user should know of one conversation."""
 
@@ -183,6 +235,22 @@ class DigestRow:
     former: bool
     account_log: bool = False
     """The conversation is the user's account log, of which not every client wants to hear."""
+
+
+@attrs.define
+class Description:
+    """What one user may know of a conversation besides its log."""
+
+    conv: int
+    kind: int
+    role: int
+    """NONE for a former member."""
+    members: int
+    """0 for a former member."""
+    title: bytes | None
+    """Packed, as the entry has it that said so last; so is `about`."""
+    peer: int | None
+    about: bytes | None
 
 
 @attrs.define

@@ -8,6 +8,8 @@ suspend.
 from __future__ import annotations
 
 import secrets
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from pathlib import Path
@@ -16,11 +18,11 @@ from typing import Any, ParamSpec, TypeVar
 import apsw
 import outcome
 
-from wirechat.store import appending, directory
+from wirechat.store import appending, directory, snapshot
 from wirechat.store.errors import Damaged, DataError, OutcomeUnknown, StorageFull, StoreError, Unavailable, Violated
 from wirechat.store.features import journal, meta
 from wirechat.store.lanes import Lane, ThreadLane, finished
-from wirechat.store.migrations import pending
+from wirechat.store.migrations import Migration, pending
 from wirechat.store.records import Append, Commit
 from wirechat.store.tx import Feature, Row
 
@@ -28,6 +30,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FILE = "wirechat.db"
+COPIES = f"{FILE}.before-*"
+"""What the copies from before a migration are called, as a pattern."""
+
 APPLICATION_ID = 0x57435331
 """Marks the file as ours ("WCS1"), so that a foreign database is refused."""
 
@@ -37,7 +42,13 @@ BUSY_MS = 5000
 CHECKPOINT_PAGES = 4000
 """WAL pages between checkpoints: 16 MiB, a fraction of a second of work."""
 
+WAL_BYTES = 64 << 20
+"""The log is cut to this when it has grown longer, because a backup held it, and is begun anew."""
+
 CACHE_KIB = 65536
+
+OLDEST = (3, 51, 3)
+"""Earlier ones may lose commits of a write-ahead log that is reset while another connection writes."""
 
 _ENVIRONMENT = (
     apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.CorruptError,
@@ -95,6 +106,7 @@ def connect(path: str, *, write: bool) -> apsw.Connection:
             raise DataError(f"cannot use {path}: its file system has no write-ahead log; use a local disk")
         db.pragma("synchronous", "full")
         db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        db.pragma("journal_size_limit", WAL_BYTES)
         db.pragma("secure_delete", True)  # P8: deleted text is overwritten; "fast" leaves overflow pages as they are
     return db
 
@@ -249,11 +261,16 @@ async def open_sqlite(
     lane: Callable[[str], Lane] = ThreadLane,
     connect: Callable[..., apsw.Connection] = connect,
     locked: bool = True,
+    copy: bool = True,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> AsyncIterator[SqliteStore]:
-    """Open the store in a directory, made if missing; migrate it; close it at the end. Raises DataError."""
+    """Open the store in a directory, made if missing; migrate it; close it at the end. Raises DataError.
+
+    `copy`: keep a copy of what is there before a migration; `tell` is given one line when that happens.
+    """
     folder = Path(folder)
     with directory.locked(folder) if locked else nullcontext():
-        writer, reader = _open(str(folder / FILE), connect)
+        writer, reader = _open(str(folder / FILE), connect, tell if copy else None)
         lanes = (lane("wirechat-writer"), lane("wirechat-reader"))
         try:
             yield SqliteStore(writer, reader, lanes)
@@ -264,22 +281,54 @@ async def open_sqlite(
             writer.close()
 
 
+def library() -> tuple[str, list[str]]:
+    """SQLite's version, and what it lacks of what the store needs."""
+    version = apsw.sqlite_lib_version()
+    lacking = [option for option in ("THREADSAFE=1",) if option not in apsw.compile_options]
+    if tuple(map(int, version.split("."))) < OLDEST:
+        lacking.append(".".join(map(str, OLDEST)))
+    return version, lacking
+
+
+def has_wal(folder: Path) -> bool:
+    """Whether a database in this directory can have a write-ahead log; one is really made there, and removed."""
+    try:
+        probing = tempfile.TemporaryDirectory(dir=folder, prefix=".wirechat-")
+        with probing as probe, closing(apsw.Connection(str(Path(probe) / FILE))) as db:
+            return bool(db.pragma("journal_mode", "wal") == "wal")
+    except (OSError, apsw.Error):
+        return False
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a database in this directory, or something that cannot be looked at."""
+    try:
+        return (folder / FILE).exists()
+    except OSError:
+        return True
+
+
 def look(folder: Path | str, feature: Feature[[], T]) -> T:
     """Run a feature in one snapshot of a directory, changing nothing, also while a server runs on it. Raises
     DataError.
     """
     path = str(Path(folder) / FILE)
-    with _refusing(path), closing(connect(path, write=False)) as db:
-        if pending("sqlite", _applied(db)):
+    with refusing(path), closing(connect(path, write=False)) as db:
+        if pending("sqlite", applied(db)):
             raise DataError(f"{path} comes from an older wirechat; start the server once to bring it up to date")
         return read(db, feature(SqliteTx(db)))
 
 
-def _open(path: str, connect: Callable[..., apsw.Connection]) -> tuple[apsw.Connection, apsw.Connection]:
-    with _refusing(path):
+def _open(
+    path: str, connect: Callable[..., apsw.Connection], copying: Callable[[str], None] | None
+) -> tuple[apsw.Connection, apsw.Connection]:
+    with refusing(path):
         writer = connect(path, write=True)
         try:
-            _migrate(writer)
+            missing = pending("sqlite", applied(writer))
+            if copying and missing and missing[0].number > 1:
+                _keep_copy(writer, Path(path).with_name(COPIES.replace("*", f"{missing[0].number:04}")), copying)
+            _migrate(writer, missing)
             write(writer, meta.identify(SqliteTx(writer), secrets.token_bytes))
             return writer, connect(path, write=False)
         except BaseException:
@@ -288,7 +337,8 @@ def _open(path: str, connect: Callable[..., apsw.Connection]) -> tuple[apsw.Conn
 
 
 @contextmanager
-def _refusing(path: str) -> Iterator[None]:
+def refusing(path: str) -> Iterator[None]:
+    """What is wrong with a database is one line for the operator. Raises DataError."""
     try:
         yield
     except apsw.NotADBError:
@@ -299,8 +349,24 @@ def _refusing(path: str) -> Iterator[None]:
         raise DataError(f"cannot use {path}: {error}") from None
 
 
-def _migrate(db: apsw.Connection) -> None:
-    for migration in pending("sqlite", _applied(db)):
+def _keep_copy(db: apsw.Connection, target: Path, tell: Callable[[str], None]) -> None:
+    """The way back: an older wirechat refuses what this one has migrated."""
+    pages, page = db.pragma("page_count"), db.pragma("page_size")
+    free = shutil.disk_usage(target.parent).free
+    if free < pages * page:
+        raise DataError(
+            f"no room for {target}, a copy before the migration: {pages * page >> 20} MiB needed, {free >> 20} free;"
+            " make room, or see wirechat store migrate --help"
+        )
+    tell(f"the data comes from an older wirechat; it is copied to {target}, then migrated")
+    with snapshot.part_of(target) as part:
+        with snapshot.writing(target):
+            taken_ms = snapshot.copy(db, part)
+        snapshot.seal(part, target, taken_ms, replace=True)
+
+
+def _migrate(db: apsw.Connection, missing: Sequence[Migration]) -> None:
+    for migration in missing:
         with db:
             db.execute("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL)")
             db.pragma("application_id", APPLICATION_ID)
@@ -308,7 +374,15 @@ def _migrate(db: apsw.Connection) -> None:
             db.execute("INSERT INTO migration VALUES (?, ?)", (migration.number, migration.checksum))
 
 
-def _applied(db: apsw.Connection) -> list[tuple[int, str]]:
+def known(db: apsw.Connection, where: Path) -> None:
+    """Raises DataError when there is no data, or when it was migrated otherwise than we would."""
+    if not (done := applied(db)):
+        raise DataError(f"there is no data of wirechat in {where}")
+    pending("sqlite", done)
+
+
+def applied(db: apsw.Connection) -> list[tuple[int, str]]:
+    """(number, checksum) of the migrations that were applied."""
     if db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'migration'").get == 0:
         return []
     applied: list[tuple[Any, ...]] = db.execute("SELECT number, checksum FROM migration ORDER BY number").fetchall()

@@ -90,7 +90,7 @@ ABOUT_BYTES: Final = 256
 # bytes. What a group is for: a paragraph.
 DESCRIPTION_BYTES: Final = 1024
 
-# users. Each is a row that the server keeps until it is read.
+# users. Each is a row that the server keeps as long as the message mentions the user.
 MENTIONS: Final = 50
 
 # messages. Pinned messages of one conversation: more than anybody reads again.

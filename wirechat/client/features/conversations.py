@@ -55,6 +55,23 @@ class Conversations:
         """The one direct conversation with this user, made when there is none. Returns its id."""
         return await self._new(ConversationKind.DIRECT, (user,), None)
 
+    async def notes(self) -> int:
+        """One's notes to self: the conversation with nobody else, made when there is none. Returns its id."""
+        return await self._new(ConversationKind.SELF, (), None)
+
+    async def set_title(self, conv: int, text: str) -> int:
+        """Gives a group another title; "" = none. Returns the seq of the entry that says so."""
+        return await self._set(wire.ConvSet(0, conv, self._cid(), title=text))
+
+    async def set_about(self, conv: int, text: str) -> int:
+        """Gives a group another description; "" = none. Returns the seq of the entry that says so."""
+        return await self._set(wire.ConvSet(0, conv, self._cid(), about=text))
+
+    async def set_role(self, conv: int, user: int, role: int) -> int:
+        """Gives a member of a group another role; Role.OWNER hands one's own on. Returns the seq of the entry."""
+        request = wire.MemberSet(0, conv, self._cid(), user, role)
+        return (await self._call(request, wire.MemberSetOk, lambda reply: self._sync.exists(conv, reply.seq))).seq
+
     async def add(self, conv: int, users: Iterable[int]) -> int:
         """Adds users to a group. Returns the seq of the entry that says so."""
         request = wire.MemberAdd(0, conv, self._cid(), tuple(users))
@@ -83,11 +100,12 @@ class Conversations:
     def list(self) -> "list[Conversation]":
         """All conversations in the cache, by id; asks nobody."""
         infos = self._cache.infos()
-        return [_conversation(log, infos) for _, log in sorted(self._sync.logs.items())]
+        logs = sorted(self._sync.logs.items())
+        return [_conversation(log, infos) for conv, log in logs if conv != self._sync.account.conv]
 
     def get(self, conv: int) -> Conversation | None:
         """One conversation from the cache; None when it is not there."""
-        log = self._sync.logs.get(conv)
+        log = None if conv == self._sync.account.conv else self._sync.logs.get(conv)
         info = self._cache.info(conv)
         return None if log is None else _conversation(log, {} if info is None else {conv: info})
 
@@ -95,6 +113,10 @@ class Conversations:
         request = wire.ConvNew(0, self._cid(), kind, members, title)
         reply = await self._call(request, wire.ConvNewOk, lambda reply: self._sync.exists(reply.conv, reply.seq))
         return reply.conv
+
+    async def _set(self, request: wire.ConvSet) -> int:
+        conv = request.conv
+        return (await self._call(request, wire.ConvSetOk, lambda reply: self._sync.exists(conv, reply.seq))).seq
 
     def _cid(self) -> bytes:
         return self._world.random_bytes(CID_BYTES)

@@ -1,38 +1,57 @@
-"""Making an account and finding people."""
+"""Making an account, finding people, and what one says of oneself."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from wirechat import wire
+from wirechat.server.account_log import AccountLog
 from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError
+from wirechat.server.hub import Hub
 from wirechat.server.identifiers import draw, new_device
 from wirechat.server.passwords import Passwords
+from wirechat.server.throttle import Throttle
 from wirechat.store.database import Store
-from wirechat.store.features import accounts
-from wirechat.wire.registries import AuthMethod
+from wirechat.store.features import accounts, devices, privacy
+from wirechat.store.records import Refusal
+from wirechat.store.tx import Tx
+from wirechat.wire.registries import Audience, AuthMethod, EntryKind
 from wirechat.world import World
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
 
 class Accounts:
-    """REGISTER, USER_GET, USER_FIND."""
+    """REGISTER, USER_GET, USER_FIND, PROFILE_SET, ACCOUNT."""
 
-    def __init__(self, config: Config, world: World, store: Store, passwords: Passwords) -> None:
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        store: Store,
+        passwords: Passwords,
+        account_log: AccountLog,
+        changed: Callable[[int], None],
+    ) -> None:
         self._config = config
         self._world = world
         self._store = store
         self._passwords = passwords
+        self._account_log = account_log
+        self._changed = changed
+        """Told which user has another profile or audience."""
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
         dispatcher.exclusive(wire.Register, self.register_account)
         dispatcher.beside(wire.UserGet, self.get)
         dispatcher.beside(wire.UserFind, self.find)
+        dispatcher.beside(wire.Account, self.account)
+        dispatcher.exclusive(wire.ProfileSet, self.set_profile)
 
     async def register_account(self, connection: Connection, request: wire.Register) -> wire.Message:
         """Make an account, with a password or with a first device and its key."""
@@ -66,6 +85,102 @@ class Accounts:
         if found is None:
             raise RequestError(wire.errors.NOT_FOUND, "no such account")
         return wire.UserFindOk(request.rid, wire.User(*found))
+
+    async def account(self, connection: Connection, request: wire.Account) -> wire.Message:
+        """One's own account."""
+        user = connection.require_session().user
+        (account, audience, has_password), blocked = await self._store.read(_own, user)
+        return wire.AccountOk(request.rid, wire.User(*account), audience, tuple(blocked), has_password)
+
+    async def set_profile(self, connection: Connection, request: wire.ProfileSet) -> wire.Message:
+        """A PROFILE entry, if anything changes."""
+        user = connection.require_session().user
+        handle, name, about, audience = request.handle, request.name, request.about, request.audience
+        if handle is not None:
+            check_handle(handle)
+        if audience not in (None, Audience.CONTACTS, Audience.NOBODY):
+            raise RequestError(wire.errors.BAD_REQUEST, "the audience is 1 (contacts) or 2 (nobody)")
+
+        async def project(tx: Tx, stamp: int) -> bool | Refusal:
+            return await accounts.set_profile(tx, user, handle, name, about, audience)
+
+        if await self._account_log.enter(user, EntryKind.PROFILE, project):
+            self._changed(user)
+        account, _, _ = await self._store.read(accounts.own, user)
+        return wire.ProfileSetOk(request.rid, wire.User(*account))
+
+
+class Secrets:
+    """SECRET_SET."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        passwords: Passwords,
+        throttle: Throttle,
+        account_log: AccountLog,
+        hub: Hub,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._passwords = passwords
+        self._throttle = throttle
+        self._account_log = account_log
+        self._hub = hub
+
+    def register(self, dispatcher: Dispatcher) -> None:
+        """Introduce the handler."""
+        dispatcher.exclusive(wire.SecretSet, self.change)
+
+    async def change(self, connection: Connection, request: wire.SecretSet) -> wire.Message:
+        """A DEVICE entry. The old password is looked at once more in its transaction."""
+        session = connection.require_session()
+        user, device, key, revoke = session.user, session.device, request.key, request.revoke
+        if request.password is None and key is None:
+            raise RequestError(wire.errors.BAD_REQUEST, "give a new password, a new key, or both")
+        before = await self._checked(connection, user, request)
+        phc = None if request.password is None else await self._passwords.hash(request.password)
+        ended: list[int] = []
+
+        async def project(tx: Tx, stamp: int) -> bool | Refusal:
+            if not await accounts.has_password(tx, user, before):
+                return Refusal.WRONG_PASSWORD
+            if phc is not None:
+                await accounts.change_password(tx, user, phc)
+            if key is not None:
+                await devices.set_key(tx, device, key)
+            ended[:] = await devices.revoke_others(tx, user, device, stamp) if revoke else ()
+            return True
+
+        await self._account_log.enter(user, EntryKind.DEVICE, project)
+        self._hub.revoked(ended)
+        return wire.SecretSetOk(request.rid)
+
+    async def _checked(self, connection: Connection, user: int, request: wire.SecretSet) -> str | None:
+        """The stored password, once the old one has proved right. A wrong one counts like a failed login. If the new
+        one is right, this was done before and its answer was lost.
+        """
+        peer, old = connection.endpoint.peer, request.old
+        if not self._config.allows_password(peer) and (request.password is not None or old is not None):
+            raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
+        if request.password is not None:
+            check_password(request.password)
+        handle, phc = await self._store.read(accounts.secret, user)
+        if phc is None:
+            return None
+        if old is None:
+            raise RequestError(wire.errors.BAD_REQUEST, "the present password is missing")
+        self._throttle.check(peer.address, handle)
+        for each in (old, request.password):
+            if each is not None and await self._passwords.check(each, phc):
+                return phc
+        self._throttle.failed(peer.address, handle)
+        raise RequestError(wire.errors.BAD_CREDENTIALS, "wrong password")
+
+
+async def _own(tx: Tx, user: int) -> tuple[tuple[accounts.Account, int, bool], list[int]]:
+    return await accounts.own(tx, user), await privacy.blocked(tx, user)
 
 
 async def create_account(store: Store, world: World, handle: str, name: str | None, phc: str | None) -> int:

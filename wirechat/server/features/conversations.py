@@ -1,4 +1,7 @@
-"""Direct conversations and groups, and who is in them. What changes them is an entry and goes through the journal."""
+"""Direct conversations, groups and notes to self, and who is in them.
+
+What changes them is an entry and goes through the journal.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from wirechat.server.identifiers import draw
 from wirechat.server.journal import Journal, Submission
 from wirechat.store.database import Store
 from wirechat.store.features import conversations
-from wirechat.store.records import Append, Appended, Refusal
+from wirechat.store.records import Append, Appended, Description, Refusal
 from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
 from wirechat.world import World
 
 
 class Conversations:
-    """CONV_NEW, CONV_GET, MEMBERS, MEMBER_ADD, MEMBER_DEL."""
+    """CONV_NEW, CONV_GET, CONV_SET, MEMBERS, MEMBER_ADD, MEMBER_DEL, MEMBER_SET."""
 
     def __init__(self, world: World, store: Store, journal: Journal, digest: Callable[[bytes], bytes]) -> None:
         self._world = world
@@ -31,6 +34,8 @@ class Conversations:
         dispatcher.inline(wire.ConvNew, self.create)
         dispatcher.inline(wire.MemberAdd, self.add)
         dispatcher.inline(wire.MemberDel, self.remove)
+        dispatcher.inline(wire.MemberSet, self.assign)
+        dispatcher.inline(wire.ConvSet, self.set)
         dispatcher.beside(wire.ConvGet, self.get)
         dispatcher.beside(wire.Members, self.members)
 
@@ -41,8 +46,11 @@ class Conversations:
         if request.kind == ConversationKind.DIRECT:
             if len(request.members) != 1 or len(others) != 1 or request.title is not None:
                 raise RequestError(wire.errors.BAD_REQUEST, "a direct conversation has one other member and no title")
+        elif request.kind == ConversationKind.SELF:
+            if request.members or request.title is not None:
+                raise RequestError(wire.errors.BAD_REQUEST, "notes to self have no other members and no title")
         elif request.kind != ConversationKind.GROUP:
-            raise RequestError(wire.errors.BAD_REQUEST, "this server makes direct conversations and groups")
+            raise RequestError(wire.errors.BAD_REQUEST, "this server makes direct conversations, groups and notes")
         if request.title == "":
             raise RequestError(wire.errors.BAD_REQUEST, "a title is not empty; leave it out")
         title = None if request.title is None else wire.Content(ContentType.TEXT, request.title)
@@ -63,6 +71,31 @@ class Conversations:
     def remove(self, connection: Connection, request: wire.MemberDel) -> None:
         """A REMOVE entry."""
         self._change(connection, request.conv, request.cid, EntryKind.REMOVE, (request.user,), request.rid, _removed)
+
+    def assign(self, connection: Connection, request: wire.MemberSet) -> None:
+        """A ROLE entry."""
+        user = connection.require_session().user
+        if request.user == user:
+            raise RequestError(wire.errors.BAD_REQUEST, "nobody changes his own role; the owner may hand his on")
+        digest = self._digest(b"%d %d %d" % (EntryKind.ROLE, request.user, request.role))
+        append = Append(
+            request.conv, user, request.cid, EntryKind.ROLE, None, None, (request.user,), digest, role=request.role
+        )
+        self._submit(connection, append, None, request.rid, _assigned)
+
+    def set(self, connection: Connection, request: wire.ConvSet) -> None:
+        """A META entry."""
+        user = connection.require_session().user
+        if request.title is not None and request.about is None:
+            content = wire.Content(ContentType.TITLE, request.title)
+        elif request.about is not None and request.title is None:
+            content = wire.Content(ContentType.ABOUT, request.about)
+        else:
+            raise RequestError(wire.errors.BAD_REQUEST, "CONV_SET changes either the title or the description")
+        packed = content.pack()
+        digest = self._digest(b"%d %b" % (EntryKind.META, packed))
+        append = Append(request.conv, user, request.cid, EntryKind.META, packed, None, (), digest)
+        self._submit(connection, append, content, request.rid, _set)
 
     def _change(
         self,
@@ -87,13 +120,14 @@ class Conversations:
         reply: Callable[[int, Appended], wire.Message],
     ) -> None:
         session = connection.require_session()
+        append.members_max = connection.limits.members
         self._journal.submit(Submission(append, content, session, rid, reply, connection.answered))
 
     async def get(self, connection: Connection, request: wire.ConvGet) -> wire.Message:
         """Describe conversations; the others are left out without a word (P9)."""
         user = connection.require_session().user
-        rows = await self._store.read(conversations.describe, user, request.convs)
-        return wire.ConvGetOk(request.rid, tuple(_info(*row) for row in rows))
+        found = await self._store.read(conversations.describe, user, request.convs)
+        return wire.ConvGetOk(request.rid, tuple(_info(each) for each in found))
 
     async def members(self, connection: Connection, request: wire.Members) -> wire.Message:
         """A page of members."""
@@ -105,9 +139,14 @@ class Conversations:
         return wire.MembersOk(request.rid, tuple(wire.Member(*row) for row in rows[:limit]), len(rows) > limit)
 
 
-def _info(conv: int, kind: int, role: int, members: int, title: bytes | None, peer: int | None) -> wire.Info:
-    text = None if title is None else str(wire.Content.unpack(title).data)
-    return wire.Info(conv, kind, role, members, text, peer)
+def _info(known: Description) -> wire.Info:
+    title, about = _text(known.title), _text(known.about)
+    return wire.Info(known.conv, known.kind, known.role, known.members, title, known.peer, about)
+
+
+def _text(packed: bytes | None) -> str | None:
+    """What a title or description says; none any more when it is empty."""
+    return None if packed is None else str(wire.Content.unpack(packed).data) or None
 
 
 def _created(rid: int, done: Appended) -> wire.Message:
@@ -120,3 +159,11 @@ def _added(rid: int, done: Appended) -> wire.Message:
 
 def _removed(rid: int, done: Appended) -> wire.Message:
     return wire.MemberDelOk(rid, done.seq, done.ts, done.dup)
+
+
+def _assigned(rid: int, done: Appended) -> wire.Message:
+    return wire.MemberSetOk(rid, done.seq, done.ts, done.dup)
+
+
+def _set(rid: int, done: Appended) -> wire.Message:
+    return wire.ConvSetOk(rid, done.seq, done.ts, done.dup)

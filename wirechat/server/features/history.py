@@ -1,4 +1,6 @@
-"""Reading the log: CHANGES forwards, HISTORY backwards, and the entries of pushes that had to wait."""
+"""Reading the log: CHANGES forwards, HISTORY backwards, single records, what is pinned, where one is mentioned, and the
+entries of pushes that had to wait.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,11 @@ import trio
 from wirechat import wire
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
-from wirechat.server.errors import of_refusal
+from wirechat.server.errors import RequestError, of_refusal
 from wirechat.server.outbox import Push
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
-from wirechat.store.features import history
+from wirechat.store.features import history, mentions, pins
 from wirechat.store.records import Entry, Refusal, StoredRecord
 
 log = structlog.get_logger(__name__)
@@ -27,7 +29,7 @@ RETRY_SECONDS = 1.0
 
 
 class History:
-    """HISTORY, CHANGES."""
+    """HISTORY, CHANGES, RECORDS, PINS, MENTIONS."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -36,11 +38,14 @@ class History:
         """Introduce the handlers."""
         dispatcher.beside(wire.History, self.history)
         dispatcher.beside(wire.Changes, self.changes)
+        dispatcher.beside(wire.Records, self.records)
+        dispatcher.beside(wire.Pins, self.pins)
+        dispatcher.beside(wire.Mentions, self.mentions)
 
     async def history(self, connection: Connection, request: wire.History) -> wire.Message:
         """Records by seq, backwards."""
         user = connection.require_session().user
-        limit = _limit(request.limit)
+        limit = _limit(connection, request.limit)
         page = await _fresh(
             connection,
             lambda: self._store.read(history.history, user, request.conv, request.hi, limit, wire.limits.PAGE_BYTES),
@@ -52,7 +57,7 @@ class History:
     async def changes(self, connection: Connection, request: wire.Changes) -> wire.Message:
         """Records changed since, by rev. `upto` comes from the snapshot of the records."""
         user = connection.require_session().user
-        limit = _limit(request.limit)
+        limit = _limit(connection, request.limit)
         page = await _fresh(
             connection,
             lambda: self._store.read(history.changes, user, request.conv, request.since, limit, wire.limits.PAGE_BYTES),
@@ -60,6 +65,36 @@ class History:
         if isinstance(page, Refusal):
             raise of_refusal(page)
         return wire.ChangesOk(request.rid, page.upto, _records(user, page.records), page.more)
+
+    async def records(self, connection: Connection, request: wire.Records) -> wire.Message:
+        """Records by seq, in the order asked."""
+        user = connection.require_session().user
+        if not request.seqs:
+            raise RequestError(wire.errors.BAD_REQUEST, "ask for at least one record")
+        page = await _fresh(
+            connection,
+            lambda: self._store.read(history.records, user, request.conv, request.seqs, wire.limits.PAGE_BYTES),
+        )
+        if isinstance(page, Refusal):
+            raise of_refusal(page)
+        found, more = page
+        return wire.RecordsOk(request.rid, _records(user, found), more)
+
+    async def pins(self, connection: Connection, request: wire.Pins) -> wire.Message:
+        """What is pinned."""
+        found = await self._store.read(pins.pins, connection.require_session().user, request.conv)
+        if isinstance(found, Refusal):
+            raise of_refusal(found)
+        return wire.PinsOk(request.rid, tuple(wire.Pin(*pin) for pin in found))
+
+    async def mentions(self, connection: Connection, request: wire.Mentions) -> wire.Message:
+        """Where the user is mentioned."""
+        user, limit = connection.require_session().user, request.limit or 100
+        found = await self._store.read(mentions.mentions, user, request.conv, request.hi, limit)
+        if isinstance(found, Refusal):
+            raise of_refusal(found)
+        seqs, more = found
+        return wire.MentionsOk(request.rid, tuple(seqs), more)
 
     async def lookup(self, user: int, pushes: Sequence[Push]) -> list[bytes]:
         """EVENT frames of pushes that waited, as the entries are now: what was deleted meanwhile is gone (P8)."""
@@ -83,8 +118,8 @@ async def _fresh(connection: Connection, read: Callable[[], Awaitable[T]]) -> T:
         await connection.outbox.wait_empty()
 
 
-def _limit(limit: int | None) -> int:
-    return min(limit or 100, wire.limits.PAGE)
+def _limit(connection: Connection, limit: int | None) -> int:
+    return min(limit or 100, connection.limits.page)
 
 
 def _event(user: int, entry: Entry) -> wire.Event:

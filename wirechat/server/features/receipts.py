@@ -1,6 +1,8 @@
-"""Delivered and read. Watermarks are conflated in memory and written behind: delivered at most once a second, read as
-soon as the
-last write is done, whose answer it waits for (P7)."""
+"""Delivered, read and unread.
+
+Watermarks are conflated in memory and written behind: delivered at most once a second, read as soon as the last write
+is done, whose answer it waits for (P7). What is unread is counted when it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from wirechat.server.errors import RequestError, of_refusal, of_store
 from wirechat.server.hub import Hub
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
-from wirechat.store.features import conversations, receipts
+from wirechat.store.features import conversations, receipts, unread
 from wirechat.store.records import ReceiptChange, Refusal
 
 log = structlog.get_logger(__name__)
@@ -28,22 +30,35 @@ RECEIPT_MARKS_MAX = 500
 
 
 class Receipts:
-    """MARK, MARKS, WHO_READ, and the delivered watermarks that ACK implies."""
+    """MARK, MARKS, WHO_READ, UNREAD, and the delivered watermarks that ACK implies."""
 
     def __init__(self, store: Store, hub: Hub) -> None:
         self._store = store
         self._hub = hub
         self._delivered: dict[tuple[int, int], int] = {}
         """(conv, user) -> reached, not yet written."""
+        self._emptied_at = trio.current_time()
+        """When all that had been reached was last on its way to the store."""
         self._asked: list[tuple[Connection, wire.Mark, int]] = []
         """Read marks that wait for the next write, with their user."""
         self._wake = trio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Delivered watermarks not yet written."""
+        return len(self._delivered)
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How long the oldest of them has been waiting, at most."""
+        return trio.current_time() - self._emptied_at if self._delivered else 0.0
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
         dispatcher.inline(wire.Mark, self.mark)
         dispatcher.beside(wire.Marks, self.marks)
         dispatcher.beside(wire.WhoRead, self.who_read)
+        dispatcher.beside(wire.Unread, self.unread)
 
     def reached(self, user: int, conv: int, seq: int) -> None:
         """A device of this user holds the conversation up to `seq`; the store clamps and checks."""
@@ -68,6 +83,8 @@ class Receipts:
 
     async def flush(self) -> None:
         """Write what is waiting, answer, and offer the changes. In bites, so that messages get between."""
+        if not self._delivered:
+            self._emptied_at = trio.current_time()
         while self._asked or self._delivered:
             before = len(self._delivered)
             await self._flush_some()
@@ -79,12 +96,16 @@ class Receipts:
         asked, self._asked = self._asked, []
         first = list(islice(self._delivered, limits.DELIVERED_AT_ONCE))
         delivered = {key: self._delivered.pop(key) for key in first}
+        emptied_at = self._emptied_at
+        if not self._delivered:
+            self._emptied_at = trio.current_time()
         items = [(request.conv, user, 0, request.seq) for _, request, user in asked]
         items += [(conv, user, seq, 0) for (conv, user), seq in sorted(delivered.items())]
         try:
             results, changes = await self._store.write(receipts.flush, items, wire.limits.DELIVERED_MEMBERS)
         except StoreError as error:
             self._put_back(delivered)
+            self._emptied_at = emptied_at
             for connection, request, _ in asked:
                 self._answer(connection, request.rid, of_store(error))
         else:
@@ -103,7 +124,7 @@ class Receipts:
         if isinstance(result, Refusal):
             result = of_refusal(result)
         if isinstance(result, RequestError):
-            connection.send(result.message(rid))
+            connection.refuse(rid, result)
         else:
             connection.send(wire.MarkOk(rid, result[1]))
 
@@ -137,3 +158,15 @@ class Receipts:
         if isinstance(rows, Refusal):
             raise of_refusal(rows)
         return wire.WhoReadOk(request.rid, tuple(wire.Watermark(*row) for row in rows))
+
+    async def unread(self, connection: Connection, request: wire.Unread) -> wire.Message:
+        """How much is unread."""
+        user = connection.require_session().user
+        entries_max = wire.limits.UNREAD_ENTRIES
+        counts, left = await self._store.read(unread.unread, user, request.convs, entries_max)
+        work = sum(min(each.head - each.read, entries_max) for each in counts)
+        connection.tokens -= work // limits.ENTRIES_PER_TOKEN  # felt by the next request
+        found = tuple(
+            wire.Count(each.conv, each.head, each.read, each.unread, each.mentions, each.more) for each in counts
+        )
+        return wire.UnreadOk(request.rid, found, tuple(left) or None)

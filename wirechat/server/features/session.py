@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import trio
@@ -12,37 +13,31 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wirechat import wire
 from wirechat.server import limits
+from wirechat.server.account_log import AccountLog
 from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.endpoint import Peer
-from wirechat.server.errors import RequestError
-from wirechat.server.identifiers import new_device
+from wirechat.server.errors import RequestError, of_refusal, of_store
+from wirechat.server.identifiers import draw
 from wirechat.server.passwords import Passwords
 from wirechat.server.session import Session
 from wirechat.server.throttle import Throttle
 from wirechat.store.database import Store
+from wirechat.store.errors import StoreError
 from wirechat.store.features import accounts, devices
-from wirechat.wire.registries import AuthMethod, Binding, Capability
+from wirechat.store.records import Device, Refusal
+from wirechat.store.tx import Tx
+from wirechat.wire.registries import AuthMethod, Binding, Capability, EntryKind
 from wirechat.world import World
 
 VERSION = 1
+METHODS = frozenset((AuthMethod.PASSWORD, AuthMethod.DEVICE_KEY, AuthMethod.RESUME))
 
 CAPABILITIES = frozenset({Capability.ACCOUNT_LOG, Capability.PINS})
 
 NOBODYS_KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 """Checked against when the device does not exist, so that it takes as long (RFC 8032, 7.1, test 1)."""
-
-LIMITS = wire.Limits(
-    wire.limits.FRAME_BYTES,
-    wire.limits.TEXT_BYTES,
-    wire.limits.INFLIGHT,
-    wire.limits.HEARTBEAT_MS,
-    wire.limits.WINDOW,
-    wire.limits.MEMBERS,
-    wire.limits.PAGE,
-    wire.limits.DELIVERED_MEMBERS,
-)
 
 
 class Sessions:
@@ -55,6 +50,7 @@ class Sessions:
         store: Store,
         passwords: Passwords,
         throttle: Throttle,
+        account_log: AccountLog,
         catch_up: Callable[[Connection, Session], None],
     ) -> None:
         self._config = config
@@ -62,7 +58,10 @@ class Sessions:
         self._store = store
         self._passwords = passwords
         self._throttle = throttle
+        self._account_log = account_log
         self._catch_up = catch_up
+        self.logins: Counter[tuple[int, int]] = Counter()
+        """By method (0: one this server does not offer) and error code (0: none)."""
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -82,7 +81,7 @@ class Sessions:
         connection.nonce = self._world.random_bytes(32)
         connection.caps = CAPABILITIES.intersection(hello.caps)
         if hello.window is not None:
-            connection.window = hello.window
+            connection.window = min(hello.window, connection.limits.window)
         connection.deadline = trio.current_time() + wire.limits.AUTH_MS / 1000
         connection.send(
             wire.Welcome(
@@ -91,7 +90,7 @@ class Sessions:
                 self._config.agent,
                 self._world.now_ms(),
                 connection.nonce,
-                LIMITS,
+                connection.limits.told(),
                 self._methods(peer),
                 (Binding.NONE,) if peer.certificate_digest is None else (Binding.NONE, Binding.TLS_SERVER_END_POINT),
                 self._config.allows_registration(peer),
@@ -116,15 +115,29 @@ class Sessions:
     def state(self, connection: Connection, state: wire.State) -> None:
         """The client is looked at, or not; it wants more, fewer or no pushes."""
         if state.window is not None:
-            connection.window = state.window
+            connection.window = min(state.window, connection.limits.window)
+        connection.active = state.active
         session = connection.session
         if session is not None:
-            session.active = state.active
+            connection.hub.look(session, state.active)
             session.window = connection.window
             session.made_room()
 
     async def auth(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
-        """Prove who you are. Five failures end the connection."""
+        """Prove who you are, and be counted. Five failures end the connection."""
+        method = auth.method if auth.method in METHODS else 0
+        try:
+            reply = await self._log_in(connection, auth)
+        except RequestError as error:
+            self.logins[method, error.code] += 1
+            raise
+        except StoreError as error:
+            self.logins[method, of_store(error).code] += 1
+            raise
+        self.logins[method, 0 if reply else wire.errors.LOCKED] += 1
+        return reply
+
+    async def _log_in(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
         if connection.failures >= wire.limits.AUTH_FAILURES:
             await connection.fail(wire.errors.LOCKED, "too many failed logins", limits.FAILURES_PAUSE_MS)
             return None
@@ -150,6 +163,7 @@ class Sessions:
             self._catch_up(connection, session)
 
         session = Session(user, device, connection.window, connection.caps, outbox, catch_up, connection.close)
+        session.active = connection.active
         connection.session = session
         connection.deadline = math.inf
         replaced = connection.hub.join(session)
@@ -158,7 +172,6 @@ class Sessions:
 
     async def _prove(self, connection: Connection, auth: wire.Auth, next_token: bytes) -> tuple[int, int]:
         """(user, device) of a valid proof, whose next resume token is stored; raises RequestError otherwise."""
-        peer = connection.endpoint.peer
         until = self._world.now_ms() + wire.limits.RESUME_SECONDS * 1000
         if auth.method == AuthMethod.RESUME:
             resumed = await self._store.write(
@@ -168,39 +181,54 @@ class Sessions:
                 raise RequestError(wire.errors.EXPIRED, "log in with your password or key")
             return resumed
         if auth.method == AuthMethod.PASSWORD:
-            if not self._config.allows_password(peer):
+            if not self._config.allows_password(connection.endpoint.peer):
                 raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
-            user, device = await self._by_password(auth)
-        elif auth.method == AuthMethod.DEVICE_KEY:
-            user, device = await self._by_key(connection, auth)
-        else:
+            return await self._by_password(auth, next_token, until)
+        if auth.method != AuthMethod.DEVICE_KEY:
             raise RequestError(wire.errors.BAD_REQUEST, "this server does not offer that method")
-        await self._store.write(devices.issue_resume, device, next_token, until)
-        return user, device
+        device = await self._by_key(connection, auth)
+        await self._store.write(_same_key, device, next_token, until)
+        return device.user, device.device
 
-    async def _by_password(self, auth: wire.Auth) -> tuple[int, int]:
+    async def _by_password(self, auth: wire.Auth, token: bytes, until: int) -> tuple[int, int]:
+        """The password is looked at once more in the transaction that lets in: nobody gets in by one that was changed
+        while it was checked.
+        """
         if auth.handle is None:
             raise RequestError(wire.errors.BAD_REQUEST, "a password needs a handle")
         login = await self._store.read(accounts.login, auth.handle)
         user, phc = login or (0, None)
         if not await self._passwords.check(auth.proof, phc):
-            raise RequestError(wire.errors.BAD_CREDENTIALS, "unknown account or wrong password")
-        return user, await self._device_of(user, auth)
-
-    async def _device_of(self, user: int, auth: wire.Auth) -> int:
-        """The device that logs in with a password: the one it names, or a new one."""
+            raise of_refusal(Refusal.WRONG_PASSWORD)
         if auth.device is None:
-            return await new_device(self._store, self._world, user, auth.key, auth.name or "")
-        device = await self._store.read(devices.get, auth.device)
-        if device is None or device.user != user:
-            raise RequestError(wire.errors.BAD_CREDENTIALS, "unknown account or wrong password")
-        if device.revoked:
-            raise RequestError(wire.errors.DEVICE_REVOKED, "this device may not log in any more")
-        if auth.key is not None:
-            await self._store.write(devices.set_key, auth.device, auth.key)
-        return auth.device
+            return user, await self._new_device(user, phc, auth, token, until)
+        await self._store.write(_known_device, user, phc, auth.device, auth.key, token, until)
+        return user, auth.device
 
-    async def _by_key(self, connection: Connection, auth: wire.Auth) -> tuple[int, int]:
+    async def _new_device(self, user: int, phc: str | None, auth: wire.Auth, token: bytes, until: int) -> int:
+        """A DEVICE entry: the others hear of every new one."""
+        now_ms = self._world.now_ms()
+        while True:
+            device = draw(self._world)
+
+            async def project(tx: Tx, stamp: int, device: int = device) -> bool | Refusal:
+                if not await accounts.has_password(tx, user, phc):
+                    return Refusal.WRONG_PASSWORD
+                if await devices.count(tx, user) >= wire.limits.DEVICES:
+                    return Refusal.LIMIT
+                if (taken := await devices.create(tx, device, user, auth.key, auth.name or "", now_ms)) is not None:
+                    return taken
+                return await devices.issue_resume(tx, device, token, until)
+
+            try:
+                await self._account_log.enter(user, EntryKind.DEVICE, project)
+            except RequestError as error:
+                if error.code != wire.errors.CONFLICT:
+                    raise
+            else:
+                return device
+
+    async def _by_key(self, connection: Connection, auth: wire.Auth) -> Device:
         if auth.device is None:
             raise RequestError(wire.errors.BAD_REQUEST, "a device key needs a device")
         bound = self._bound(connection.endpoint.peer, auth.binding or Binding.NONE)
@@ -214,8 +242,8 @@ class Sessions:
         if key is None or device is None:
             raise RequestError(wire.errors.BAD_CREDENTIALS, "unknown device or bad signature")
         if device.revoked:
-            raise RequestError(wire.errors.DEVICE_REVOKED, "this device may not log in any more")
-        return device.user, auth.device
+            raise _revoked()
+        return device
 
     def _bound(self, peer: Peer, binding: int) -> bytes:
         if binding == Binding.NONE:
@@ -223,6 +251,32 @@ class Sessions:
         if binding == Binding.TLS_SERVER_END_POINT and peer.certificate_digest is not None:
             return peer.certificate_digest
         raise RequestError(wire.errors.BINDING_MISMATCH, "this connection does not offer that binding")
+
+
+async def _known_device(
+    tx: Tx, user: int, phc: str | None, number: int, key: bytes | None, token: bytes, until: int
+) -> None:
+    """A device logs in with a password once more. Raises RequestError, and then has changed nothing."""
+    device = await devices.get(tx, number)
+    if device is None or device.user != user or not await accounts.has_password(tx, user, phc):
+        raise of_refusal(Refusal.WRONG_PASSWORD)
+    if not await devices.issue_resume(tx, number, token, until):
+        raise _revoked()
+    if key is not None:
+        await devices.set_key(tx, number, key)
+
+
+async def _same_key(tx: Tx, checked: Device, token: bytes, until: int) -> None:
+    """A device logs in with the key that was checked. Raises RequestError, and then has changed nothing."""
+    device = await devices.get(tx, checked.device)
+    if device is None or device.key != checked.key:
+        raise RequestError(wire.errors.BAD_CREDENTIALS, "unknown device or bad signature")
+    if not await devices.issue_resume(tx, checked.device, token, until):
+        raise _revoked()
+
+
+def _revoked() -> RequestError:
+    return RequestError(wire.errors.DEVICE_REVOKED, "this device was revoked")
 
 
 def _digest(token: bytes) -> bytes:

@@ -44,6 +44,9 @@ class Sync:
         self._reached = reached
         """(user, conv, seq): a device of this user holds the conversation up to here."""
         self._grease = grease
+        self.rounds = dict.fromkeys(("first", "reset", "digest", "behind"), 0)
+        """Begun, by what they told: "first" (everything, no token came), "reset" (everything, the token was not ours),
+        "digest" (what changed), "behind" (what changed, for one that had been behind)."""
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -81,6 +84,7 @@ class Sync:
         if since > session.round_horizon:
             log.error("a client presents a horizon from the future: was this database restored without a new epoch?")
             since = 0
+        self.rounds["digest" if since else "reset" if token else "first"] += 1
         return since, self._account_since(session, since if covered else 0)
 
     def _account_since(self, session: Session, since: int) -> int:
@@ -97,6 +101,7 @@ class Sync:
 
     def catch_up(self, connection: Connection, session: Session) -> None:
         """A session that was behind has room again: run a round beside its reader. It is attached already (R1)."""
+        self.rounds["behind"] += 1
         connection.nursery.start_soon(self._round, connection, session)
 
     async def _round(self, connection: Connection, session: Session) -> None:
@@ -151,4 +156,4 @@ def _cursor(conv: int) -> bytes:
 def row_of(row: DigestRow) -> wire.Row:
     """A digest row as it goes over the wire."""
     state = MemberState.FORMER if row.former else MemberState.MEMBER
-    return wire.Row(row.conv, row.head, row.rrev, row.delivered, row.read, state)
+    return wire.Row(row.conv, row.head, row.rrev, row.delivered, row.read, state, row.account_log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wirechat.store.records import Members, Refusal
+from wirechat.store.records import ABOUT, TITLE, Description, Members, Refusal
 from wirechat.store.tx import Tx
 
 
@@ -36,20 +36,38 @@ async def members(tx: Tx, user: int, conv: int, after: int, limit: int) -> list[
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-async def describe(
-    tx: Tx, user: int, convs: Sequence[int]
-) -> list[tuple[int, int, int, int, bytes | None, int | None]]:
-    """(conv, kind, role, members, packed title, peer) of those the user is or was in; role and members 0 for a former
-    member.
-    """
+async def describe(tx: Tx, user: int, convs: Sequence[int]) -> list[Description]:
+    """Those the user is or was in."""
     rows = await tx.fetchmany(
-        "SELECT c.conv, c.kind, m.role, m.until, c.title,"
-        " (SELECT count(*) FROM member o WHERE o.conv = c.conv AND o.until IS NULL),"
-        " CASE WHEN c.kind = 1 THEN (SELECT o.user_id FROM member o WHERE o.conv = c.conv AND o.user_id <> $1) END"
-        " FROM member m JOIN conv c ON c.conv = m.conv WHERE m.user_id = $1 AND m.conv = $2",
+        "SELECT c.conv, c.kind, m.role, CASE WHEN m.until IS NULL THEN"
+        " (SELECT count(*) FROM member o WHERE o.conv = c.conv AND o.until IS NULL) ELSE 0 END, c.title,"
+        " CASE WHEN c.kind = 1 THEN (SELECT o.user_id FROM member o WHERE o.conv = c.conv AND o.user_id <> $1) END,"
+        " c.about, m.until FROM member m JOIN conv c ON c.conv = m.conv WHERE m.user_id = $1 AND m.conv = $2",
         [(user, conv) for conv in convs],
     )
     found = []
-    for conv, kind, role, until, title, count, peer in rows:
-        found.append((conv, kind, role if until is None else 0, count if until is None else 0, title, peer))
+    for *row, until in rows:
+        description = Description(*row)
+        if until is not None:
+            await _as_of(tx, description, until)
+        found.append(description)
     return found
+
+
+async def _as_of(tx: Tx, description: Description, seq: int) -> None:
+    """Set title and description to what they were then: a former member does not learn of later ones (P9)."""
+    conv = description.conv
+    first = await tx.fetchrow("SELECT content FROM entry WHERE conv = $1 AND seq = 1", conv)
+    assert first is not None
+    description.title = await _newest(tx, conv, seq, TITLE) or first[0]
+    description.about = await _newest(tx, conv, seq, ABOUT)
+
+
+async def _newest(tx: Tx, conv: int, seq: int, what: int) -> bytes | None:
+    """The newest META entry of this content type up to `seq`. The literal 9 lets the partial index serve."""
+    row = await tx.fetchrow(
+        "SELECT content FROM entry WHERE conv = $1 AND kind = 9 AND seq <= $2 AND substr(content, 2, 1) = $3"
+        " ORDER BY seq DESC LIMIT 1",
+        conv, seq, bytes([what]),
+    )  # fmt: skip
+    return None if row is None else bytes(row[0])

@@ -1,15 +1,11 @@
-"""Reading logs, as far as the asking user may see them (docs/protocol.md, visibility).
-
-A member sees the records of his periods; a former member those that were not changed after he left.
-"""
+"""Reading logs, as far as the asking user may see them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wirechat.store.features import conversations
-from wirechat.store.features.journal import unpack_users
-from wirechat.store.records import ChangesPage, Entry, HistoryPage, Refusal, StoredRecord
+from wirechat.store.features import visibility
+from wirechat.store.records import ChangesPage, Entry, HistoryPage, Refusal, StoredRecord, unpack_users
 from wirechat.store.tx import Row, Tx
 
 _RECORD = """
@@ -17,13 +13,7 @@ _RECORD = """
     CASE WHEN t.latest IS NULL THEN t.users ELSE t.latest_users END, t.edited, t.cid,
     CASE WHEN t.latest IS NULL THEN t.origin_user END, t.origin_ts, t.role, t.pinned
 """
-_VISIBLE = """
-    (t.seq >= $2 OR EXISTS (SELECT 1 FROM past_period p WHERE p.conv = t.conv AND p.user_id = $3
-                            AND p.since <= t.seq AND p.until >= t.seq))
-    AND t.rev <= $4
-"""
-
-RECORD_BYTES, USER_BYTES, REACTION_BYTES = 72, 9, 12
+RECORD_BYTES, USER_BYTES, REACTION_BYTES = 104, 9, 12
 """At most what they cost in a frame, contents aside."""
 
 
@@ -31,53 +21,48 @@ async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_ma
     """Records with a rev above `since`, by rev. Each entry after `since` names its target; the last one to do so
     shows it.
     """
-    top = await _top(tx, user, conv)
-    if isinstance(top, Refusal):
-        return top
-    first, upto = top
-    walk_from = max(since, await _earliest(tx, user, conv, first) - 1)
+    view = await visibility.view(tx, user, conv)
+    if isinstance(view, Refusal):
+        return view
     rows = await tx.fetch(
         f"SELECT {_RECORD} FROM entry e JOIN entry t ON t.conv = e.conv AND t.seq = e.target"
-        f" WHERE e.conv = $1 AND {_VISIBLE} AND e.seq > $5 AND t.rev = e.seq ORDER BY e.seq LIMIT $6",
-        conv, first, user, upto, walk_from, limit + 1,
+        f" WHERE e.conv = $1 AND {view.visible} AND e.seq > $5 AND t.rev = e.seq ORDER BY e.seq LIMIT $6",
+        *view.parameters, max(since, view.earliest - 1), limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
     more = len(records) < len(rows)
-    return ChangesPage(records[-1].rev if more else max(upto, since), records, more)
+    return ChangesPage(records[-1].rev if more else max(view.upto, since), records, more)
 
 
 async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, bytes_max: int) -> HistoryPage | Refusal:
     """Records up to seq `hi`, the newest first while reading, ordered by seq in the answer."""
-    top = await _top(tx, user, conv)
-    if isinstance(top, Refusal):
-        return top
-    first, upto = top
-    hi = upto if hi is None else min(hi, upto)
+    view = await visibility.view(tx, user, conv)
+    if isinstance(view, Refusal):
+        return view
+    hi = view.upto if hi is None else min(hi, view.upto)
     rows = await tx.fetch(
-        f"SELECT {_RECORD} FROM entry t WHERE t.conv = $1 AND {_VISIBLE} AND t.target = t.seq AND t.seq <= $5"
+        f"SELECT {_RECORD} FROM entry t WHERE t.conv = $1 AND {view.visible} AND t.target = t.seq AND t.seq <= $5"
         " AND t.seq >= $6 ORDER BY t.seq DESC LIMIT $7",
-        conv, first, user, upto, hi, await _earliest(tx, user, conv, first), limit + 1,
+        *view.parameters, hi, view.earliest, limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
     more = len(records) < len(rows)
-    return HistoryPage(records[-1].seq if more else 1, hi, records[::-1], upto)
+    return HistoryPage(records[-1].seq if more else 1, hi, records[::-1], view.upto)
 
 
-async def _top(tx: Tx, user: int, conv: int) -> tuple[int, int] | Refusal:
-    """(first seq of the last period, head as this user may see it)."""
-    standing = await conversations.standing(tx, user, conv)
-    if isinstance(standing, Refusal):
-        return standing
-    since, until = standing
-    row = await tx.fetchrow("SELECT head FROM conv WHERE conv = $1", conv)
-    assert row is not None
-    return since, row[0] if until is None else until
-
-
-async def _earliest(tx: Tx, user: int, conv: int, first: int) -> int:
-    """The first seq of the user's first period: what lies before need not be walked through."""
-    row = await tx.fetchrow("SELECT min(since) FROM past_period WHERE conv = $1 AND user_id = $2", conv, user)
-    return first if row is None or row[0] is None else int(row[0])
+async def records(
+    tx: Tx, user: int, conv: int, seqs: Sequence[int], bytes_max: int
+) -> tuple[list[StoredRecord], bool] | Refusal:
+    """(records with these seqs that there are and that fit, in this order; whether some did not fit)."""
+    view = await visibility.view(tx, user, conv)
+    if isinstance(view, Refusal):
+        return view
+    rows = await tx.fetchmany(
+        f"SELECT {_RECORD} FROM entry t WHERE t.conv = $1 AND {view.visible} AND t.target = t.seq AND t.seq = $5",
+        [(*view.parameters, seq) for seq in dict.fromkeys(seqs)],
+    )
+    found = await _records(tx, conv, rows, bytes_max)
+    return found, len(found) < len(rows)
 
 
 async def _records(tx: Tx, conv: int, rows: Sequence[Row], bytes_max: int) -> list[StoredRecord]:

@@ -6,13 +6,34 @@ stands, and which cids were used before. Membership and role are checked inside.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from wirechat.store.features import sync
-from wirechat.store.records import DIRECT, GROUP, MEMBER, OWNER, Append, Appended, Commit, Kind, Members, Refusal
+from wirechat.store.features import account_log, forwards, mentions, messages, privacy, roles, sync
+from wirechat.store.records import (
+    ABOUT,
+    ACCOUNT,
+    ADMIN,
+    DIRECT,
+    GROUP,
+    MEMBER,
+    MODERATOR,
+    NONE,
+    OWNER,
+    SELF,
+    Append,
+    Appended,
+    Commit,
+    Kind,
+    Members,
+    Origin,
+    Project,
+    Refusal,
+    content_type,
+    pack_users,
+    unpack_users,
+)
 from wirechat.store.tx import FOR_UPDATE, Tx
 
 _INSERT = """
@@ -20,13 +41,21 @@ _INSERT = """
                        origin_user, origin_ts, role)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
-REACTIONS_MAX = 1000
-"""Users with a reaction on one message: a record must fit into a frame."""
-
 MEMBERS_MAX = 1000
 """Members of a group."""
 
 _MSG = int(Kind.MSG)
+_MENTIONING = (Kind.MSG, Kind.EDIT)
+
+_LOG = """
+    SELECT conv, kind, head, last_ts, version, CASE kind WHEN 1 THEN EXISTS (
+        SELECT 1 FROM direct d JOIN block b ON (b.user_id = d.low AND b.blocked = d.high)
+                                            OR (b.user_id = d.high AND b.blocked = d.low) WHERE d.conv = conv.conv)
+    ELSE kind = 6 END
+    FROM conv WHERE conv = $1
+"""
+_SILENCED = frozenset({Kind.MSG, Kind.EDIT, Kind.REACT, Kind.PIN, Kind.UNPIN})
+"""What nobody does in a direct conversation while one of the two blocks the other."""
 
 
 @attrs.define
@@ -37,6 +66,8 @@ class _Log:
     head: int
     last_ts: int
     version: int
+    closed: bool = False
+    """Nobody just writes here: an account log, or one of the two has blocked the other."""
     touched: bool = False
 
 
@@ -45,6 +76,7 @@ class _Standing:
     """A member as the batch goes on."""
 
     role: int
+    """NONE once he is not a member any more."""
     since: int
     until: int | None
 
@@ -60,17 +92,23 @@ class _Batch:
         self._standings: dict[tuple[int, int], _Standing] = {}
         self._done: dict[tuple[int, int, bytes], tuple[bytes, Appended]] = {}
         """(conv, sender, cid) -> digest and first answer."""
+        self._account_logs: dict[int, int] = {}
+        """user -> his log, if he has one."""
         self._rows: list[tuple[object, ...]] = []
+        self._mentions: list[mentions.Mention] = []
 
     async def load(self, batch: Sequence[Append]) -> None:
         """Lock the conversations, always in the same order, and ask what has to be known."""
-        batch = [item for item in batch if item.kind != Kind.CREATE]
+        accounts = {item.sender for item in batch if item.project is not None}
+        if accounts:
+            self._account_logs = await account_log.find(self._tx, accounts)
+        batch = [item for item in batch if not item.conv_kind]
         logs = await self._tx.fetchmany(
-            "SELECT conv, kind, head, last_ts, version FROM conv WHERE conv = $1" + FOR_UPDATE[self._tx.engine],
-            [(conv,) for conv in sorted({item.conv for item in batch})],
+            _LOG + FOR_UPDATE[self._tx.engine],
+            [(conv,) for conv in sorted({*(item.conv for item in batch), *self._account_logs.values()})],
         )
-        for conv, kind, head, last_ts, version in logs:
-            self._logs[conv] = _Log(kind, head, last_ts, version)
+        for conv, kind, head, last_ts, version, closed in logs:
+            self._logs[conv] = _Log(kind, head, last_ts, version, closed)
         standings = await self._tx.fetchmany(
             "SELECT conv, user_id, role, since, until FROM member WHERE conv = $1 AND user_id = $2",
             sorted(_concerned(batch)),
@@ -90,25 +128,29 @@ class _Batch:
 
     def _plain(self, item: Append) -> Appended | None:
         """The common case, for which nothing has to be asked: a member writes a message that refers to none."""
-        if item.kind != _MSG or item.ref is not None or (item.conv, item.sender, item.cid) in self._done:
+        if item.kind != _MSG or item.ref is not None or item.source is not None or item.refused is not None:
+            return None
+        if (item.conv, item.sender, item.cid) in self._done:
             return None
         log = self._logs.get(item.conv)
         standing = self._standings.get((item.conv, item.sender))
-        if log is None or standing is None or standing.until is not None:
+        if log is None or log.closed or standing is None or standing.until is not None:
             return None
-        return self._enter(log, item, ())
+        return self._enter(log, item, item.users)
 
     async def _any(self, item: Append) -> Appended | Refusal:
         await self._flush()
         if item.kind == Kind.CREATE:
             return await self._create(item)
+        if item.project is not None:
+            return await self._account(item, item.project)
         return self._before(item) or await self._judge(item)
 
     def _before(self, item: Append) -> Appended | Refusal | None:
         """What was done is answered as the first time, whatever has changed since."""
         before = self._done.get((item.conv, item.sender, item.cid))
         if before is None:
-            return None
+            return item.refused
         digest, answer = before
         return answer if digest == item.digest else Refusal.CID_REUSED
 
@@ -117,49 +159,99 @@ class _Batch:
         standing = self._standings.get((item.conv, item.sender))
         if log is None or standing is None:
             return Refusal.NO_CONVERSATION
-        if standing.until is not None:
+        if standing.until is not None or log.kind == ACCOUNT:
             return Refusal.FORBIDDEN
+        if log.closed and item.kind in _SILENCED:
+            return Refusal.BLOCKED
         if item.kind == Kind.ADD:
             return await self._add(log, item)
         if item.kind == Kind.REMOVE:
             return await self._remove(log, standing, item)
+        if item.kind == Kind.META:
+            return await self._describe(log, standing, item)
+        if item.kind == Kind.ROLE:
+            return await self._assign(log, standing, item)
+        if item.source is not None:
+            return await self._forward(log, standing, item, item.source)
         if item.ref is None:
-            return self._enter(log, item, ())
+            return self._enter(log, item, item.users)
         return await self._about(log, standing, item, item.ref)
 
-    def _enter(self, log: _Log, item: Append, users: tuple[int, ...], target: int | None = None) -> Appended:
+    def _enter(
+        self,
+        log: _Log,
+        item: Append,
+        users: tuple[int, ...],
+        target: int | None = None,
+        origin: Origin | tuple[None, None] = (None, None),
+    ) -> Appended:
         log.head = seq = log.head + 1
         log.last_ts = ts = max(self._now_ms, log.last_ts)
         log.touched = True
-        packed = json.dumps(users) if users else None
+        packed = pack_users(users) if users else None
         self._rows.append(
-            (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, packed, item.cid, item.digest,
-             target or seq, seq, None, None, item.role)
+            (item.conv, seq, ts, item.sender, item.kind, item.content, item.ref, packed, item.cid,
+             item.digest, target or seq, seq, *origin, item.role)
         )  # fmt: skip
+        if users and item.kind == _MSG:
+            self._mentions += mentions.of(item.conv, seq, item.sender, users)
         self._done[item.conv, item.sender, item.cid] = item.digest, Appended(item.conv, seq, ts, True, users)
         return Appended(item.conv, seq, ts, False, users)
+
+    # account logs
+
+    async def _account(self, item: Append, project: Project) -> Appended | Refusal:
+        """Do what the entry tells of; there is one only if that changed something."""
+        changed = await project(self._tx, self._stamp)
+        if isinstance(changed, Refusal):
+            return changed
+        conv = self._account_logs.get(item.sender)
+        if not changed:
+            return Appended(conv or 0, 0, self._now_ms, True)
+        if conv is None:
+            conv = await account_log.make(self._tx, item.sender, item.conv, self._stamp)
+            self._account_logs[item.sender] = conv
+            self._logs[conv] = _Log(ACCOUNT, 0, 0, 1, True)
+        return self._enter(self._logs[conv], attrs.evolve(item, conv=conv), item.users)
 
     # entries about a message
 
     async def _about(self, log: _Log, standing: _Standing, item: Append, ref: int) -> Appended | Refusal:
-        """A reply, an edit, a delete, a reaction."""
-        message = await self._tx.fetchrow(
-            "SELECT sender, content FROM entry WHERE conv = $1 AND seq = $2 AND kind = $3", item.conv, ref, _MSG
-        )
+        """A reply, an edit, a delete, a reaction, a pin."""
+        message = await self._message(standing, item, ref)
+        if isinstance(message, Refusal):
+            return message
+        if item.kind == _MSG:
+            return self._enter(log, item, item.users)
+        if not await self._may_change(log, standing, item, message.sender):
+            return Refusal.FORBIDDEN
+        if (refusal := await messages.refusal(self._tx, item, message)) is not None:
+            return refusal
+        done = self._enter(log, item, item.users, ref)
+        await messages.project(self._tx, item, done, message)
+        return done
+
+    async def _message(self, standing: _Standing, item: Append, ref: int) -> messages.Message | Refusal:
+        """The message an entry refers to, if its sender sees it."""
+        message = await messages.find(self._tx, item.conv, ref)
         if message is None or not await self._sees(standing, item, ref):
             return Refusal.NOT_FOUND
-        sender, content = message
-        if item.kind == _MSG:
-            return self._enter(log, item, ())
-        if item.kind != Kind.REACT and sender != item.sender:
-            return Refusal.FORBIDDEN
-        if content is None:
-            return Refusal.DELETED
-        if item.kind == Kind.REACT and item.content is not None and await self._reacted_enough(item):
-            return Refusal.LIMIT
-        done = self._enter(log, item, (), ref)
-        await self._project(item, done)
-        return done
+        return message
+
+    async def _may_change(self, log: _Log, mine: _Standing, item: Append, author: int) -> bool:
+        """Whether the sender has the right to do this to a message of this author."""
+        if item.kind in (Kind.PIN, Kind.UNPIN):
+            return roles.may_pin(log.kind, mine.role)
+        if item.sender == author or item.kind == Kind.REACT:
+            return True
+        return item.kind == Kind.DELETE and roles.may_moderate(log.kind, mine.role, await self._role(item.conv, author))
+
+    async def _role(self, conv: int, user: int) -> int:
+        standing = self._standings.get((conv, user))
+        if standing is not None:
+            return standing.role
+        row = await self._tx.fetchrow("SELECT role FROM member WHERE conv = $1 AND user_id = $2", conv, user)
+        return NONE if row is None else int(row[0])
 
     async def _sees(self, standing: _Standing, item: Append, ref: int) -> bool:
         if ref >= standing.since:
@@ -169,53 +261,21 @@ class _Batch:
             item.conv, item.sender, ref,
         ) is not None  # fmt: skip
 
-    async def _reacted_enough(self, item: Append) -> bool:
-        others = await self._tx.fetchrow(
-            "SELECT count(*) FROM reaction WHERE conv = $1 AND seq = $2 AND user_id <> $3",
-            item.conv, item.ref, item.sender,
-        )  # fmt: skip
-        assert others is not None
-        return int(others[0]) >= REACTIONS_MAX
-
-    async def _project(self, item: Append, done: Appended) -> None:
-        """What the entry does to the message it is about."""
-        if item.kind == Kind.EDIT:
-            await self._tx.execute(
-                "UPDATE entry SET latest = $1, edited = $2, rev = $3 WHERE conv = $4 AND seq = $5",
-                item.content, done.ts, done.seq, item.conv, item.ref,
-            )  # fmt: skip
-        elif item.kind == Kind.DELETE:
-            await self._wipe(item, done)
-        else:
-            await self._react(item, done)
-
-    async def _wipe(self, item: Append, done: Appended) -> None:
-        tx, conv, ref = self._tx, item.conv, item.ref
-        await tx.execute(
-            "UPDATE entry SET content = NULL, latest = NULL, edited = NULL, rev = $1 WHERE conv = $2 AND seq = $3",
-            done.seq, conv, ref,
-        )  # fmt: skip
-        await tx.execute(
-            "UPDATE entry SET content = NULL WHERE conv = $1 AND seq IN"
-            " (SELECT seq FROM entry WHERE conv = $1 AND ref = $2 AND kind = 2)",
-            conv,
-            ref,
-        )  # fmt: skip  the literal 2 (EDIT) lets the partial index serve; a walk of the log would hold up all writers
-        await tx.execute("DELETE FROM reaction WHERE conv = $1 AND seq = $2", conv, ref)
-
-    async def _react(self, item: Append, done: Appended) -> None:
-        tx, conv, ref = self._tx, item.conv, item.ref
-        if item.content is None:
-            await tx.execute(
-                "DELETE FROM reaction WHERE conv = $1 AND seq = $2 AND user_id = $3", conv, ref, item.sender
-            )
-        else:
-            await tx.execute(
-                "INSERT INTO reaction (conv, seq, user_id, content) VALUES ($1, $2, $3, $4)"
-                " ON CONFLICT (conv, seq, user_id) DO UPDATE SET content = excluded.content",
-                conv, ref, item.sender, item.content,
-            )  # fmt: skip
-        await tx.execute("UPDATE entry SET rev = $1 WHERE conv = $2 AND seq = $3", done.seq, conv, ref)
+    async def _forward(
+        self, log: _Log, standing: _Standing, item: Append, source: tuple[int, int]
+    ) -> Appended | Refusal:
+        """A message whose text is a copy."""
+        if item.ref is not None:
+            message = await self._message(standing, item, item.ref)
+            if isinstance(message, Refusal):
+                return message
+        copied = await forwards.copy(self._tx, item.sender, *source)
+        if isinstance(copied, Refusal):
+            return copied
+        content, origin = copied
+        done = self._enter(log, attrs.evolve(item, content=content), (), origin=origin)
+        done.content, done.origin = content, origin
+        return done
 
     # new conversations
 
@@ -227,9 +287,11 @@ class _Batch:
             return await self._again(known[0]) if known[1] == item.digest else Refusal.CID_REUSED
         if (refusal := await self._may_create(item)) is not None:
             return refusal
-        if item.conv_kind == DIRECT and (existing := await self._direct(item)) is not None:
+        if item.conv_kind != GROUP and (existing := await self._direct(item)) is not None:
             await self._note_creation(item, existing)
             return await self._again(existing)
+        if await privacy.between(self._tx, item.sender, item.users):
+            return Refusal.BLOCKED
         while await self._tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
             item = attrs.evolve(item, conv=item.conv + 1)
         return await self._found(item)
@@ -242,7 +304,7 @@ class _Batch:
     async def _may_create(self, item: Append) -> Refusal | None:
         if item.sender in item.users:
             return Refusal.FORBIDDEN
-        if len(item.users) + 1 > MEMBERS_MAX:
+        if len(item.users) + 1 > (item.members_max or MEMBERS_MAX):
             return Refusal.LIMIT
         return await self._unknown(item.users)
 
@@ -251,7 +313,7 @@ class _Batch:
         return None if len(known) == len(users) else Refusal.NOT_FOUND
 
     async def _direct(self, item: Append) -> int | None:
-        low, high = sorted((item.sender, *item.users))
+        low, high = _pair(item)
         row = await self._tx.fetchrow("SELECT conv FROM direct WHERE low = $1 AND high = $2", low, high)
         return None if row is None else int(row[0])
 
@@ -269,8 +331,8 @@ class _Batch:
         )  # fmt: skip
         await tx.execute("INSERT INTO conv_rc (conv, rrev, rstamp) VALUES ($1, 0, $2)", conv, self._stamp)
         await self._note_creation(item, conv)
-        if item.conv_kind == DIRECT:
-            low, high = sorted((item.sender, *item.users))
+        if item.conv_kind in (DIRECT, SELF):
+            low, high = _pair(item)
             await tx.execute("INSERT INTO direct (low, high, conv) VALUES ($1, $2, $3)", low, high, conv)
         log = self._logs[conv] = _Log(item.conv_kind, 0, 0, 1)
         done = self._enter(log, item, (item.sender, *item.users))
@@ -288,9 +350,11 @@ class _Batch:
         fresh = tuple(user for user in item.users if not self._is_member(item.conv, user))
         if not fresh:
             return Refusal.CONFLICT
+        if await privacy.between(self._tx, item.sender, fresh):
+            return Refusal.BLOCKED
         count = await self._tx.fetchrow("SELECT count(*) FROM member WHERE conv = $1 AND until IS NULL", item.conv)
         assert count is not None
-        if count[0] + len(fresh) > MEMBERS_MAX:
+        if count[0] + len(fresh) > (item.members_max or MEMBERS_MAX):
             return Refusal.LIMIT
         done = self._enter(log, item, fresh)
         log.version = done.seq
@@ -305,13 +369,13 @@ class _Batch:
         return standing is not None and standing.until is None
 
     async def _begin_periods(self, conv: int, users: Sequence[int], role: int, seq: int) -> None:
-        """Who comes back has one more period, and the role he had: who made a group owns it again."""
+        """Who comes back has one more period."""
         earlier = {user: self._standings[conv, user] for user in users if (conv, user) in self._standings}
         await self._tx.executemany(
             "INSERT INTO past_period (conv, user_id, since, until) VALUES ($1, $2, $3, $4)",
             [(conv, user, was.since, was.until) for user, was in earlier.items()],
         )
-        now = {user: _Standing(earlier[user].role if user in earlier else role, seq, None) for user in users}
+        now = {user: _Standing(role, seq, None) for user in users}
         await self._tx.executemany(
             "INSERT INTO member (conv, user_id, role, since, until, stamp) VALUES ($1, $2, $3, $4, NULL, $5)"
             " ON CONFLICT (conv, user_id) DO UPDATE"
@@ -322,17 +386,67 @@ class _Batch:
 
     async def _remove(self, log: _Log, mine: _Standing, item: Append) -> Appended | Refusal:
         (user,) = item.users
-        if log.kind != GROUP or (user != item.sender and mine.role != OWNER):
+        leaves = user == item.sender
+        if log.kind != GROUP or not (leaves or mine.role >= MODERATOR):
             return Refusal.FORBIDDEN
         if not self._is_member(item.conv, user):
             return Refusal.NOT_FOUND
+        theirs = self._standings[item.conv, user]
+        if not leaves and not roles.may_moderate(log.kind, mine.role, theirs.role):
+            return Refusal.FORBIDDEN
         done = self._enter(log, item, item.users)
         log.version = done.seq
-        self._standings[item.conv, user].until = done.seq
+        left, theirs.role, theirs.until = theirs.role, NONE, done.seq
         await self._tx.execute(
-            "UPDATE member SET until = $1, stamp = $2 WHERE conv = $3 AND user_id = $4",
-            done.seq, self._stamp, item.conv, user,
+            "UPDATE member SET until = $1, role = $2, stamp = $3 WHERE conv = $4 AND user_id = $5",
+            done.seq, NONE, self._stamp, item.conv, user,
         )  # fmt: skip
+        if left == OWNER:
+            await self._succeed(item.conv)
+        return done
+
+    # roles, title and description
+
+    async def _succeed(self, conv: int) -> None:
+        """The owner left: whoever stands highest, and of those was there first, follows him."""
+        heir = await self._tx.fetchrow(
+            "SELECT user_id FROM member WHERE conv = $1 AND until IS NULL ORDER BY role DESC, since, user_id LIMIT 1",
+            conv,
+        )
+        if heir is not None:
+            await self._give(conv, heir[0], OWNER)
+
+    async def _give(self, conv: int, user: int, role: int) -> None:
+        standing = self._standings.get((conv, user))
+        if standing is not None:
+            standing.role = role
+        await self._tx.execute("UPDATE member SET role = $1 WHERE conv = $2 AND user_id = $3", role, conv, user)
+
+    async def _assign(self, log: _Log, mine: _Standing, item: Append) -> Appended | Refusal:
+        (user,) = item.users
+        assert item.role is not None
+        if log.kind != GROUP or mine.role < ADMIN:
+            return Refusal.FORBIDDEN
+        if not self._is_member(item.conv, user):
+            return Refusal.NOT_FOUND
+        theirs = self._standings[item.conv, user].role
+        if not roles.may_assign(mine.role, theirs, item.role):
+            return Refusal.FORBIDDEN
+        if theirs == item.role:
+            return Refusal.CONFLICT
+        done = self._enter(log, item, item.users)
+        await self._give(item.conv, user, item.role)
+        if item.role == OWNER:
+            await self._give(item.conv, item.sender, ADMIN)
+        return done
+
+    async def _describe(self, log: _Log, mine: _Standing, item: Append) -> Appended | Refusal:
+        if not roles.may_describe(log.kind, mine.role):
+            return Refusal.FORBIDDEN
+        assert item.content is not None
+        done = self._enter(log, item, ())
+        column = "about" if content_type(item.content) == ABOUT else "title"
+        await self._tx.execute(f"UPDATE conv SET {column} = $1 WHERE conv = $2", item.content, item.conv)
         return done
 
     # the end
@@ -342,6 +456,9 @@ class _Batch:
         if self._rows:
             rows, self._rows = self._rows, []
             await self._tx.executemany(_INSERT, rows)
+        if self._mentions:
+            noted, self._mentions = self._mentions, []
+            await mentions.note(self._tx, noted)
 
     async def finish(self, known: Mapping[int, int]) -> dict[int, Members]:
         """Write what is left; returns the member lists the caller does not have."""
@@ -363,8 +480,14 @@ class _Batch:
 def _concerned(batch: Iterable[Append]) -> set[tuple[int, int]]:
     """(conv, user) of those who write, are added or are removed."""
     found = {(item.conv, item.sender) for item in batch}
-    found.update((item.conv, user) for item in batch for user in item.users)
+    found.update((item.conv, user) for item in batch if item.kind not in _MENTIONING for user in item.users)
     return found
+
+
+def _pair(item: Append) -> tuple[int, int]:
+    """How a direct conversation or notes to self are noted: by the two who are in it, or twice by the one."""
+    both = (item.sender, *item.users)
+    return min(both), max(both)
 
 
 async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
@@ -375,8 +498,3 @@ async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[in
     await run.load(batch)
     results = await run.run(batch)
     return Commit(list(results), await run.finish(known))
-
-
-def unpack_users(users: str | None) -> tuple[int, ...]:
-    """The users column."""
-    return tuple(json.loads(users)) if users else ()

@@ -21,6 +21,41 @@ async def identity(tx: Tx) -> tuple[bytes, bytes]:
     return epoch[0], key[0]
 
 
+async def newest(tx: Tx) -> int:
+    """The time of the newest entry in ms, or 0."""
+    row = await tx.fetchrow("SELECT coalesce(max(last_ts), 0) FROM conv")
+    assert row is not None
+    return int(row[0])
+
+
+async def applied(tx: Tx) -> list[tuple[int, str]]:
+    """(number, checksum) of the migrations the data has seen."""
+    return [tuple(row) for row in await tx.fetch("SELECT number, checksum FROM migration ORDER BY number")]
+
+
+_SIZE = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgres": "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class"
+    " WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'm')",
+}
+
+
+async def size(tx: Tx) -> int:
+    """Bytes of the data on disk, indexes included, the write-ahead log not."""
+    row = await tx.fetchrow(_SIZE[tx.engine])
+    assert row is not None
+    return int(row[0])
+
+
+async def renew_epoch(tx: Tx, draw: Callable[[int], bytes]) -> bytes:
+    """Draw another epoch: what clients know of the logs proves nothing any more. Returns it."""
+    before, _ = await identity(tx)
+    while (epoch := draw(EPOCH_BYTES)) == before:
+        pass
+    await tx.execute("UPDATE meta SET value = $1 WHERE name = $2", epoch, "epoch")
+    return epoch
+
+
 async def place(tx: Tx) -> str:
     """PostgreSQL: server, timeline, database and table; another one after a restore, a failover or a move."""
     row = await tx.fetchrow(

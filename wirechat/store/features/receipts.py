@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from wirechat.store.features import conversations, sync
-from wirechat.store.records import ReceiptChange, Refusal
+from wirechat.store.records import ACCOUNT, ReceiptChange, Refusal
 from wirechat.store.tx import FOR_UPDATE, Tx
 
 Mark = tuple[int, int, int]
@@ -75,8 +75,10 @@ async def _lock(tx: Tx, convs: Iterable[int]) -> dict[int, _Counter]:
 
 
 async def _readers(tx: Tx, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], _Reader]:
+    """Nobody reads an account log: there he is as good as gone."""
     rows = await tx.fetchmany(
-        "SELECT m.conv, m.user_id, m.until, c.head, coalesce(k.delivered, 0), coalesce(k.read, 0)"
+        f"SELECT m.conv, m.user_id, CASE WHEN c.kind = {ACCOUNT} THEN 0 ELSE m.until END,"
+        " c.head, coalesce(k.delivered, 0), coalesce(k.read, 0)"
         " FROM member m JOIN conv c ON c.conv = m.conv"
         " LEFT JOIN mark k ON k.conv = m.conv AND k.user_id = m.user_id WHERE m.conv = $1 AND m.user_id = $2",
         pairs,

@@ -76,12 +76,12 @@ class HideOk(Reply):
 
 @attrs.define(slots=True)
 class Hide(Request):
-    """Deletes messages for oneself alone, on all own devices, for ever: a HIDE entry in the account log. What is
-    hidden already is left out.
+    """Deletes messages for oneself alone, on all own devices, for ever: a HIDE entry in the account log. When all of
+    it is hidden already, no entry is made.
 
     rid    request id, chosen by the client, unique among its unanswered requests
     conv   conversation
-    seqs   records, at least one
+    seqs   messages, at least one
     """
 
     CODE: ClassVar[int] = 86

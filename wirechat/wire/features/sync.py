@@ -21,6 +21,7 @@ class Row(Struct):
     delivered   your own delivered watermark
     read        your own read watermark
     state       0 member, 1 former member
+    account     true: this is your account log, and no conversation to show
     """
 
     conv: int
@@ -29,9 +30,19 @@ class Row(Struct):
     delivered: int
     read: int
     state: int = 0
+    account: bool = False
 
     def items(self) -> list[Any]:
-        return trim([self.conv, self.head, self.rrev, self.delivered, self.read, self.state or None])
+        items: list[Any] = [
+            self.conv,
+            self.head,
+            self.rrev,
+            self.delivered,
+            self.read,
+            self.state or None,
+            self.account or None,
+        ]
+        return trim(items)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
@@ -42,9 +53,9 @@ class Row(Struct):
     def from_items(cls, items: tuple[Any, ...], lenient: bool) -> Self:
         if type(items) is not tuple:
             raise Mismatch("Row must be an array")
-        if len(items) != 6:
-            items = fit(items, 6, lenient)
-        conv, head, rrev, delivered, read, state = items
+        if len(items) != 7:
+            items = fit(items, 7, lenient)
+        conv, head, rrev, delivered, read, state, account = items
         if type(conv) is not int or not 0 <= conv <= 0x1FFFFFFFFFFFFF:
             raise Mismatch("Row.conv must be u")
         if type(head) is not int or not 0 <= head <= 0x1FFFFFFFFFFFFF:
@@ -59,7 +70,11 @@ class Row(Struct):
             state = 0
         elif type(state) is not int or not 0 <= state <= 255:
             raise Mismatch("Row.state must be ?u8")
-        return cls(conv, head, rrev, delivered, read, state)
+        if account is None:
+            account = False
+        elif type(account) is not bool:
+            raise Mismatch("Row.account must be ?b")
+        return cls(conv, head, rrev, delivered, read, state, account)
 
 
 @attrs.define(slots=True)

@@ -1,0 +1,207 @@
+"""Settings: who wins, what is strict, and what a mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wirechat.server.config import Config
+from wirechat.server.listeners import Address
+from wirechat.settings import reference, schema
+from wirechat.settings.errors import BadSettings
+from wirechat.settings.reading import Loaded, Sources
+from wirechat.settings.schema import FIELDS, Settings, variable
+
+
+def load(text: str | None = None, folder: Path | None = None, flags: Any = None, **environment: str) -> Loaded:
+    file = None
+    if text is not None:
+        assert folder is not None
+        file = folder / "wirechat.toml"
+        file.write_text(text)
+    return Sources(file, environment, flags or {}).load()
+
+
+def problems(text: str | None = None, folder: Path | None = None, flags: Any = None, **environment: str) -> list[str]:
+    with pytest.raises(BadSettings) as caught:
+        load(text, folder, flags, **environment)
+    assert "\n" not in str(caught.value)
+    prefix = f"{folder}/"
+    return [line.replace(prefix, "") for line in caught.value.problems]
+
+
+def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Path) -> None:
+    """And the origin of each value is known."""
+    text = '[log]\nlevel = "debug"\n[limits]\npage = 1\nwindow = 1\ninflight = 10\n'
+    environment = {"WIRECHAT_LIMITS__PAGE": "2", "WIRECHAT_LIMITS__WINDOW": "2"}
+    loaded = load(text, tmp_path, {"limits.window": 3}, **environment)
+    limits = loaded.settings.limits
+    assert (limits.inflight, limits.page, limits.window, limits.members) == (10, 2, 3, 1000)
+    kinds = [loaded.origin(f"limits.{name}").kind for name in ("inflight", "page", "window", "members")]
+    assert kinds == ["file", "environment", "flag", "default"]
+    assert loaded.origin("limits.page").name == "WIRECHAT_LIMITS__PAGE"
+    assert loaded.origin("limits.inflight").name == str(tmp_path / "wirechat.toml")
+
+
+def test_a_list_replaces_a_list(tmp_path: Path) -> None:
+    """Addresses of different origin are not mixed."""
+    text = '[listen]\ntcp = ["127.0.0.1:1", "127.0.0.1:2"]\n'
+    assert load(text, tmp_path, {"listen.tcp": ["[::1]:3"]}).settings.listen.tcp == (Address("::1", 3),)
+
+
+def test_nothing_said_is_the_default() -> None:
+    """And the core gets the same policy as without any settings."""
+    assert load().settings == Settings()
+    assert load().settings.config() == Config()
+
+
+def test_variables_are_read_by_the_type_of_their_setting() -> None:
+    """A variable is text; a list has commas."""
+    settings = load(
+        WIRECHAT_DATA__DIRECTORY="some where",
+        WIRECHAT_LISTEN__TCP="127.0.0.1:7667, [::1]:7667,",
+        WIRECHAT_LIMITS__CONNECTIONS="50",
+        WIRECHAT_ACCOUNTS__OPEN_REGISTRATION="True",
+        WIRECHAT_PROXY__TRUST="192.0.2.1,2001:DB8::1",
+        WIRECHAT_LOG__FORMAT="json",
+    ).settings
+    assert settings.data.directory == Path("some where")
+    assert settings.listen.tcp == (Address("127.0.0.1", 7667), Address("::1", 7667))
+    assert settings.limits.connections == 50
+    assert settings.accounts.open_registration is True
+    assert settings.proxy.trust == ("192.0.2.1", "2001:db8::1")
+    assert settings.log.format == "json"
+
+
+def test_a_relative_path_starts_where_it_was_said(tmp_path: Path) -> None:
+    """A service manager starts servers in another directory than an operator's shell."""
+    text = '[data]\ndirectory = "data"\n[tls]\nkey = "/keys/key.pem"\n'
+    settings = load(text, tmp_path, {"tls.cert": "chain.pem"}).settings
+    assert settings.data.directory == tmp_path / "data"
+    assert (settings.tls.cert, settings.tls.key) == (Path("chain.pem"), Path("/keys/key.pem"))
+
+
+STRICT = {
+    "limits.connections = 5.0": "limits.connections: 5.0 is not a whole number",
+    "limits.connections = true": "limits.connections: true is not a whole number",
+    'limits.connections = "5"': 'limits.connections: "5" is not a whole number',
+    "limits.connections = 0": "limits.connections: 0 is not between 1 and 1000000 connections",
+    "limits.text_bytes = 16385": "limits.text_bytes: 16385 is not between 256 and 16384 bytes",
+    "accounts.open_registration = 1": "accounts.open_registration: 1 is neither true nor false",
+    'accounts.open_registration = "true"': 'accounts.open_registration: "true" is neither true nor false',
+    "data.directory = 5": "data.directory: 5 is not text; put it in quotes",
+    'data.directory = ""': 'data.directory: "" is not a path',
+    'data.directory = "a\\u0000b"': 'data.directory: "a\\u0000b" is not a path',
+    'listen.tcp = "127.0.0.1:1"': 'listen.tcp: "127.0.0.1:1" is not a list; write ["127.0.0.1:1"]',
+    'listen.tcp = ["70000"]': 'listen.tcp[0]: "70000" is not host:port',
+    'listen.tcp = ["127.0.0.1:1", "h:70000"]': 'listen.tcp[1]: "h:70000" is not host:port',
+    "listen.tcp = [7667]": "listen.tcp[0]: 7667 is not text; put it in quotes",
+    'listen.tcp = ["h:٣"]': 'listen.tcp[0]: "h:٣" is not host:port',
+    'listen.tcp = ["a b:1"]': 'listen.tcp[0]: "a b:1" is not host:port',
+    "listen.tcp = {}": "listen.tcp: {} is not a list; write [{}]",
+    'proxy.trust = ["nginx"]': 'proxy.trust[0]: "nginx" is not an IP address',
+    'log.level = "loud"': 'log.level: "loud" is none of debug, info, warning, error',
+    "log.level = []": "log.level: [] is none of debug, info, warning, error",
+    "log.level = 1979-05-27": 'log.level: "1979-05-27" is none of debug, info, warning, error',
+    "limits.page = 1979-05-27": 'limits.page: "1979-05-27" is not a whole number',
+    "listen = 5": "listen: is a section; write [listen] and its keys below",
+    'listen = "tcp"': "listen: is a section; write [listen] and its keys below",
+    "[[listen]]": "listen: is a section; write [listen] and its keys below",
+    "listen.tpc = []": "listen: there is no key tpc; did you mean tcp?",
+    "listen.zzz = []": "listen: there is no key zzz",
+    "lisen.tcp = []": "there is no section lisen; did you mean listen?",
+    "tcp = []": "there is no section tcp",
+    'listen."a.b" = 1': 'listen: there is no key "a.b"',
+    '"a.b" = 1': 'there is no section "a.b"',
+    '["data.directory"]': 'there is no section "data.directory"',
+    '"a\\nb" = 1': 'there is no section "a\\nb"',
+    f"x = {'[' * 5000}": "it nests too deeply",
+    f"limits.page = {'9' * 5000}": "a number in it has too many digits",
+    "listen.tcp.more = []": 'listen.tcp: {"more": []} is not a list; write [{"more": []}]',
+    "a b": "Expected '=' after a key in a key/value pair (at line 1, column 3)",
+    "\nx = [": "Invalid value (at end of document)",
+    "log.level = 'info'\nlog.level = 'info'\n": "Cannot overwrite a value (at line 2, column 19)",
+}
+
+
+@pytest.mark.parametrize("text", STRICT, ids=lambda text: text[:40])
+def test_a_mistake_in_the_file_is_named_with_its_path(tmp_path: Path, text: str) -> None:
+    """TOML has types: nothing is guessed, and the line says what is wrong and where."""
+    (line,) = problems(text, tmp_path)
+    assert line == f"wirechat.toml: {STRICT[text]}"
+
+
+VARIABLES = {
+    ("WIRECHAT_LISTEN__TCP", "127.0.0.1:1,70000"): 'WIRECHAT_LISTEN__TCP: "70000" is not host:port',
+    ("WIRECHAT_LIMITS__PAGE", "many"): 'WIRECHAT_LIMITS__PAGE: "many" is not a whole number',
+    ("WIRECHAT_LIMITS__PAGE", "9" * 30): f'WIRECHAT_LIMITS__PAGE: "{"9" * 30}" is not a whole number',
+    ("WIRECHAT_LIMITS__PAGE", "201"): "WIRECHAT_LIMITS__PAGE: 201 is not between 1 and 200 records",
+    ("WIRECHAT_ACCOUNTS__CLEAR_PASSWORDS", "maybe"): (
+        'WIRECHAT_ACCOUNTS__CLEAR_PASSWORDS: "maybe" is neither true nor false'
+    ),
+    ("WIRECHAT_DATA__DIRECTORY", ""): 'WIRECHAT_DATA__DIRECTORY: "" is not a path',
+    ("WIRECHAT_LISTEN__TPC", "x"): "WIRECHAT_LISTEN__TPC: no such setting; did you mean WIRECHAT_LISTEN__TCP?",
+    ("WIRECHAT_LISTEN_TCP", "x"): (
+        "WIRECHAT_LISTEN_TCP: write WIRECHAT_LISTEN__TCP, with two underscores between section and key"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", VARIABLES, ids=lambda said: "=".join(said)[:40])
+def test_a_mistake_in_the_environment_names_the_variable(said: tuple[str, str]) -> None:
+    """It would be looked for in the file otherwise."""
+    name, value = said
+    assert problems(**{name: value}) == [VARIABLES[said]]
+
+
+def test_variables_that_others_make_for_us_are_left_alone() -> None:
+    """Kubernetes sets these for a service of our name."""
+    load(WIRECHAT_PORT="tcp://10.0.0.1:7667", WIRECHAT_SERVICE_HOST="10.0.0.1", WIRECHAT_CONFIG="x", HOME="/")
+
+
+def test_a_mistake_in_a_flag_names_the_flag() -> None:
+    """One line for a command."""
+    assert problems(flags={"listen.tcp": ["nowhere"]}) == ['--tcp: "nowhere" is not host:port']
+
+
+def test_all_mistakes_are_found_at_once(tmp_path: Path) -> None:
+    """`config check` tells all, other commands the first and how many more."""
+    found = problems("limits.page = 0\nlog.level = 1\n", tmp_path, WIRECHAT_LIMITS__WINDOW="x")
+    assert len(found) == 3
+    assert str(BadSettings(*found)).endswith("(and 2 more: see wirechat config check)")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A directory, nothing, no text."""
+    (tmp_path / "latin").write_bytes(b"[log]\nlevel = 'caf\xe9'\n")
+    for name, reason in ((".", "Is a directory"), ("no", "No such file"), ("latin", "is not UTF-8")):
+        with pytest.raises(BadSettings, match=reason):
+            Sources(tmp_path / name, {}, {}).load()
+
+
+def test_the_generated_file_says_what_holds_anyway(tmp_path: Path) -> None:
+    """Everything in it is the default but where to begin, and every line that is commented out can be used."""
+    text = reference.default_toml()
+    settings = load(text, tmp_path).settings
+    assert settings.data.directory == tmp_path / "data"
+    assert settings.listen.tcp == (Address("127.0.0.1", 7667),)
+    assert settings.lacks() == []
+    assert settings.limits == Settings().limits
+    lines = [line[1:] if line.startswith("#") and not line.startswith("# ") else line for line in text.splitlines()]
+    full = load("\n".join(lines), tmp_path)
+    assert set(full.origins) == set(FIELDS)
+    different = {path for path in FIELDS if full.settings.value(path) != Settings().value(path)}
+    assert different == {"data.directory", "listen.tcp", "tls.cert", "tls.key"}
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_every_setting_is_in_the_reference(path: str) -> None:
+    """With its variable, and a meaning that is a sentence."""
+    section, key = path.split(".")
+    _, _, page = reference.markdown().partition(f"## [{section}]")
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{key}`"))
+    assert f"`{variable(path)}`" in row
+    assert row.count("|") == 5
+    assert schema.about(path).meaning.endswith(".")

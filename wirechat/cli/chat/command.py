@@ -1,0 +1,132 @@
+"""`wirechat chat`: who, where, and from which cache; then the program takes the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import trio
+
+from wirechat.cli.chat.paint import tame
+from wirechat.cli.chat.place import InUse, cache_path, claimed, handles
+from wirechat.cli.running import Stop, complain, die
+from wirechat.client import CacheError, Client, ClientError, ConnectionFailed, LoginFailed, cache_owner, open_client
+from wirechat.wire import errors
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NAME = "wirechat chat"  # of the device, until it is given another
+KEY_BYTES = 32
+LOGGED_OUT = frozenset({errors.BAD_CREDENTIALS, errors.EXPIRED, errors.DEVICE_REVOKED})
+TO_DO: dict[type[ClientError], str] = {LoginFailed: "Start again, here or where you want to go on."}
+EXAMPLE = "Beside a running `wirechat demo`: wirechat chat wirechat://127.0.0.1:7667 --handle alice"
+
+
+@click.command(epilog=EXAMPLE)
+@click.argument("url")
+@click.option("--handle", help="Who you are; not needed when only one account has logged in from here.")
+@click.option(
+    "--cache",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for all this device knows. Default: one for each server and handle, where the system keeps state.",
+)
+@click.option("--ca", type=FILE, help="Certificates to trust, in PEM, instead of those of this machine.")
+@click.option("--password-file", type=FILE, help="Read the password from the first line of this file.")
+def chat(url: str, handle: str | None, cache: Path | None, ca: Path | None, password_file: Path | None) -> None:
+    """Chat on the terminal.
+
+    The first start logs in as a new device and asks for the password. Later starts need none, and no server either:
+    what is cached can be read and searched, and what you write goes out once the server is there again.
+    """
+    try:
+        _chat(url, handle, cache, ca, password_file)
+    except Stop as error:
+        complain(Stop(tame(str(error))))  # a server may have said it
+
+
+def _chat(url: str, handle: str | None, cache: Path | None, ca: Path | None, password_file: Path | None) -> None:
+    try:
+        handle = handle or _known_handle(url, cache)
+        path = cache or cache_path(url, handle)
+        with claimed(path):
+            owner = cache_owner(path)
+            if cache is None and owner is not None:
+                handle = owner  # it may have been changed since this file got its name
+            ended = _talk(Account(url, handle, path, ca), owner is not None, password_file)
+    except CacheError as error:
+        die(f"the cache of this device cannot be used: {error.message}")
+    except ConnectionFailed as error:
+        die(f"{url}: {error.message}")
+    except (ClientError, InUse, ValueError, OSError) as error:
+        die(getattr(error, "message", str(error)))
+    if ended is not None:
+        die(f"stopped: {ended.message}. {TO_DO.get(type(ended), ended.to_do)}")
+
+
+def _known_handle(url: str, cache: Path | None) -> str:
+    known = handles(url) if cache is None else [owner] if (owner := cache_owner(cache)) is not None else []
+    if len(known) != 1:
+        die(f"say who you are with --handle{': ' if known else ''}{', '.join(known)}")
+    return known[0]
+
+
+@attrs.frozen
+class Account:
+    """Who talks to which server, and where this device remembers it."""
+
+    url: str
+    handle: str
+    cache: Path
+    ca: Path | None
+
+    def opening(self, **more: Any) -> AbstractAsyncContextManager[Client]:
+        """The client, not yet open."""
+        options = {"handle": self.handle, "cache": self.cache, "ca": self.ca, "name": NAME, "wait": False, **more}
+        return open_client(self.url, **options)
+
+    async def log_in(self, password: str) -> None:
+        """Makes this a device that needs no password, or raises why not; once."""
+        key = os.urandom(KEY_BYTES)
+        async with self.opening(password=password, device_key=key, reconnect=False, wait=True):
+            pass
+
+
+def _talk(account: Account, known: bool, password_file: Path | None) -> ClientError | None:
+    if not sys.stderr.isatty():
+        die("this program needs a terminal")
+    if not known:
+        trio.run(account.log_in, _password(account.handle, password_file))
+    _take_keyboard()
+    from wirechat.cli.chat.app import chat as run  # Textual takes a quarter of a second
+
+    ended = asyncio.run(run(account.opening))
+    if isinstance(ended, LoginFailed) and ended.code in LOGGED_OUT:
+        click.echo(f"This device has to log in again: {ended.message}", err=True)
+        trio.run(account.log_in, _password(account.handle, password_file))
+        ended = asyncio.run(run(account.opening))
+    return ended
+
+
+def _password(handle: str, file: Path | None) -> str:
+    if file is not None:
+        return file.read_text().split("\n")[0]
+    if sys.stdin.isatty():
+        return str(click.prompt(f"Password of {handle}", hide_input=True, err=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _take_keyboard() -> None:
+    """The keyboard is that of the terminal, even when the password came through a pipe."""
+    if sys.stdin.isatty():
+        return
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        die("this program needs a terminal")
+    os.dup2(terminal, sys.stdin.fileno())
+    os.close(terminal)

@@ -1,0 +1,108 @@
+"""Whether this node should be given work: one check for each thing it cannot do without, and what to do when it fails.
+
+A probe never hurts: every check is bounded in time and changes nothing, and however many ask, one looks.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import attrs
+import trio
+
+from wirechat.server import limits
+from wirechat.store.database import Store
+from wirechat.store.errors import DataError, StoreError
+from wirechat.store.features import meta
+from wirechat.store.migrations import pending
+
+MIB = 1024 * 1024
+
+
+@attrs.frozen
+class Check:
+    """What was looked at, and what was seen; the text of one that failed says what to do."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+class Health:
+    """Readiness of one server. `folder` holds the embedded store; None when the data is elsewhere."""
+
+    def __init__(
+        self,
+        store: Store,
+        draining: Callable[[], bool],
+        folder: Path | None = None,
+        free_bytes: int = limits.DISK_FREE_BYTES,
+    ) -> None:
+        self._store = store
+        self._draining = draining
+        self._folder = folder
+        self._free_bytes = free_bytes
+        self._looking = trio.Lock()
+        self._looked_at = -math.inf
+        self._seen: list[Check] = []
+
+    async def checks(self) -> list[Check]:
+        """How everything is, or was PROBE_REUSE_SECONDS ago."""
+        async with self._looking:
+            if trio.current_time() - self._looked_at >= limits.PROBE_REUSE_SECONDS:
+                self._seen = await self._look()
+                self._looked_at = trio.current_time()
+            return [self._serving(), *self._seen]
+
+    async def _look(self) -> list[Check]:
+        """Each within PROBE_SECONDS."""
+        made = [await self._bounded("store", self._reads)]
+        made.append(await self._bounded("migrations", self._migrated))
+        if (folder := self._folder) is not None:
+            made.append(await self._bounded("disk", lambda: self._has_room(folder)))
+        return made
+
+    async def _bounded(self, name: str, check: Callable[[], Awaitable[str]]) -> Check:
+        try:
+            with trio.fail_after(limits.PROBE_SECONDS):
+                return Check(name, True, await check())
+        except trio.TooSlowError:
+            return Check(name, False, f"no answer in {limits.PROBE_SECONDS:g} s; look at the disk and its load")
+        except _Unwell as error:
+            return Check(name, False, str(error))
+        except (StoreError, OSError) as error:
+            return Check(name, False, f"{error}; look at the log and at the disk or database")
+
+    def _serving(self) -> Check:
+        if self._draining():
+            return Check(
+                "serving", False, "the server is stopping; send clients to another one, or wait for its return"
+            )
+        return Check("serving", True, "clients are served")
+
+    async def _reads(self) -> str:
+        await self._store.read(meta.identity)
+        return "answers"
+
+    async def _migrated(self) -> str:
+        try:
+            missing = pending(self._store.engine, await self._store.read(meta.applied))
+        except DataError as error:
+            raise _Unwell(str(error)) from None
+        if missing:
+            raise _Unwell(f"{len(missing)} are missing; restart the server on this data")
+        return "up to date"
+
+    async def _has_room(self, folder: Path) -> str:
+        usage = await trio.to_thread.run_sync(shutil.disk_usage, folder, abandon_on_cancel=True)
+        free = f"{usage.free // MIB} MiB are free in {folder}"
+        if usage.free < self._free_bytes:
+            raise _Unwell(f"{free}, below {self._free_bytes // MIB}; make room, or nothing can be stored soon")
+        return free
+
+
+class _Unwell(Exception):
+    """The text says what is wrong and what to do."""

@@ -1,0 +1,210 @@
+"""The side door: HTTP beside the protocol, on ports of its own or on those of WebSocket.
+
+Whoever comes to a port of the side door is looked at first, in `hello_ms` and HTTP_HEAD_BYTES: `Upgrade: websocket` on
+a port that also speaks the protocol makes an endpoint for the server, everything else is spliced to hypercorn, which
+listens on a socket in a private directory and knows neither our ports nor our certificates.
+
+Rules:
+* One request a connection. A reverse proxy keeps connections open and would send an upgrade after another request,
+  where nobody looks any more.
+* A port bounds who is in it and how long, apart from the other ports and from the server: who is slow here is slow
+  alone (P10).
+* It outlives the drain: /readyz has to say that the server stops. WebSockets that come then are closed at once.
+* Nothing that happens here ends the server.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import attrs
+import h11
+import hypercorn.config
+import hypercorn.logging
+import structlog
+import trio
+from hypercorn.trio import serve
+from hypercorn.typing import Framework
+
+from wirechat.server import limits
+from wirechat.server.endpoint import DirectStream, Endpoint, StreamEndpoint, WebSocketEndpoint
+from wirechat.server.listeners import Listener
+from wirechat.server.proxy import NotProxied
+from wirechat.wire.limits import HELLO_MS
+
+log = structlog.get_logger(__name__)
+
+AGAIN_SECONDS = 1.0
+"""After a failure of hypercorn itself."""
+
+BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, NotProxied)
+"""What a peer can do to its connection."""
+
+
+@attrs.define
+class _Port:
+    """A listening socket of the side door, and who is in it."""
+
+    listener: Listener
+    newcomers: int = 0
+    requests: int = 0
+
+    @property
+    def chats(self) -> bool:
+        return self.listener.transport in ("ws", "wss")
+
+
+class SideDoor:
+    """Serves HTTP on listeners of the kinds "http", "ws" and "wss"; iterating gives the WebSockets that came in, as a
+    listener does.
+    """
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._ports = [_Port(listener) for listener in listeners]
+        self._found, self._endpoints = trio.open_memory_channel[Endpoint](0)
+        self._path = ""
+
+    async def __aiter__(self) -> AsyncIterator[Endpoint]:
+        async with self._endpoints:  # once the server accepts no more, sending fails at once
+            async for endpoint in self._endpoints:
+                yield endpoint
+
+    async def run(
+        self, application: Framework, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until cancelled."""
+        with ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="wirechat-"))
+            self._path = str(Path(folder) / "http")
+            inside = stack.enter_context(socket.socket(socket.AF_UNIX))
+            inside.bind(self._path)
+            inside.listen(limits.HTTP_REQUESTS_MAX)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_serve_for_ever, application, inside)
+                for port in self._ports:
+                    nursery.start_soon(self._accept, port, nursery)
+                task_status.started()
+
+    async def _accept(self, port: _Port, nursery: trio.Nursery) -> None:
+        async for stream in port.listener.streams():
+            if port.newcomers >= limits.HTTP_NEWCOMERS_MAX:
+                stream.abort()
+            else:
+                nursery.start_soon(self._receive, port, stream, nursery)
+
+    async def _receive(self, port: _Port, stream: StreamEndpoint, nursery: trio.Nursery) -> None:
+        """The exception barrier of one connection, which ends here unless the server has it."""
+        given = False
+        try:
+            given = await self._sort(port, stream, nursery)
+        except* BROKEN as group:
+            log.debug("an HTTP connection broke", peer=stream.peer.address, reason=str(group.exceptions[0]))
+        except* Exception:
+            log.exception("an HTTP connection failed", peer=stream.peer.address)
+        finally:
+            if not given:
+                stream.abort()
+
+    async def _sort(self, port: _Port, stream: StreamEndpoint, nursery: trio.Nursery) -> bool:
+        """Serve a newcomer; whether it was given to the server instead."""
+        head, upgrades = b"", False
+        port.newcomers += 1
+        try:
+            with trio.move_on_after(HELLO_MS / 1000) as patience:
+                await stream.handshake(nursery)
+                head, upgrades = await _read_head(stream)
+        finally:
+            port.newcomers -= 1
+        if patience.cancelled_caught or not head:
+            return False
+        if upgrades and port.chats:
+            await self._found.send(WebSocketEndpoint(stream, head))
+            return True
+        if port.requests < limits.HTTP_REQUESTS_MAX:
+            port.requests += 1
+            try:
+                await self._exchange(stream, head)
+            finally:
+                port.requests -= 1
+        return False
+
+    async def _exchange(self, stream: StreamEndpoint, head: bytes) -> None:
+        """One request and its answer."""
+        with trio.move_on_after(limits.HTTP_SECONDS):
+            outside = DirectStream(stream, head)
+            async with await trio.open_unix_socket(self._path) as inside, trio.open_nursery() as nursery:
+                nursery.start_soon(_splice, outside, inside)
+                await _splice(inside, outside)
+                nursery.cancel_scope.cancel()
+            await stream.aclose(0)
+
+
+async def _read_head(stream: StreamEndpoint) -> tuple[bytes, bool]:
+    """The request as far as it was read, and whether it wants a WebSocket; b"" when the peer left before. What is no
+    HTTP, or too long, counts as a request too: hypercorn will say so.
+    """
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.HTTP_HEAD_BYTES)
+    head = b""
+    while data := await stream.recv():
+        head += data
+        parser.receive_data(data)
+        try:
+            event = parser.next_event()
+        except h11.RemoteProtocolError:
+            return head, False
+        if isinstance(event, h11.Request):
+            return head, any(name == b"upgrade" and value.lower() == b"websocket" for name, value in event.headers)
+    return b"", False
+
+
+async def _splice(source: trio.abc.ReceiveStream, target: trio.abc.SendStream) -> None:
+    """Carry bytes until one side ends."""
+    try:
+        while data := await source.receive_some(65536):
+            await target.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+
+
+# hypercorn
+
+
+class _Log(hypercorn.logging.Logger):
+    """What hypercorn has to say goes where everything goes."""
+
+    async def access(self, request: Any, response: Any, request_time: float) -> None:
+        status = response["status"] if response else None
+        log.debug("http", method=request.get("method"), path=request["path"], status=status, seconds=request_time)
+
+    async def exception(self, message: str, *args: Any, **kwargs: Any) -> None:
+        log.exception("a request of the side door failed", reason=message % args if args else message.strip())
+
+
+def _config(inside: socket.socket) -> hypercorn.config.Config:
+    """`inside` stays open when hypercorn closes its copy."""
+    config = hypercorn.config.Config()
+    config.bind = [f"fd://{os.dup(inside.fileno())}"]
+    config.logger_class = _Log
+    config.errorlog = None
+    config.include_server_header = False
+    config.keep_alive_max_requests = 0  # answers say `connection: close`
+    config.h11_max_incomplete_size = limits.HTTP_HEAD_BYTES
+    config.read_timeout = int(limits.HTTP_SECONDS)
+    config.backlog = limits.HTTP_REQUESTS_MAX
+    return config
+
+
+async def _serve_for_ever(application: Framework, inside: socket.socket) -> None:
+    """Who comes while hypercorn starts again waits in the backlog."""
+    while True:
+        try:
+            await serve(application, _config(inside))
+        except Exception:
+            log.exception("the side door failed and starts again")
+        await trio.sleep(AGAIN_SECONDS)
