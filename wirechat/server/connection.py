@@ -140,7 +140,7 @@ class Connection:
                 if violation.rid is None or violation.code < 2000:
                     await self.fail(violation.code, violation.message)
                     return
-                await self._refuse(violation)
+                await self._refuse(violation.rid, violation)
             except Exception:
                 log.exception("a frame failed", peer=self.endpoint.peer.address)
                 await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
@@ -159,7 +159,7 @@ class Connection:
         self.heard_at = trio.current_time()
         self.pinged = False
 
-    async def _refuse(self, violation: wire.ProtocolViolation) -> None:
+    async def _refuse(self, rid: int, violation: wire.ProtocolViolation) -> None:
         """A request that the wire refused, unknown, malformed or out of place, costs what every request costs."""
         self._heard()
         try:
@@ -168,7 +168,7 @@ class Connection:
             await self.fail(flood.code, flood.message)
             return
         refused = RequestError(violation.code, violation.message) if self.tokens >= 0 else _rate_limited()
-        self.refuse(violation.rid, refused)
+        self.refuse(rid, refused)
 
     def _handle_inline(self, handler: Handler, message: wire.Message) -> None:
         handler.calls += 1
