@@ -217,7 +217,7 @@ class Connection:
         """The name of the reply to a request."""
         return self.schema.by_code[self.schema.by_name[name].code + 1].layout.name
 
-    def offers(self, name: str, /, **fields: Any) -> None:
+    def skip_unless_offered(self, name: str, /, **fields: Any) -> None:
         """Raises Skipped when the server does not know this request of a later release."""
         self._outcome(name, fields)
 

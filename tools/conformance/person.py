@@ -26,11 +26,11 @@ def cid() -> bytes:
 
 
 class Person(Connection):
-    """`user`, `device`, `handle`, `resume`, `token` are known once they were told."""
+    """`user`, `device`, `handle`, `resume`, `token` and `mode` of the last SYNC are known once they were told."""
 
     welcome: Frame
     handle = ""
-    user = device = 0
+    user = device = mode = 0
     resume = token = b""
     by_key = True
 
@@ -88,8 +88,6 @@ class Person(Connection):
             raise Failed("a token with the last page of SYNC_OK", "none")
         self.token = answer["token"]
         return rows
-
-    mode = 0
 
     # conversations
 

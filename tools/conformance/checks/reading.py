@@ -19,7 +19,7 @@ PROBES: dict[str, dict[str, Any]] = {"UNREAD": {"convs": []}, "RECORDS": {"conv"
 
 def offered(who: Person, name: str) -> None:
     """Raises Skipped where the server does not know this request."""
-    who.offers(name, **PROBES.get(name, {"conv": 1}))
+    who.skip_unless_offered(name, **PROBES.get(name, {"conv": 1}))
 
 
 # pins
