@@ -157,8 +157,13 @@ class Connection:
             raise Failed(wanted, f"the server closed the connection; came before: {self._told()}")
         return frame
 
+    @property
+    def unasked(self) -> list[str]:
+        """The names of the frames in `seen`; those of unknown codes may come at any time (6-5)."""
+        return [frame.name for frame in self.seen if frame.name is not None]
+
     def _told(self) -> str:
-        return ", ".join(str(frame.name) for frame in self.seen[-5:]) or "nothing"
+        return ", ".join(self.unasked[-5:]) or "nothing"
 
     def answer(self, rid: int) -> Frame:
         """The one frame that answers a request: its reply or an ERROR."""
