@@ -55,7 +55,7 @@ def test_a_mutant_fits_the_source(name: str, tmp_path: Path) -> None:
 
 def test_a_mutant_says_what_it_breaks() -> None:
     """In a sentence, before its diff; there are enough of them, in every area."""
-    assert all(mutant.about.endswith(".") for mutant in mutants())
+    assert all(mutant.about.strip().endswith(".") for mutant in mutants())
     assert len(mutants()) >= 20
 
 
