@@ -103,7 +103,7 @@ class Connection:
         """The next frame; None when the server closed. Raises TimeoutError after `seconds`, Failed."""
         until = None if seconds is None else time.monotonic() + seconds
         while not self.ended:
-            body = self._next_body(None if until is None else until - time.monotonic())
+            body = self.next_body(None if until is None else until - time.monotonic())
             if body is None:
                 return None
             frame = self._decoded(body)
@@ -114,7 +114,8 @@ class Connection:
                 self.send("PONG", t=frame["t"])
         return None
 
-    def _next_body(self, seconds: float | None) -> bytes | None:
+    def next_body(self, seconds: float | None) -> bytes | None:
+        """The next body as it is; None when the server closed. Raises TimeoutError."""
         self.bodies.raw.settimeout(max(seconds, 0.001) if seconds is not None else self.patience)
         try:
             body = self.bodies.recv()
