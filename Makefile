@@ -3,9 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 200
+CUTS ?= 5000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs mutants bench clean
+.PHONY: help env run test check format docs simulate bugs powercuts mutants bench clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +49,9 @@ simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace
 
 bugs: env  ## Prove that the simulation finds every planted bug
 	$(BIN)/python -m tools.simulate bugs
+
+powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
+	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
 
 mutants: env  ## Prove that the conformance runner catches every mutant of the server
 	$(BIN)/python -m tools.mutants

@@ -226,11 +226,32 @@ class StreamEndpoint:
             self._sock.close()
 
     async def aclose(self, code: int) -> None:
-        """Let the kernel deliver what was sent, then close."""
+        """Let the peer read what was sent, then close: bytes of his that nobody reads would make the kernel reset the
+        connection, and our last words with it.
+        """
         with trio.move_on_after(CLOSE_SECONDS):
             await self.wait_sent()
             self._goodbye()
+            await self._discard()
         self.abort()
+
+    async def _discard(self) -> None:
+        """Throw away what was not read, if there is anything, and what follows, until the peer has closed too. Polled,
+        because the reader may wait for the same socket.
+        """
+        pause = 0.0
+        while True:
+            try:
+                if not self._sock.recv(RECV_BYTES):
+                    return
+                pause = pause or 0.001
+            except (BlockingIOError, ssl.SSLWantReadError):
+                if not pause:
+                    return
+                pause = min(2 * pause, 0.1)
+            except (OSError, ValueError):
+                return
+            await trio.sleep(pause)
 
     def _goodbye(self) -> None:
         try:

@@ -111,6 +111,10 @@ class Hub:
     def _moves(self, user: int) -> None:
         self._moved[user] = self._moved.get(user, False) or self.is_there(user)
 
+    def is_moving(self, user: int) -> bool:
+        """He may have come or gone since that was asked last."""
+        return user in self._moved
+
     def take_moved(self) -> dict[int, bool]:
         """Users who may have come or gone since this was asked last, and whether they were there in between."""
         moved, self._moved = self._moved, {}

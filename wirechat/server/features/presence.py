@@ -207,7 +207,7 @@ class Presence:
 
     def _tell_one(self, watch: Watch) -> None:
         asker = watch.session.user
-        settled = [user for user in watch.pending if (asker, user) not in self._doubted]
+        settled = [u for u in watch.pending if (asker, u) not in self._doubted and not self._hub.is_moving(u)]
         news = [status for user in settled if (status := self._status(watch, user)) != watch.told[user]]
         if news and not watch.session.whisper(wire.Presence(tuple(news)).encode()):
             return

@@ -1,0 +1,26 @@
+"""The ledger of power cuts says only what was run, and docs/proof.md says only what is in the ledger."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from tools.powercuts.ledger import ROOT, read
+
+LEDGER = ROOT / "docs" / "proof" / "powercuts.jsonl"
+
+
+def test_no_seed_is_counted_twice() -> None:
+    ranges = sorted(line["seeds"] for line in read(LEDGER))
+    for (_, last), (first, _) in pairwise(ranges):
+        assert first > last
+
+
+def test_the_documentation_quotes_the_ledger() -> None:
+    """Whoever adds a run brings its figures into the text."""
+    lines = read(LEDGER)
+    text = " ".join((ROOT / "docs" / "proof.md").read_text().split())
+    for figure in ("cuts", "acknowledged", "lost", "damaged"):
+        total = sum(line[figure] for line in lines)
+        assert f"{total:,} {figure}" in text, f"docs/proof.md, power cuts: {total:,} {figure}"
+    for line in lines:
+        assert f"| {line['date']} | {line['commit']} |" in text
