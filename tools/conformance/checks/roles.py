@@ -121,6 +121,8 @@ def moderators_delete_what_those_of_lower_role_wrote(lab: Lab) -> None:
     (owner, admin, moderator, member, other), conv = ladder(lab)
     seqs = {each.who: each.say(conv, each.who) for each in (owner, admin, moderator, member, other)}
     member.refused("SEND", 4001, **entry(conv, DELETE, seqs["other"]))
+    give(owner, conv, other, MODERATOR)
+    moderator.refused("SEND", 4001, **entry(conv, DELETE, seqs["other"]))
     moderator.refused("SEND", 4001, **entry(conv, DELETE, seqs["admin"]))
     admin.refused("SEND", 4001, **entry(conv, DELETE, seqs["owner"]))
     for who, whose in ((moderator, "member"), (admin, "moder"), (owner, "admin")):
@@ -133,7 +135,8 @@ def moderators_delete_what_those_of_lower_role_wrote(lab: Lab) -> None:
 def moderators_remove_those_of_lower_role(lab: Lab) -> None:
     """MEMBER_DEL by role: equals and higher ones are ERROR 4001."""
     (owner, admin, moderator, member, other), conv = ladder(lab)
-    for who, whom in ((member, other), (moderator, admin), (admin, owner)):
+    give(owner, conv, other, MODERATOR)
+    for who, whom in ((member, other), (moderator, other), (moderator, admin), (admin, owner)):
         who.refused("MEMBER_DEL", 4001, conv=conv, cid=cid(), user=whom.user)
     for who, whom in ((moderator, member), (admin, moderator), (owner, admin)):
         seq = who.remove(conv, whom)
