@@ -126,6 +126,11 @@ class History:
         self._asked[name] = _Asked(op, self._acked_max[op.conv], self._attempts, self._attempts)
         self._possible[_key(op)] += 1
 
+    def refers(self, name: Hashable) -> bool:
+        """The operation names a seq, which means something else after a RESET (11-15)."""
+        op = self._asked[name].op
+        return op.ref is not None or op.source is not None
+
     def source(self, name: Hashable) -> tuple[int, int] | None:
         """What the operation forwards."""
         return self._asked[name].op.source

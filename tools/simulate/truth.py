@@ -223,8 +223,9 @@ class Truth:
         return [self._standings[conv].described(user, end) for end in reversed(ended)]
 
     def together(self, one: int, other: int, ever: bool = False) -> bool:
-        """Both are members of some conversation now, or were ever."""
-        found = [(times.get(one), times.get(other)) for times in map(self.periods, self._logs)]
+        """Both are members of some conversation now, or were ever. An account log is none."""
+        shared = [conv for conv in self._logs if self._kinds[conv] != ConversationKind.ACCOUNT]
+        found = [(times.get(one), times.get(other)) for times in map(self.periods, shared)]
         both = [(mine, theirs) for mine, theirs in found if mine and theirs]
         return any(ever or (mine[-1][1] is None and theirs[-1][1] is None) for mine, theirs in both)
 

@@ -319,6 +319,8 @@ class Witness:
         if request.cursor is None and reply.mode == SyncMode.RESET:
             self._trace.count("resets")
             self._device.told.clear()
+            for unsettled in self._device.unsettled.values():
+                unsettled.difference_update([name for name in unsettled if self._history.refers(name)])
         if reply.cursor is not None:
             self._trace.count("digest pages beyond the first")
         self._take_rows(reply.rows)

@@ -23,7 +23,8 @@ _VISIBLE = f"""
     AND NOT EXISTS (SELECT 1 FROM block k WHERE k.user_id = b.user_id AND k.blocked = a.user_id)
     AND (EXISTS (SELECT 1 FROM direct d WHERE d.low = $3 AND d.high = $4)
          OR EXISTS (SELECT 1 FROM member m JOIN member o ON o.conv = m.conv AND o.user_id = b.user_id
-                    WHERE m.user_id = a.user_id AND m.until IS NULL AND o.until IS NULL))
+                    WHERE m.user_id = a.user_id AND m.conv <> coalesce(a.log, 0)
+                    AND m.until IS NULL AND o.until IS NULL))
 """
 """A direct conversation is looked for first: it is the common case, and one row."""
 
