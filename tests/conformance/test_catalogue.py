@@ -167,18 +167,18 @@ def _bytes(value: Any) -> Any:
     return [_bytes(each) for each in value] if isinstance(value, list) else value
 
 
+KINDS_MAX = 18
+"""Of entries that a server sends: no check has to fold what is unknown."""
 FOLDS = [
     vector
     for vector in json.loads((VECTORS / "fold" / "fold.json").read_text())
-    if all("event" in step for step in vector["steps"])
+    if all("event" in step and step["event"]["kind"] <= KINDS_MAX for step in vector["steps"])
 ]
 
 
 @pytest.mark.parametrize("vector", FOLDS, ids=lambda vector: vector["id"])
 def test_the_fold_of_events_is_that_of_the_vectors(vector: dict[str, Any]) -> None:
     """What the runner expects of CHANGES is the fold of the specification."""
-    if any(step["event"]["kind"] not in range(1, 19) for step in vector["steps"]):
-        pytest.skip("of kinds that no server sends yet")
     records = {record["seq"]: _bytes(record) for record in vector.get("records", [])}
     for step in vector["steps"]:
         fold(records, _bytes(step["event"]))
