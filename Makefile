@@ -6,7 +6,7 @@ SEEDS ?= 200
 CUTS ?= 5000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts bench clean
+.PHONY: help env run test check format docs simulate bugs powercuts mutants bench clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ bugs: env  ## Prove that the simulation finds every planted bug
 
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
+
+mutants: env  ## Prove that the conformance runner catches every mutant of the server
+	$(BIN)/python -m tools.mutants
 
 bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path

@@ -14,6 +14,7 @@ import trio_websocket
 
 from tests.server.rig import PATIENCE, Client, Rig, serving
 from wirechat import wire
+from wirechat.wire.packing import pack
 
 HELLO = wire.Hello("WC", 1, 1, (), "test").encode()
 
@@ -236,3 +237,26 @@ async def test_who_keeps_flooding_is_closed(tmp_path: Path, monkeypatch: pytest.
         assert set(codes) == {5001, 1008}
         conv = await rig.group(bob)
         assert (await bob.say(conv, "unharmed")).seq == 2
+
+
+async def test_requests_that_cannot_be_read_cost_what_others_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P10: unknown and malformed ones too are told 5001, then 1008; until then each is a sign of life."""
+    monkeypatch.setattr(wire.limits, "REQUESTS_BURST", 100)
+    async with serving(tmp_path) as rig:
+        alice = await rig.person("alice")
+        (connection,) = rig.server.connections
+        connection.heard_at = 0.0
+        codes = []
+        for rid in range(300):
+            code = 122 if rid % 2 else 78  # unknown; known, but without its handle
+            await alice.stream.send_all(frame(pack([code, rid])))
+            answer = await alice.recv()
+            if answer is None:
+                break
+            assert isinstance(answer, wire.Error)
+            codes.append(answer.code)
+        assert connection.heard_at > 0
+        assert set(codes[:50]) == {3000, 3001}
+        assert codes[-2:] == [5001, 1008]

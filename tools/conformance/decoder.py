@@ -14,15 +14,17 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from tools.conformance.msgpack import UINT_MAX, Malformed, pack, unpack
+from .msgpack import UINT_MAX, Malformed, pack, unpack
 
 __all__ = ["Frame", "Malformed", "Schema", "protocol_folder"]
 
 
 def protocol_folder() -> Traversable:
-    """`protocol/` of a checkout, else the copy installed with the package."""
-    beside = Path(__file__).parents[2] / "protocol"
-    return beside if (beside / "VERSION").is_file() else files("wirechat") / "protocol"
+    """`protocol/` of a checkout, else the one beside this folder, else the copy installed with the package."""
+    for parent in (Path(__file__).resolve().parents[2], Path(__file__).resolve().parents[1]):
+        if (parent / "protocol" / "VERSION").is_file():
+            return parent / "protocol"
+    return files("wirechat") / "protocol"
 
 
 Check = Callable[[Any], Any]  # wire value -> value; raises Malformed
@@ -80,6 +82,7 @@ class FrameType:
     layout: Layout
     has_rid: bool
     sender: str  # "client", "server" or "both"
+    since: int  # the release that brought it
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,12 @@ class Frame:
 
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
+
+    @property
+    def rid_of_error(self) -> int | None:
+        """The request that an ERROR answers: there it is a field."""
+        rid: int | None = self.fields.get("rid")
+        return rid
 
 
 class Schema:
@@ -144,24 +153,34 @@ class Schema:
             return unpack(body, self.limits["server_array_items"])
         return unpack(body, self.limits["array_items"], self.limits["frame_items"])
 
+    def is_counted(self, code: int) -> bool:
+        """Whether a push of this code counts for ACK, known or not."""
+        row = self._range(code)
+        return row is not None and row["name"] == "counted"
+
     def _ignored(self, code: int, sender: str) -> bool:
         """Whether a frame that the schema does not have is passed over by whoever gets it, as codes.json says."""
-        row = next((row for row in self._ranges if row["lo"] <= code <= row["hi"]), None)
-        if row is not None and row.get("rid") == "by offset":
-            name = "request" if code % 64 < 32 else "counted" if code % 64 < 48 else "ephemeral"
-            row = next(row for row in self._ranges if row["name"] == name)
+        row = self._range(code)
         rule = "fatal" if row is None else row["client_unknown" if sender == "server" else "server_unknown"]
         return "ignore" in rule
 
+    def _range(self, code: int) -> dict[str, Any] | None:
+        row = next((row for row in self._ranges if row["lo"] <= code <= row["hi"]), None)
+        if row is not None and row.get("rid") == "by offset":
+            name = "request" if code % 64 < 32 else "counted" if code % 64 < 48 else "ephemeral"
+            return next(row for row in self._ranges if row["name"] == name)
+        return row
+
     def _add_frame(self, body: dict[str, Any]) -> None:
         reply = body.get("reply")
-        self._add_code(body["code"], body, body["from"], has_rid=reply is not None)
+        since = int(body.get("since", 1))
+        self._add_code(body["code"], body, body["from"], since, has_rid=reply is not None)
         if reply is not None:
-            self._add_code(body["code"] + 1, reply, "server", has_rid=True)
+            self._add_code(body["code"] + 1, reply, "server", since, has_rid=True)
 
-    def _add_code(self, code: int, body: dict[str, Any], sender: str, *, has_rid: bool) -> None:
+    def _add_code(self, code: int, body: dict[str, Any], sender: str, since: int, *, has_rid: bool) -> None:
         layout = Layout(body["name"], list(map(self._field, body["fields"])))
-        self.by_code[code] = FrameType(code, layout, has_rid, sender)
+        self.by_code[code] = FrameType(code, layout, has_rid, sender, since)
 
     def _field(self, row: dict[str, Any]) -> Field:
         kind: str = row["type"]

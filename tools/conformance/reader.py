@@ -12,8 +12,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tools.conformance.decoder import Frame, Malformed, Schema
-from tools.conformance.sockets import Bodies, connect
+from .decoder import Frame, Malformed, Schema
+from .sockets import Bodies, connect
 
 VERSION = 1
 LATER, UNKNOWN = 5, 6  # thousands of errors that say: ask again

@@ -7,20 +7,24 @@ import click
 
 from tools.protocol import evolution as rules
 from tools.protocol import python, tables
+from tools.protocol import rules as numbered
 from tools.protocol.schema import FILES, Schema, SchemaError, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def generated(root: Path, schema: Schema) -> dict[Path, str]:
-    """Every file that follows from the schema, with its right text; of a document only the marked tables follow.
+    """Every file that follows from the schema, with its right text; of a document only the marked tables follow. The
+    rules as data follow from the document.
 
     Raises UnknownTableError.
     """
     files = {root / "wirechat" / "wire" / name: text for name, text in python.modules(schema).items()}
     document = root / "docs" / "protocol.md"
     if document.exists():
-        files[document] = tables.inserted(schema, document.read_text(encoding="utf-8"))
+        text = document.read_text(encoding="utf-8")
+        files[document] = tables.inserted(schema, text)
+        files[root / "protocol" / "rules.json"] = numbered.as_json(text)
     return files
 
 

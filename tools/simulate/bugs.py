@@ -46,9 +46,9 @@ class Found:
     violation: str
 
 
-def bugs(names: Iterable[str] = ()) -> list[Bug]:
+def bugs(names: Iterable[str] = (), folder: Path = BUGS) -> list[Bug]:
     """The planted bugs with these names, or all. Raises KeyError with the name that does not exist."""
-    bank = {path.stem: Bug(path.stem, _about(path), path) for path in sorted(BUGS.glob("*.patch"))}
+    bank = {path.stem: Bug(path.stem, _about(path), path) for path in sorted(folder.glob("*.patch"))}
     return [bank[name] for name in names] or list(bank.values())
 
 

@@ -128,8 +128,7 @@ class Connection:
                 message = self.wire.next_message()
                 if message is None:
                     return
-                self.heard_at = trio.current_time()  # whole frames count: a byte now and then is no sign of life
-                self.pinged = False
+                self._heard()
                 handler = self._dispatcher.table.get(type(message))
                 if handler is None:
                     pass  # an ephemeral frame of a newer version; whatever may not be ignored was refused by the wire
@@ -141,7 +140,7 @@ class Connection:
                 if violation.rid is None or violation.code < 2000:
                     await self.fail(violation.code, violation.message)
                     return
-                self.refuse(violation.rid, RequestError(violation.code, violation.message))
+                await self._refuse(violation.rid, violation)
             except Exception:
                 log.exception("a frame failed", peer=self.endpoint.peer.address)
                 await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
@@ -154,6 +153,22 @@ class Connection:
                 await trio.lowlevel.checkpoint()
                 if self.outbox.draining:
                     await self.outbox.wait_room()
+
+    def _heard(self) -> None:
+        """Whole frames count: a byte now and then is no sign of life."""
+        self.heard_at = trio.current_time()
+        self.pinged = False
+
+    async def _refuse(self, rid: int, violation: wire.ProtocolViolation) -> None:
+        """A request that the wire refused, unknown, malformed or out of place, costs what every request costs."""
+        self._heard()
+        try:
+            self.charge(1)
+        except wire.ProtocolViolation as flood:
+            await self.fail(flood.code, flood.message)
+            return
+        refused = RequestError(violation.code, violation.message) if self.tokens >= 0 else _rate_limited()
+        self.refuse(rid, refused)
 
     def _handle_inline(self, handler: Handler, message: wire.Message) -> None:
         handler.calls += 1
@@ -206,7 +221,7 @@ class Connection:
         if self.inflight > self.limits.inflight:
             raise RequestError(wire.errors.TOO_MANY_INFLIGHT, "wait for answers before you ask more")
         if self.tokens < 0:
-            raise RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
+            raise _rate_limited()
         if self.draining:
             raise RequestError(wire.errors.DRAINING, "the server is stopping")
 
@@ -260,6 +275,10 @@ class Connection:
         if not self._ending:
             self._ending = self.outbox.closed = True
             self.nursery.start_soon(self.endpoint.aclose, 0)
+
+
+def _rate_limited() -> RequestError:
+    return RequestError(wire.errors.RATE_LIMIT, "too many requests", retry_ms=1000)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:

@@ -1,0 +1,89 @@
+"""The list of checks: each a function with the rules of docs/protocol.md that it shows.
+
+    @check("4.4", "4-14")
+    def even_extras_are_not_executed(lab): ...
+
+is the check `4.4/even-extras-are-not-executed`; the first paragraph of its docstring is its title. A rule that says
+SHOULD makes a check with `must=False`: a server that fails it still conforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .lab import Lab
+
+LEVELS = ("L0", "L1", "L2")
+TRANSPORTS = {"stream": ("wirechat", "wirechats"), "websocket": ("ws", "wss"), "tls": ("wirechats", "wss")}
+
+Function = Callable[["Lab"], None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named check.
+
+    `level`: the lowest level that includes it (section 19). `slow`: it waits longer than five seconds.
+    `needs`: a key of TRANSPORTS without which it makes no sense.
+    """
+
+    id: str
+    section: str
+    rules: tuple[str, ...]
+    title: str
+    function: Function
+    level: str = "L0"
+    must: bool = True
+    slow: bool = False
+    needs: str | None = None
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(
+    section: str, *rules: str, level: str = "L0", must: bool = True, slow: bool = False, needs: str | None = None
+) -> Callable[[Function], Function]:
+    """Enters a function into the list."""
+
+    def enter(function: Function) -> Function:
+        name = f"{section}/{function.__name__.replace('_', '-')}"
+        title = " ".join((function.__doc__ or "").split("\n\n")[0].split())
+        add(Check(name, section, rules, title, function, level, must, slow, needs))
+        return function
+
+    return enter
+
+
+def add(new: Check) -> None:
+    """Enters a check that is made from data. Raises ValueError when its id is taken."""
+    if new.id in CHECKS:
+        raise ValueError(f"two checks are called {new.id}")
+    CHECKS[new.id] = new
+
+
+def chosen(level: str = "L2", only: Sequence[str] = (), *, quick: bool = False) -> list[Check]:
+    """The checks of a level, or those named; a name that ends in / or * stands for all that begin so.
+
+    Raises KeyError with the name that fits none.
+    """
+    within = [each for each in CHECKS.values() if LEVELS.index(each.level) <= LEVELS.index(level)]
+    if only:
+        within = [CHECKS[name] for name in dict.fromkeys(name for pattern in only for name in _matching(pattern))]
+    return [each for each in within if not (quick and each.slow)]
+
+
+def _matching(pattern: str) -> Iterable[str]:
+    start = pattern.rstrip("*")
+    names = [name for name in CHECKS if name == pattern or (pattern[-1:] in "/*" and name.startswith(start))]
+    if not names:
+        raise KeyError(pattern)
+    return names
+
+
+def order(checks: Iterable[Check]) -> list[Check]:
+    """As they are told to people: by section, then as they stand in the source."""
+    return sorted(checks, key=lambda each: [int(number) for number in each.section.split(".")])
