@@ -227,7 +227,7 @@ async def test_8_6_an_account_has_so_many_devices(tmp_path: Path, monkeypatch: p
 
 
 async def test_8_6_logging_in_again_is_no_news(tmp_path: Path) -> None:
-    """Only a new device writes: not resuming, nor a password or key of a device that is known."""
+    """Not resuming, nor the password of a device that is known."""
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
         entered = await by_password(await rig.greeted(), "ada")
@@ -236,6 +236,25 @@ async def test_8_6_logging_in_again_is_no_news(tmp_path: Path) -> None:
         await again.ask(wire.Auth(0, 4, proof=entered.resume), wire.AuthOk)
         again = await rig.greeted()
         await again.ask(wire.Auth(0, 1, "ada", proof=PASSWORD, device=entered.device), wire.AuthOk)
+        await phone.silence()
+
+
+async def test_8_6_and_12_37_another_key_of_a_known_device_is_told(tmp_path: Path) -> None:
+    """Whoever knows the password could give a device of somebody a key of his own: the others hear of it, once."""
+    async with serving(tmp_path) as rig:
+        phone = await member(rig, "ada")
+        entered = await by_password(await rig.greeted(), "ada")
+        assert await kinds(phone, 1) == [EntryKind.DEVICE]
+        for key, told in ((b"a" * 32, 1), (b"a" * 32, 0), (b"b" * 32, 1)):
+            again = await rig.greeted()
+            request = wire.Auth(0, 1, "ada", proof=PASSWORD, device=entered.device, key=key)
+            assert (await again.ask(request, wire.AuthOk)).device == entered.device
+            assert await kinds(phone, told) == [EntryKind.DEVICE] * told
+        await phone.silence()
+        await phone.ask(wire.DeviceRevoke(0, entered.device), wire.DeviceRevokeOk)
+        assert await kinds(phone, 1) == [EntryKind.DEVICE]
+        request = wire.Auth(0, 1, "ada", proof=PASSWORD, device=entered.device, key=b"c" * 32)
+        assert await (await rig.greeted()).refused(request) == 2003
         await phone.silence()
 
 
