@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.conftest import Opened
-from tests.client.stage import DEVICE, ME, OTHER, Stage, entry, first, meet, record, row
+from tests.client.stage import DEVICE, ME, OTHER, Stage, edit, entry, first, meet, record, row
 from tests.server.rig import Rig, serving
 from wirechat import wire
 from wirechat.client import (
@@ -29,7 +29,8 @@ from wirechat.client import (
     register,
 )
 from wirechat.client.cache import Cache
-from wirechat.client.events import Event, Feed
+from wirechat.client.events import Event, Feed, RecordChanged
+from wirechat.client.sync import Sync
 from wirechat.wire.registries import Audience, ContentType, EntryKind
 
 PASSWORD = "correct horse"
@@ -252,6 +253,23 @@ async def test_a_hidden_message_stays_hidden_whenever_it_comes(
         events = list(feed._waiting)
         assert [event.record.seq for event in events if isinstance(event, MessageAdded)] == []
         assert MessagesHidden(CONV, (2, 3, 4, 5)) in events
+
+
+def test_an_edit_does_not_bring_back_what_is_being_hidden() -> None:
+    """10-31: as long as the file still has the message, an entry about it finds it there."""
+    cache = Cache(None, b"o" * 16)
+    sync = Sync(cache)
+    for push in (entry(CONV, 1), entry(CONV, 2)):
+        sync.event(push)
+    cache.write(cache.take())
+    sync.event(hiding(1, CONV, 1, 2))
+    sync.event(edit(CONV, 3, 1, "before it is being written"))
+    statements = cache.take()
+    sync.event(edit(CONV, 4, 2, "while it is being written"))
+    cache.write(statements)
+    cache.write(cache.take())
+    assert cache.view(CONV).records == {}
+    assert [event for event in sync.news if isinstance(event, RecordChanged)] == []
 
 
 def row_push(conv: int, head: int) -> wire.Rows:

@@ -586,11 +586,28 @@ def test_membership_changes_ask_for_a_new_description() -> None:
     assert info.members == 3
 
 
-def test_descriptions_are_asked_for_together() -> None:
+def test_descriptions_that_were_left_are_asked_for_again() -> None:
+    """Those that are in neither list do not exist; a server that describes nothing is not asked for ever."""
     device = Device()
-    device.connect(*(row(conv, 0) for conv in range(1, 301)))
+    device.connect(*(row(conv, 0) for conv in (1, 2, 3)))
+    [question] = device.asked(wire.ConvGet)
+    device.sync.answer(question, wire.ConvGetOk(0, (wire.Info(1, 2, 1, 2),), (3,)))
+    [question] = device.asked(wire.ConvGet)
+    assert cast(wire.ConvGet, question.request).convs == (3,)
+    device.sync.answer(question, wire.ConvGetOk(0, (), (3,)))
+    assert device.asked(wire.ConvGet) == []
+
+
+def test_descriptions_are_asked_for_together() -> None:
+    """As many as fit into a frame, however long they are (2.4): who has put one into many groups must not cut him off
+    (P10).
+    """
+    device = Device()
+    device.connect(*(row(conv, 0) for conv in range(1, 151)))
     questions = device.asked(wire.ConvGet)
-    assert [len(cast(wire.ConvGet, question.request).convs) for question in questions] == [256, 44]
+    assert [len(cast(wire.ConvGet, question.request).convs) for question in questions] == [64, 64, 22]
+    longest = wire.Info(2**53 - 1, 2, 1, 2**32 - 1, "x" * 256, 2**53 - 1, "x" * 1024)
+    assert len(wire.ConvGetOk(2**31 - 1, (longest,) * 64).encode()) <= wire.limits.SERVER_FRAME_BYTES
 
 
 # --- ACK

@@ -57,6 +57,24 @@ async def test_a_member_hears_from_his_join_to_his_leaving_and_nothing_after(tmp
         assert await carol.refused(wire.WhoRead(0, conv, heard.seq)) == 4001
 
 
+async def test_descriptions_that_do_not_fit_are_left_for_another_request(tmp_path: Path) -> None:
+    """2.4: no answer is larger than a client must accept, however long the descriptions are; asking again ends."""
+    async with serving(tmp_path) as rig:
+        alice = await rig.person("alice")
+        convs = set()
+        for _ in range(110):
+            made = await alice.ask(wire.ConvNew(0, os.urandom(8), 2, (), "t" * 256), wire.ConvNewOk)
+            await alice.ask(wire.ConvSet(0, made.conv, os.urandom(8), about="a" * 1024), wire.ConvSetOk)
+            convs.add(made.conv)
+        wanted, found = tuple(convs), set()
+        for _ in range(2):
+            reply = await alice.ask(wire.ConvGet(0, (4242, *wanted)), wire.ConvGetOk)
+            assert len(reply.encode()) - 4 <= wire.limits.SERVER_FRAME_BYTES
+            found |= {info.conv for info in reply.infos}
+            wanted = reply.left or ()
+        assert (found, wanted) == (convs, ())
+
+
 async def test_who_stands_higher_removes_and_everyone_may_leave(tmp_path: Path) -> None:
     """At first the creator alone stands higher; when he leaves another follows him, and back he is a member."""
     async with serving(tmp_path) as rig:

@@ -99,8 +99,10 @@ async def test_what_cannot_be_done_is_said_in_one_line(data: Path, args: list[st
     assert result.output.strip()
 
 
-@pytest.mark.parametrize("args", [["list"], ["devices", "ada"], ["revoke", "ada", "7"]])
-async def test_looking_makes_nothing(tmp_path: Path, args: list[str]) -> None:
+@pytest.mark.parametrize(
+    "args", [["list"], ["devices", "ada"], ["revoke", "ada", "7"], ["reset", "ada", "--password", "correct horse"]]
+)
+async def test_a_wrong_directory_is_not_made(tmp_path: Path, args: list[str]) -> None:
     """A directory that is no server's is told, and stays as it is."""
     result = await run(*args, data=tmp_path / "nowhere")
     assert result.exit_code == 2

@@ -169,6 +169,28 @@ async def test_13_18_a_block_or_another_audience_counts_at_once(tmp_path: Path, 
         assert await told(bob) == wire.Status(alice.user, True)
 
 
+async def test_13_18_a_block_counts_although_who_asked_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P9: her connection ends while the disk is slow; asking again on the next one would change nothing more."""
+    async with serving(tmp_path) as rig:
+        ada, bob = await rig.person("ada"), await rig.person("bob")
+        await ada.ask(wire.ConvNew(0, os.urandom(8), 1, (bob.user,)), wire.ConvNewOk)
+        assert (await watch(bob, ada.user))[0].online
+        held: list[Any] = []
+        append = rig.server.store.start_append
+        monkeypatch.setattr(rig.server.store, "start_append", lambda *args: held.append(args))
+        await ada.send(wire.Block(99, bob.user, True))
+        with trio.fail_after(10):
+            while not held:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            (hers,) = (each for each in rig.server.connections if each.session and each.session.user == ada.user)
+            hers.nursery.cancel_scope.cancel()
+            while hers in rig.server.connections:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            append(*held[0])
+            while await told(bob) != wire.Status(ada.user, False):
+                pass
+
+
 async def test_13_18_who_shares_no_conversation_any_more_is_not_told(tmp_path: Path) -> None:
     """P9: after a removal neither sees the other; after a new conversation both do."""
     async with serving(tmp_path) as rig:

@@ -229,6 +229,7 @@ async def test_metrics_say_what_happened(tmp_path: Path) -> None:
             == wire.errors.NO_CONVERSATION
         )
         assert await alice.refused(wire.UserFind(0, "nobody")) == wire.errors.NOT_FOUND
+        assert await alice.refused(wire.DeviceRevoke(0, 4242)) == wire.errors.NOT_FOUND
         stranger = await rig.greeted()
         assert await stranger.refused(wire.Auth(0, 3, proof=bytes(64), device=7)) == wire.errors.BAD_CREDENTIALS
         await bob.stream.aclose()
@@ -250,14 +251,14 @@ async def test_metrics_say_what_happened(tmp_path: Path) -> None:
             ("entries_repeated_total",): 1,
             ("deliveries_total",): 2,
             ("errors_total", str(wire.errors.NO_CONVERSATION), "no_conversation"): 1,
-            ("errors_total", str(wire.errors.NOT_FOUND), "not_found"): 1,
+            ("errors_total", str(wire.errors.NOT_FOUND), "not_found"): 2,
             ("errors_total", str(wire.errors.BAD_CREDENTIALS), "bad_credentials"): 1,
             ("logins_total", "device_key", "ok"): 2,
             ("logins_total", "device_key", "bad_credentials"): 1,
             ("sync_rounds_total", "first"): 2,
-            ("batch_entries_sum",): 4,
-            ("batch_entries_count",): 4,
-            ("commit_seconds_count",): 4,
+            ("batch_entries_sum",): 5,
+            ("batch_entries_count",): 5,
+            ("commit_seconds_count",): 5,
             ("store_up",): 1,
         }
         assert {key: seen.get(key) for key in expected} == expected

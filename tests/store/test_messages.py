@@ -6,7 +6,22 @@ from typing import Any
 
 import pytest
 
-from tests.store.talk import LARGE, Talk, add, delete, direct, edit, forward, msg, pin, react, remove, unpin
+from tests.store.talk import (
+    LARGE,
+    Talk,
+    add,
+    delete,
+    direct,
+    edit,
+    forward,
+    hide,
+    msg,
+    notes,
+    pin,
+    react,
+    remove,
+    unpin,
+)
 from wirechat.store.features import history, mentions, pins, unread
 from wirechat.store.records import Count, Refusal
 
@@ -153,6 +168,15 @@ async def test_a_forward_may_be_a_reply(talk: Talk) -> None:
     assert await talk.refused(forward(conv, 2, (conv, seq), ref=99)) is Refusal.NOT_FOUND
     await talk.done(forward(conv, 2, (conv, seq), ref=seq))
     assert (await talk.records(1, conv))[-1].ref == seq
+
+
+async def test_what_is_hidden_is_not_forwarded(talk: Talk) -> None:
+    """[10-28]: there is no way back to it, not even by a copy; for others it is as before."""
+    conv, own = await talk.group(1, 2), (await talk.done(notes(2))).conv
+    seq = await talk.say(conv, 1)
+    await talk.done(hide(2, conv, seq))
+    assert await talk.refused(forward(own, 2, (conv, seq))) is Refusal.NOT_FOUND
+    await talk.done(forward(conv, 1, (conv, seq)))
 
 
 # mentions

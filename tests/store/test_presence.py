@@ -59,11 +59,3 @@ async def test_13_20_when_somebody_was_last_there(talk: Talk) -> None:
     assert await talk.store.read(presence.visible, [(1, 2), (1, 3), (2, 1)]) == {
         (1, 2): (120_000, 0), (1, 3): (180_000, 7), (2, 1): (None, 0),
     }  # fmt: skip
-
-
-async def test_13_22_who_must_not_see_somebody_type(talk: Talk) -> None:
-    """Those he has blocked and those who have blocked him, among these."""
-    for pair in ((1, 2), (3, 1), (4, 5), (1, 6)):
-        await change(talk, "INSERT INTO block (user_id, blocked) VALUES ($1, $2)", *pair)
-    assert await talk.store.read(presence.apart, 1, [2, 3, 4, 5]) == {2, 3}
-    assert await talk.store.read(presence.apart, 7, [1, 2]) == frozenset()

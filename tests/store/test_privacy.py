@@ -42,6 +42,19 @@ async def test_hidden_messages_are_left_out(talk: Talk) -> None:
     assert page.upto == 7
 
 
+async def test_p10_a_page_of_history_looks_at_so_many_entries(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them are hidden or void: then it is empty, says how far it looked, and the next one goes on."""
+    monkeypatch.setattr(history, "WALK_MAX", 3)
+    conv = await talk.group(1, 2)
+    for _ in range(9):
+        await talk.say(conv, 2)
+    await talk.done(hide(1, conv, *range(4, 11)))
+    page = await talk.store.read(history.history, 1, conv, None, 5, LARGE)
+    assert not isinstance(page, Refusal)
+    assert (page.lo, page.hi, page.records, page.rev) == (8, 10, [], 10)
+    assert await pages(talk, 1, conv) == ([1, 2, 3], [1, 2, 3])
+
+
 async def test_what_can_be_hidden(talk: Talk) -> None:
     """P9: messages one sees, deleted ones too; nothing is hidden when one of them is none."""
     conv = await talk.group(1, 2)
@@ -81,8 +94,13 @@ async def test_blocks(talk: Talk) -> None:
     assert await talk.refused(block(1, 77)) is Refusal.NOT_FOUND
     await talk.done(block(1, 3, on=False))
     assert await talk.store.read(privacy.blocked, 1) == [2]
-    assert await talk.store.read(privacy.between, 1, [2]) is True
-    assert await talk.store.read(privacy.between, 3, [4, 1]) is False
+
+
+async def test_who_is_apart(talk: Talk) -> None:
+    """Those he has blocked and those who have blocked him, among these (10-25, 13-22)."""
+    await talk.results(block(1, 2), block(3, 1), block(4, 5), block(1, 6))
+    assert await talk.store.read(privacy.apart, 1, [2, 3, 4, 5]) == {2, 3}
+    assert await talk.store.read(privacy.apart, 7, [1, 2]) == frozenset()
 
 
 @pytest.mark.parametrize("blocker", [1, 2])

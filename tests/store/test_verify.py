@@ -287,6 +287,9 @@ DAMAGE_OF_MESSAGES = {
     "DELETE FROM mention WHERE conv = {conv} AND seq = 2 AND user_id = 3": [
         "mentions of message 2 are not as in the log"],
     "INSERT INTO mention (user_id, conv, seq) VALUES (1, {conv}, 3)": ["mentions of message 3 are not as in the log"],
+    "UPDATE entry SET sender = 3 WHERE conv = {conv} AND seq IN (7, 9)": [
+        "entry 7 pins message 2 or not, which user 3 might not do",
+        "entry 9 pins message 3 or not, which user 3 might not do"],
     "INSERT INTO mention (user_id, conv, seq) VALUES (1, 5, 3)": [
         "conversation 5 does not exist, but there are rows of it in mention"],
 }  # fmt: skip

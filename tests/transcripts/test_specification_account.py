@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.server.rig import Client, Rig, serving
 from wirechat import wire
-from wirechat.server import tending
+from wirechat.server import limits, tending
 from wirechat.server.config import Config, Limits
 from wirechat.server.passwords import Passwords
 from wirechat.store.features import devices, sync
@@ -184,6 +184,28 @@ async def test_8_29_who_logs_out_is_answered_first(tmp_path: Path) -> None:
         phone = await member(rig, "ada")
         await phone.ask(wire.DeviceRevoke(0, phone.device), wire.DeviceRevokeOk)
         assert await phone.closed() == 2003
+
+
+async def test_8_28_a_revoked_device_changes_nothing_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a node that does not know it yet: it lets itself in by no new password, and puts out no other device."""
+    monkeypatch.setattr(limits, "PASS_SECONDS", 3600)
+    async with serving(tmp_path) as rig:
+        thief = await rig.person("ada")
+        other = await rig.person("bob")
+
+        async def revoke(tx: Tx) -> None:
+            await devices.revoke(tx, thief.user, thief.device, await sync.next_stamp(tx))
+
+        await rig.server.store.write(revoke)
+        for request in (
+            wire.SecretSet(0, None, PASSWORD),
+            wire.DeviceRevoke(0, thief.device),
+            wire.DeviceSet(0, thief.device, "mine"),
+            wire.ProfileSet(0, "eve"),
+            wire.Block(0, other.user, True),
+        ):
+            assert await thief.refused(request) == 2003
+        assert await (await rig.greeted()).refused(wire.Auth(0, 1, "ada", proof=PASSWORD)) == 2001
 
 
 async def test_8_28_what_another_node_revokes_is_found_by_the_pass(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def _time(ms: int | None) -> str | None:
 
 @asynccontextmanager
 async def _opened(data: Path) -> AsyncIterator[Store]:
-    """The store of a server that has run; looking at what is not there must not make it."""
+    """The store of a server that has run; only `add` makes what is not there."""
     if not (data / FILE).exists():
         die(f"there is no server's data in {data}; give the directory of `wirechat serve --data`")
     async with open_sqlite(data) as store:
@@ -200,7 +200,7 @@ async def _add(data: Path, handle: str, password: bytes, name: str | None) -> No
 async def _reset(data: Path, handle: str, password: bytes) -> None:
     try:
         check_password(password)
-        async with open_sqlite(data) as store:
+        async with _opened(data) as store:
             phc = await Passwords(REAL).hash(password)
             if not await store.write(accounts.set_password, handle, phc):
                 die(f"there is no account {handle}")

@@ -37,7 +37,7 @@ __all__ = ["Question", "Sync"]
 
 JUMP_ENTRIES = 2000  # a longer gap is not fetched: the device jumps to the newest entry
 FILLS_MAX = 16  # questions of this module under way at once
-DESCRIBE_MAX = 256  # conversations in one CONV_GET
+DESCRIBE_MAX = 64  # conversations in one CONV_GET: 256 with the longest descriptions would be no frame
 MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE})
 DESCRIBED = MEMBERSHIP | {EntryKind.META, EntryKind.ROLE}  # what CONV_GET says changes with these
 
@@ -361,12 +361,13 @@ class Sync:
         self._touch(log)
 
     def _conv_get_ok(self, question: Question, reply: wire.ConvGetOk) -> None:
-        """Those left out do not exist for us; asking again would not help."""
+        """Those in neither list do not exist for us; asking again would not help."""
         for info in reply.infos:
             self._cache.put_info(info)
             self.news.append(ConversationChanged(info.conv))
+        left = reply.left or () if reply.infos else ()
         for log in question.logs:
-            if self.logs.get(log.conv) is log and not log.outdated:
+            if self.logs.get(log.conv) is log and not log.outdated and log.conv not in left:
                 log.described = True
                 self._cache.put_log(log)
 
@@ -417,7 +418,7 @@ class Sync:
     def _fold(self, log: Log, entry: wire.Event) -> None:
         if self.account.hides(log.conv, entry.seq):
             return
-        seqs = {seq for seq in (entry.seq, entry.ref) if seq is not None}
+        seqs = {seq for seq in (entry.seq, entry.ref) if seq is not None and not self.account.hides(log.conv, seq)}
         held = {seq: record for seq in seqs if (record := self._cache.record(log.conv, seq)) is not None}
         known = set(held)
         if fold.apply_event(held, entry):

@@ -155,7 +155,7 @@ class Network:
         self, stream: Stream, parts: SplitResult, task_status: trio.TaskStatus[trio_websocket.WebSocketConnection]
     ) -> None:
         """Its reader lives here: what it cannot digest ends this connection and nothing else."""
-        opened = False
+        opened, failure = False, ""
         try:
             async with trio.open_nursery() as nursery:
                 with websocket_errors():
@@ -172,8 +172,9 @@ class Network:
                 task_status.started(socket)
         except* Exception as group:  # noqa: BLE001  whatever it could not digest
             close_now(stream)
-            if not opened:
-                raise ConnectionFailed(f"no WebSocket at {parts.path or '/'}: {reason(group)}") from None
+            failure = reason(group)
+        if not opened:  # not raised above: early releases of Python 3.11 would put it into a group
+            raise ConnectionFailed(f"no WebSocket at {parts.path or '/'}: {failure}")
 
 
 def parse_url(url: str) -> tuple[SplitResult, str, int]:

@@ -1,4 +1,4 @@
-"""Message type -> handler, with what it needs. A feature introduces itself with `on`; a duplicate is refused.
+"""Message type -> handler, with what it needs. A feature introduces itself; a duplicate is refused.
 
 Three ways to run, each with its colour:
 * inline: a plain function, run in the reader's turn; it must not wait. Writes into the log are inline, hence executed

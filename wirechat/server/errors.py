@@ -26,12 +26,13 @@ class RequestError(Exception):
 _REFUSALS: dict[Refusal, tuple[int, str]] = {
     Refusal.NO_CONVERSATION: (wire.errors.NO_CONVERSATION, "no such conversation"),
     Refusal.FORBIDDEN: (wire.errors.FORBIDDEN, "you may not do this here"),
-    Refusal.NOT_FOUND: (wire.errors.NOT_FOUND, "no such user or message"),
+    Refusal.NOT_FOUND: (wire.errors.NOT_FOUND, "no such user, message or device"),
     Refusal.DELETED: (wire.errors.DELETED, "the message was deleted"),
     Refusal.CID_REUSED: (wire.errors.CID_REUSED, "this cid was used with other content"),
     Refusal.CONFLICT: (wire.errors.CONFLICT, "taken, or done already"),
     Refusal.LIMIT: (wire.errors.LIMIT, "there is no room for more"),
     Refusal.WRONG_PASSWORD: (wire.errors.BAD_CREDENTIALS, "unknown account or wrong password"),
+    Refusal.REVOKED: (wire.errors.DEVICE_REVOKED, "this device was revoked"),
     Refusal.BLOCKED: (wire.errors.BLOCKED, "one of you has blocked the other"),
     Refusal.TOO_LARGE: (wire.errors.TOO_LARGE, "the text is longer than this server allows"),
 }

@@ -1,9 +1,8 @@
 """The one way into the log. P1 to P4 are made here, once.
 
 All appends of a node pass through one pipeline with natural batching: one commit in flight, the next batch is whatever
-arrived meanwhile, no timer. Only after the commit, and in commit order, is the sender answered and the entry
-delivered. The next
-commit is started before that, so that the disk works while the loop does.
+arrived meanwhile, no timer. Only after the commit, and in commit order, is the sender answered and the entry delivered.
+The next commit is started before that, so that the disk works while the loop does.
 """
 
 from __future__ import annotations
@@ -74,16 +73,19 @@ class Awaited:
 
     session = None
 
-    def __init__(self, append: Append, content: wire.Content | None) -> None:
+    def __init__(self, append: Append, content: wire.Content | None, done: Callable[[], None]) -> None:
         self.append = append
         self.content = content
+        self._done = done
         self.known = trio.Event()
         self.result: Appended | Refusal | StoreError = OutcomeUnknown("the entry was not handed out")
 
     def answer(self, result: Appended | Refusal | StoreError) -> None:
-        """Wake who waits."""
+        """Wake who waits, if he still does."""
         self.result = result
         self.known.set()
+        if isinstance(result, Appended) and not result.dup:
+            self._done()
 
     def fail(self) -> None:
         """Wake who waits, whatever is known."""
@@ -128,9 +130,11 @@ class Journal:
             raise RequestError(wire.errors.UNAVAILABLE, "too many entries wait for the disk", retry_ms=1000)
         self._pending.append(submission)
 
-    async def append(self, append: Append, content: wire.Content | None) -> Appended:
-        """Append an entry and wait until it is handed out. Raises RequestError and StoreError."""
-        awaited = Awaited(append, content)
+    async def append(self, append: Append, content: wire.Content | None, done: Callable[[], None]) -> Appended:
+        """Append an entry and wait until it is handed out. `done` is called once it is in the log, even when nobody
+        waits any more. Raises RequestError and StoreError.
+        """
+        awaited = Awaited(append, content, done)
         self.submit(awaited)
         self.start()
         await awaited.known.wait()
@@ -177,7 +181,8 @@ class Journal:
     ) -> None:
         submission.answer(result)
         if not isinstance(result, Appended):
-            self.refusals[_error_of(result).code] += 1
+            if submission.session is not None:  # whoever waits for it answers, and counts, himself
+                self.refusals[_error_of(result).code] += 1
         elif result.dup:
             self.repeats += 1
         else:

@@ -2,8 +2,8 @@
 
 A frame goes straight to the socket while the socket takes it. Once it does not, later pushes wait as references
 (conversation and seq), not as bytes, and are read again when there is room: a message deleted meanwhile is gone (P8),
-and a slow reader
-costs its window in small objects (P6). Replies wait as bytes; their sender is not read from while too many do.
+and a slow reader costs its window in small objects (P6). Replies wait as bytes; their sender is not read from while too
+many do.
 """
 
 from __future__ import annotations

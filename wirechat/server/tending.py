@@ -94,9 +94,8 @@ async def one_pass(store: Store, hub: Hub) -> None:
     """Offer what changed in the store and was not offered here, then let the horizons advance.
 
     R7: the horizon comes with the read, not from the end of the pass. The read runs on the writer's lane, so it sees
-    exactly
-    what this node's own commits have announced and everything other nodes committed. Revoked devices are looked for
-    twice: one may have been logging in while the first pass went by.
+    exactly what this node's own commits have announced and everything other nodes committed. Revoked devices are looked
+    for twice: one may have been logging in while the first pass went by.
     """
     horizon, changed = await store.read_ordered(sync.changed, hub.horizon)
     lagging = {conv: (head, rrev) for conv, head, rrev in changed if hub.lags(conv, head, rrev)}

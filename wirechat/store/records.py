@@ -67,14 +67,15 @@ class Refusal(enum.Enum):
 
     NO_CONVERSATION = "does not exist, or the user was never in it"
     FORBIDDEN = "the user may not do this here"
-    NOT_FOUND = "no such user or message"
+    NOT_FOUND = "no such user, message or device"
     DELETED = "the message was deleted"
     CID_REUSED = "the cid was used with other content"
     CONFLICT = "taken, or done already"
-    LIMIT = "the group is full"
+    LIMIT = "there is no room for more"
     TOO_LARGE = "the text is longer than allowed"
     BLOCKED = "one of the two has blocked the other"
     WRONG_PASSWORD = "the account has another password by now"
+    REVOKED = "the device that asks was revoked"
 
 
 Project = Callable[[Tx, int], Coroutine[Any, Any, "bool | Refusal"]]

@@ -68,6 +68,10 @@ class Roster:
         """Whether this member deletes what the author wrote."""
         return sender == author or roles.may_moderate(self.kind, self.role(sender), self.role(author))
 
+    def may_pin(self, sender: int) -> bool:
+        """Whether this member pins and unpins."""
+        return roles.may_pin(self.kind, self.role(sender))
+
     def may_describe(self, sender: int) -> bool:
         """Whether this member changes title and description."""
         return roles.may_describe(self.kind, self.role(sender))

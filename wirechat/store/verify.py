@@ -277,6 +277,8 @@ class _Log:
             return
         if message.deleted:
             self.say(f"entry {seq} changes message {ref}, which was deleted before")
+        if kind in (Kind.PIN, Kind.UNPIN) and not self.roster.may_pin(sender):
+            self.say(f"entry {seq} pins message {ref} or not, which user {sender} might not do")
         if sender != message.sender and not self._may_change(kind, sender, message.sender):
             self.say(f"entry {seq} changes message {ref} of somebody else")
         message.rev = seq

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from wirechat import wire
 from wirechat.server.account_log import AccountLog
@@ -94,7 +95,8 @@ class Accounts:
 
     async def set_profile(self, connection: Connection, request: wire.ProfileSet) -> wire.Message:
         """A PROFILE entry, if anything changes."""
-        user = connection.require_session().user
+        session = connection.require_session()
+        user = session.user
         handle, name, about, audience = request.handle, request.name, request.about, request.audience
         if handle is not None:
             check_handle(handle)
@@ -104,8 +106,8 @@ class Accounts:
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
             return await accounts.set_profile(tx, user, handle, name, about, audience)
 
-        if await self._account_log.enter(user, EntryKind.PROFILE, project):
-            self._changed(user)
+        told = partial(self._changed, user)
+        await self._account_log.enter(user, EntryKind.PROFILE, project, device=session.device, done=told)
         account, _, _ = await self._store.read(accounts.own, user)
         return wire.ProfileSetOk(request.rid, wire.User(*account))
 
@@ -153,7 +155,7 @@ class Secrets:
             ended[:] = await devices.revoke_others(tx, user, device, stamp) if revoke else ()
             return True
 
-        await self._account_log.enter(user, EntryKind.DEVICE, project)
+        await self._account_log.enter(user, EntryKind.DEVICE, project, device=device)
         self._hub.revoked(ended)
         return wire.SecretSetOk(request.rid)
 

@@ -5,7 +5,8 @@ What changes them is an entry and goes through the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from wirechat import wire
 from wirechat.server.connection import Connection
@@ -18,6 +19,9 @@ from wirechat.store.features import conversations
 from wirechat.store.records import Append, Appended, Description, Refusal
 from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
 from wirechat.world import World
+
+LEFT_BYTES = 4096
+"""Of a CONV_GET_OK for what is not descriptions: 256 ids of those left out, and a few more."""
 
 
 class Conversations:
@@ -127,7 +131,9 @@ class Conversations:
         """Describe conversations; the others are left out without a word (P9)."""
         user = connection.require_session().user
         found = await self._store.read(conversations.describe, user, request.convs)
-        return wire.ConvGetOk(request.rid, tuple(_info(each) for each in found))
+        infos = tuple(_info(each) for each in found)
+        fit = _fitting(infos)
+        return wire.ConvGetOk(request.rid, infos[:fit], tuple(info.conv for info in infos[fit:]) or None)
 
     async def members(self, connection: Connection, request: wire.Members) -> wire.Message:
         """A page of members."""
@@ -137,6 +143,12 @@ class Conversations:
         if isinstance(rows, Refusal):
             raise of_refusal(rows)
         return wire.MembersOk(request.rid, tuple(wire.Member(*row) for row in rows[:limit]), len(rows) > limit)
+
+
+def _fitting(infos: Sequence[wire.Info]) -> int:
+    """How many go into one frame: with the longest titles and descriptions not all that may be asked for."""
+    sizes = accumulate((len(info.pack()) for info in infos), initial=LEFT_BYTES)
+    return sum(size <= wire.limits.SERVER_FRAME_BYTES for size in sizes) - 1
 
 
 def _info(known: Description) -> wire.Info:

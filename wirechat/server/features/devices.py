@@ -53,22 +53,24 @@ class Devices:
 
     async def rename(self, connection: Connection, request: wire.DeviceSet) -> wire.Message:
         """A DEVICE entry, if the name is another one."""
-        user, device, name = connection.require_session().user, request.device, request.name
+        session, device, name = connection.require_session(), request.device, request.name
+        user = session.user
 
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
             return await devices.rename(tx, user, device, name)
 
-        await self._account_log.enter(user, EntryKind.DEVICE, project)
+        await self._account_log.enter(user, EntryKind.DEVICE, project, device=session.device)
         return wire.DeviceSetOk(request.rid)
 
     async def revoke(self, connection: Connection, request: wire.DeviceRevoke) -> wire.Message | None:
         """A DEVICE entry, and the end of that device. Who revokes his own has the answer before he is cut off."""
-        user, device = connection.require_session().user, request.device
+        session, device = connection.require_session(), request.device
+        user = session.user
 
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
             return await devices.revoke(tx, user, device, stamp)
 
-        await self._account_log.enter(user, EntryKind.DEVICE, project)
+        await self._account_log.enter(user, EntryKind.DEVICE, project, device=session.device)
         connection.send(wire.DeviceRevokeOk(request.rid))
         self._hub.revoked((device,))
         return None

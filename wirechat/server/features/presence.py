@@ -26,7 +26,7 @@ from wirechat.server.hub import Hub
 from wirechat.server.session import Session
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
-from wirechat.store.features import conversations, presence
+from wirechat.store.features import conversations, presence, privacy
 from wirechat.store.records import Members
 
 log = structlog.get_logger(__name__)
@@ -280,7 +280,7 @@ class Typing:
             if _concerns(user, members):
                 self._hub.remember(conv, members)
                 others = [other for other in members.since if other != user]
-                apart = await self._store.read(presence.apart, user, others)
+                apart = await self._store.read(privacy.apart, user, others)
                 if changes == self._changes:
                     self._remember(user, conv, members, apart)
                     self._spread(session, message, members, apart)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from wirechat import wire
 from wirechat.server.account_log import AccountLog
@@ -30,7 +31,8 @@ class Privacy:
 
     async def hide(self, connection: Connection, request: wire.Hide) -> wire.Message:
         """A HIDE entry, unless all of it is hidden already."""
-        user, conv = connection.require_session().user, request.conv
+        session, conv = connection.require_session(), request.conv
+        user = session.user
         seqs = tuple(sorted(set(request.seqs)))
         if not seqs:
             raise RequestError(wire.errors.BAD_REQUEST, "hide at least one message")
@@ -39,12 +41,13 @@ class Privacy:
             return await privacy.hide(tx, user, conv, seqs)
 
         content = wire.Content(ContentType.HIDDEN, wire.Hidden(conv, seqs).pack())
-        await self._account_log.enter(user, EntryKind.HIDE, project, content=content)
+        await self._account_log.enter(user, EntryKind.HIDE, project, content=content, device=session.device)
         return wire.HideOk(request.rid)
 
     async def block(self, connection: Connection, request: wire.Block) -> wire.Message:
         """A BLOCK or UNBLOCK entry, unless it is so already."""
-        user, other, on = connection.require_session().user, request.user, request.on
+        session, other, on = connection.require_session(), request.user, request.on
+        user = session.user
         if other == user:
             raise RequestError(wire.errors.BAD_REQUEST, "nobody blocks himself")
 
@@ -52,6 +55,6 @@ class Privacy:
             return await privacy.block(tx, user, other, on, wire.limits.BLOCKED)
 
         kind = EntryKind.BLOCK if on else EntryKind.UNBLOCK
-        if await self._account_log.enter(user, kind, project, users=(other,)):
-            self._changed(user)
+        told = partial(self._changed, user)
+        await self._account_log.enter(user, kind, project, users=(other,), device=session.device, done=told)
         return wire.BlockOk(request.rid)

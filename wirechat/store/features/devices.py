@@ -94,6 +94,11 @@ async def count(tx: Tx, user: int) -> int:
     return int(row[0])
 
 
+async def is_revoked(tx: Tx, device: int) -> bool:
+    """Whether it was ended."""
+    return await tx.fetchrow("SELECT 1 FROM device WHERE device = $1 AND revoked", device) is not None
+
+
 async def rename(tx: Tx, user: int, device: int, name: str) -> bool | Refusal:
     """Another name. False when it has it already; NOT_FOUND for a device that is not the user's, or revoked."""
     row = await tx.fetchrow(

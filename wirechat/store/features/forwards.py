@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from wirechat.store.features import conversations
+from wirechat.store.features.visibility import View
 from wirechat.store.records import Kind, Origin, Refusal
 from wirechat.store.tx import Tx
 
-_SOURCE = """
-    SELECT t.sender, t.ts, t.content, t.latest, t.origin_user, t.origin_ts
-    FROM member m JOIN entry t ON t.conv = m.conv
-    WHERE m.conv = $1 AND m.user_id = $2 AND t.seq = $3 AND t.kind = $4 AND (m.until IS NULL OR t.rev <= m.until)
-      AND (t.seq >= m.since OR EXISTS (SELECT 1 FROM past_period p WHERE p.conv = t.conv AND p.user_id = m.user_id
-                                       AND p.since <= t.seq AND p.until >= t.seq))
-"""
-"""Knows no head: the source may be of the batch that is being written."""
+ANY_REV = 2**62
+"""The head of a conversation will not do: the source may be of the batch that is being written."""
 
 
 async def copy(tx: Tx, user: int, conv: int, seq: int) -> tuple[bytes, Origin] | Refusal:
-    """(packed text, origin) of what a user forwards. NOT_FOUND whatever it is that he may not see."""
-    row = await tx.fetchrow(_SOURCE, conv, user, seq, int(Kind.MSG))
+    """(packed text, origin) of what a user forwards. NOT_FOUND whatever it is that he may not see, or has hidden."""
+    standing = await conversations.standing(tx, user, conv)
+    if isinstance(standing, Refusal):
+        return Refusal.NOT_FOUND
+    since, until = standing
+    view = View(conv, user, since, ANY_REV if until is None else until, since, hides=True)
+    row = await tx.fetchrow(
+        "SELECT t.sender, t.ts, t.content, t.latest, t.origin_user, t.origin_ts FROM entry t"
+        f" WHERE t.conv = $1 AND {view.visible} AND t.kind = {Kind.MSG:d} AND t.seq = $5",
+        *view.parameters, seq,
+    )  # fmt: skip
     if row is None:
         return Refusal.NOT_FOUND
     sender, ts, content, latest, origin, origin_ts = row

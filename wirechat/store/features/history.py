@@ -13,6 +13,9 @@ _RECORD = """
     CASE WHEN t.latest IS NULL THEN t.users ELSE t.latest_users END, t.edited, t.cid,
     CASE WHEN t.latest IS NULL THEN t.origin_user END, t.origin_ts, t.role, t.pinned
 """
+WALK_MAX = 10_000
+"""Entries that one page of HISTORY looks at: what is void or hidden costs as much as what is shown."""
+
 RECORD_BYTES, USER_BYTES, REACTION_BYTES = 104, 9, 12
 """At most what they cost in a frame, contents aside."""
 
@@ -35,19 +38,26 @@ async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_ma
 
 
 async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, bytes_max: int) -> HistoryPage | Refusal:
-    """Records up to seq `hi`, the newest first while reading, ordered by seq in the answer."""
+    """Records up to seq `hi`, the newest first while reading, ordered by seq in the answer. There may be others below
+    `lo`, unless it is 1.
+    """
     view = await visibility.view(tx, user, conv)
     if isinstance(view, Refusal):
         return view
     hi = view.upto if hi is None else min(hi, view.upto)
+    lo = max(view.earliest, hi - WALK_MAX + 1)
     rows = await tx.fetch(
         f"SELECT {_RECORD} FROM entry t WHERE t.conv = $1 AND {view.visible} AND t.target = t.seq AND t.seq <= $5"
         " AND t.seq >= $6 ORDER BY t.seq DESC LIMIT $7",
-        *view.parameters, hi, view.earliest, limit + 1,
+        *view.parameters, hi, lo, limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
     more = len(records) < len(rows)
-    return HistoryPage(records[-1].seq if more else 1, hi, records[::-1], view.upto)
+    if more:
+        lo = records[-1].seq
+    elif lo == view.earliest:
+        lo = 1
+    return HistoryPage(lo, hi, records[::-1], view.upto)
 
 
 async def records(

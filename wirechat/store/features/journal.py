@@ -290,7 +290,7 @@ class _Batch:
         if item.conv_kind != GROUP and (existing := await self._direct(item)) is not None:
             await self._note_creation(item, existing)
             return await self._again(existing)
-        if await privacy.between(self._tx, item.sender, item.users):
+        if await privacy.apart(self._tx, item.sender, item.users):
             return Refusal.BLOCKED
         while await self._tx.fetchrow("SELECT 1 FROM conv WHERE conv = $1", item.conv) is not None:
             item = attrs.evolve(item, conv=item.conv + 1)
@@ -350,7 +350,7 @@ class _Batch:
         fresh = tuple(user for user in item.users if not self._is_member(item.conv, user))
         if not fresh:
             return Refusal.CONFLICT
-        if await privacy.between(self._tx, item.sender, fresh):
+        if await privacy.apart(self._tx, item.sender, fresh):
             return Refusal.BLOCKED
         count = await self._tx.fetchrow("SELECT count(*) FROM member WHERE conv = $1 AND until IS NULL", item.conv)
         assert count is not None

@@ -6,7 +6,7 @@ audience CONTACTS. Otherwise he is to one like a user who does not exist (P9).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from wirechat.store.tx import Tx
 
@@ -33,13 +33,6 @@ async def visible(tx: Tx, pairs: Iterable[Pair]) -> dict[Pair, tuple[int | None,
     """Of the pairs in which the first may see the second: when he was last there, and the rev of his profile."""
     rows = await tx.fetchmany(_VISIBLE, [(one, other, min(one, other), max(one, other)) for one, other in pairs])
     return {(one, other): (seen, rev) for one, other, seen, rev in rows}
-
-
-async def apart(tx: Tx, user: int, others: Sequence[int]) -> frozenset[int]:
-    """Those of the others whom the user has blocked, or who have blocked him."""
-    pairs = [pair for other in others for pair in ((user, other), (other, user))]
-    rows = await tx.fetchmany("SELECT user_id, blocked FROM block WHERE user_id = $1 AND blocked = $2", pairs)
-    return frozenset(other for row in rows for other in row if other != user)
 
 
 async def saw(tx: Tx, seen: Iterable[tuple[int, int]]) -> None:

@@ -53,7 +53,8 @@ async def blocked(tx: Tx, user: int) -> list[int]:
     return [other for (other,) in await tx.fetch("SELECT blocked FROM block WHERE user_id = $1 ORDER BY 1", user)]
 
 
-async def between(tx: Tx, user: int, others: Sequence[int]) -> bool:
-    """Whether a user has blocked one of the others, or one of them has blocked him."""
+async def apart(tx: Tx, user: int, others: Sequence[int]) -> frozenset[int]:
+    """Those of the others whom the user has blocked, or who have blocked him."""
     pairs = [pair for other in others for pair in ((user, other), (other, user))]
-    return bool(await tx.fetchmany("SELECT 1 FROM block WHERE user_id = $1 AND blocked = $2", pairs))
+    rows = await tx.fetchmany("SELECT user_id, blocked FROM block WHERE user_id = $1 AND blocked = $2", pairs)
+    return frozenset(other for row in rows for other in row if other != user)

@@ -200,6 +200,7 @@ class ConvGetOk(Reply):
 
     rid     request id, chosen by the client, unique among its unanswered requests
     infos   conversations
+    left    conversations that were not described because the frame is full; ask again for these
     """
 
     CODE: ClassVar[int] = 69
@@ -209,21 +210,28 @@ class ConvGetOk(Reply):
 
     rid: int
     infos: tuple[Info, ...]
+    left: tuple[int, ...] | None = None
 
     def encode(self) -> bytes:
-        return frame([69, self.rid, [each.items() for each in self.infos]])
+        return frame([69, self.rid, [each.items() for each in self.infos], self.left])
 
     @classmethod
     def from_items(cls, items: tuple[Any, ...], lenient: bool) -> Self:
-        if len(items) != 3:
-            items = fit(items, 3, lenient)
-        _, rid, infos = items
+        if len(items) != 4:
+            items = fit(items, 4, lenient)
+        _, rid, infos, left = items
         if type(rid) is not int or not 0 <= rid <= 2147483647:
             raise Mismatch("CONV_GET_OK.rid must be u31")
         if type(infos) is not tuple or len(infos) > 256:
             raise Mismatch("CONV_GET_OK.infos must be [@Info]<=256")
         infos = tuple([Info.from_items(each, lenient) for each in infos])
-        return cls(rid, infos)
+        if left is not None:
+            if type(left) is not tuple or len(left) > 256:
+                raise Mismatch("CONV_GET_OK.left must be ?[u]<=256")
+            for each in left:
+                if type(each) is not int or not 0 <= each <= 0x1FFFFFFFFFFFFF:
+                    raise Mismatch("CONV_GET_OK.left must be ?[u]<=256")
+        return cls(rid, infos, left)
 
 
 @attrs.define(slots=True)
