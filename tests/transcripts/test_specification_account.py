@@ -95,6 +95,35 @@ async def test_12_37_and_12_38_and_12_40_every_change_is_told_to_all_devices_of_
         assert await bob.refused(wire.Changes(0, info.conv, 0)) == 4002
 
 
+async def test_12_36_and_12_40_what_requests_that_name_it_answer(tmp_path: Path) -> None:
+    """Line by line of the table; alike on a connection without the capability."""
+    async with serving(tmp_path) as rig:
+        phone = await member(rig, "ada")
+        await phone.ask(wire.ProfileSet(0, None, "Ada"), wire.ProfileSetOk)
+        conv = (await phone.expect(wire.Event)).conv
+        notes = (await phone.ask(wire.ConvNew(0, os.urandom(8), 3, ()), wire.ConvNewOk)).conv
+        forward = wire.Send(0, notes, os.urandom(8), 1, forward=wire.Source(conv, 1))
+        old = await rig.greeted()
+        await by_password(old, "ada")
+        for client in (phone, old):
+            assert await client.refused(wire.MemberDel(0, conv, os.urandom(8), phone.user)) == 4001
+            assert await client.refused(wire.MemberSet(0, conv, os.urandom(8), 4711, 2)) == 4001
+            assert await client.refused(wire.ConvSet(0, conv, os.urandom(8), "mine")) == 4001
+            assert await client.refused(forward) == 4000
+            history = await client.ask(wire.History(0, conv), wire.HistoryOk)
+            records = await client.ask(wire.Records(0, conv, (1,)), wire.RecordsOk)
+            assert records.records[0] == history.records[0]
+            assert (await client.ask(wire.Members(0, conv), wire.MembersOk)).members == (wire.Member(phone.user, 1, 1),)
+            marks = await client.ask(wire.Marks(0, conv, 0), wire.MarksOk)
+            assert (marks.upto, marks.marks, marks.more) == (0, (), False)
+            assert (await client.ask(wire.WhoRead(0, conv, 1), wire.WhoReadOk)).marks == ()
+            assert await client.refused(wire.WhoRead(0, conv, 99)) == 4000
+            assert (await client.ask(wire.Pins(0, conv), wire.PinsOk)).pins == ()
+            assert (await client.ask(wire.Mentions(0, conv), wire.MentionsOk)).seqs == ()
+            counts = (await client.ask(wire.Unread(0, (conv, notes)), wire.UnreadOk)).counts
+            assert [count.conv for count in counts] == [notes]
+
+
 async def test_12_36_a_device_that_was_away_hears_of_the_account_log_if_it_wants_to(tmp_path: Path) -> None:
     """In the digest, marked as what it is; not without the capability."""
     async with serving(tmp_path) as rig:
