@@ -15,8 +15,8 @@ HELLO_BYTES: Final = 4096
 # bytes. Largest frame a client must accept: a full page plus its largest record.
 SERVER_FRAME_BYTES: Final = 131072
 
-# bytes. A page ends before the record with which its records would exceed this, but it has at least one; so also a
-# record of the largest kind stays below server_frame_bytes.
+# bytes. A page ends before the record that would bring its records above this, but it has at least one; the largest
+# record alone stays below server_frame_bytes.
 PAGE_BYTES: Final = 32768
 
 # levels. No frame of the protocol nests deeper than 5; a nesting bomb stops here.
