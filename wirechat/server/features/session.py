@@ -234,22 +234,19 @@ class Sessions:
         """A device logs in with a password once more. A DEVICE entry, if it has another key from now on. Raises
         RequestError, and then has changed nothing.
         """
-        revoked = False
 
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
-            nonlocal revoked
             device = await devices.get(tx, number)
             if device is None or device.user != user or not await accounts.has_password(tx, user, phc):
                 return Refusal.WRONG_PASSWORD
-            revoked = not await devices.issue_resume(tx, number, token, until)
-            if revoked or key is None or key == device.key:
+            if not await devices.issue_resume(tx, number, token, until):
+                return Refusal.REVOKED
+            if key is None or key == device.key:
                 return False
             await devices.set_key(tx, number, key)
             return True
 
         await self._account_log.enter(user, EntryKind.DEVICE, project)
-        if revoked:
-            raise _revoked()
 
     async def _by_key(self, connection: Connection, auth: wire.Auth) -> Device:
         if auth.device is None:
