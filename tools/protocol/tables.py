@@ -127,8 +127,13 @@ def _errors(schema: Schema) -> Iterator[str]:
 
 
 def _error_about(error: dict[str, Any]) -> str:
-    text: str = error["about"]
+    text = _number_about(error)
     return f"{text} (detail: {error['detail']})" if "detail" in error else text
+
+
+def _number_about(number: dict[str, Any]) -> str:
+    text: str = number["about"]
+    return text if number["since"] == 1 or text.startswith("reserved") else f"{text} (since release {number['since']})"
 
 
 def _registries(schema: Schema) -> Iterator[str]:
@@ -139,7 +144,7 @@ def _registries(schema: Schema) -> Iterator[str]:
         yield ""
         yield f"Unknown value: {registry['unknown']}" + (f" {registry['grease']}." if "grease" in registry else "")
         yield ""
-        rows = ((v["value"], v["name"], v["about"]) for v in registry["values"])
+        rows = ((v["value"], v["name"], _number_about(v)) for v in registry["values"])
         yield from _rows(("value", "name", "meaning"), rows)
 
 
