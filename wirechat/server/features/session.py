@@ -141,7 +141,8 @@ class Sessions:
         if connection.failures >= wire.limits.AUTH_FAILURES:
             await connection.fail(wire.errors.LOCKED, "too many failed logins", limits.FAILURES_PAUSE_MS)
             return None
-        account = auth.handle or (str(auth.device) if auth.device else "")
+        named = auth.handle if auth.method == AuthMethod.PASSWORD else auth.device  # others ignore the handle (8-9)
+        account = str(named or "")
         address = connection.endpoint.peer.address
         self._throttle.check(address, account)
         token = self._world.random_bytes(32)
