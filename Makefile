@@ -43,6 +43,7 @@ format: env  ## Format the code and generate what is generated
 
 docs: env  ## The site, into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build/html
+	@echo "The site is in docs/_build/html; open docs/_build/html/index.html."
 
 simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace
 	$(BIN)/python -m tools.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(if $(JSON),--json)

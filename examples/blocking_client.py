@@ -1,7 +1,6 @@
 """Chat with a blocking socket and `wirechat.wire` alone: blocking_client.py HOST:PORT HANDLE PASSWORD [TO TEXT]
 
-Sends TEXT to the person with the handle TO, then prints what arrives and acknowledges it, until Ctrl-C. It stores
-nothing, so every run is a new device; `wirechat.client` is the library that stays in sync."""
+Sends TEXT to the handle TO, then prints and acknowledges what arrives. It stores nothing; `wirechat.client` does."""
 
 import itertools
 import os
@@ -10,6 +9,7 @@ import sys
 
 from wirechat import wire
 
+sys.excepthook = lambda kind, error, _: print(f"{error or kind.__name__}; {__doc__.splitlines()[0]}", file=sys.stderr)
 address, handle, password, *message = sys.argv[1:]
 sock = socket.create_connection(address.rsplit(":", 1), timeout=25)
 connection = wire.Connection(wire.CLIENT)

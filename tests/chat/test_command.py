@@ -45,7 +45,7 @@ def refused(result: Result) -> str:
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
     """What is wrong, and what to do."""
     assert "must begin with one of wirechat://" in refused(called("http://example.org", "--handle", "ann"))
-    assert "names no port" in refused(called("wirechat://example.org", "--handle", "ann"))
+    assert "no number from 1 to 65535" in refused(called("wirechat://example.org:0", "--handle", "ann"))
     assert "say who you are with --handle" in refused(called(URL))
     (tmp_path / "foreign").write_bytes(b"a diary, not a cache")
     assert "not a database" in refused(called(URL, "--handle", "ann", "--cache", str(tmp_path / "foreign")))

@@ -90,7 +90,7 @@ LOOKING = {("store", "readonly/data"), ("backup", "readonly/data")}
 
 SWEEP: dict[tuple[str, ...], str] = {
     # the words
-    ("sevre",): "No such command 'sevre'",
+    ("sevre",): "No such command 'sevre'. (Did you mean one of: 'serve'",
     ("serve", "--tpc", "x"): "No such option '--tpc'",
     ("serve", "--tcp"): "requires an argument",
     ("serve", "extra"): "unexpected extra argument",
@@ -208,7 +208,7 @@ def test_every_command_is_tried() -> None:
     assert not NOT_MINE - set(COMMANDS)
 
 
-NOT_MINE: set[str] = set()
+NOT_MINE = {"chat", "conform"}
 """Commands whose bad input is tried elsewhere."""
 
 
@@ -292,6 +292,15 @@ def test_a_password_that_is_no_text(places: Path) -> None:
     """From a file in another encoding, say."""
     line = refused("user", "add", "--data", places / "good", "hamlet", stdin=b"caf\xe9 correct horse\n")
     assert "UTF-8" in line
+
+
+@pytest.mark.parametrize("words", [(), ("user",), ("config",), ("store",)], ids=str)
+def test_no_subcommand_is_help(words: tuple[str, ...]) -> None:
+    """The help alone, which needs no hint where to find it, and status 2."""
+    ended = wirechat(*words)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(" ".join(("Usage: wirechat", *words)))
+    assert "(see" not in ended.err
 
 
 # Ctrl-C

@@ -65,6 +65,17 @@ def test_files(soft: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("soft", "state"), [(1_000_000, "ok"), (20_000, "ok"), (1064, "ok"), (1024, "warning"), (100, "problem")]
+)
+def test_files_of_an_operator_who_said_nothing(soft: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default limit is no wish: room for a thousand is well, and is told."""
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (soft, soft))
+    found = one(machine.files(Settings()), "files")
+    assert found.state == state
+    assert f"enough for {min(soft - 64, 100_000):,} " in found.text
+
+
+@pytest.mark.parametrize(
     ("now", "newest", "state"),
     [
         (NOW, None, "ok"),

@@ -96,7 +96,7 @@ STRICT = {
     'data.directory = "a\\u0000b"': 'data.directory: "a\\u0000b" is not a path',
     'listen.tcp = "127.0.0.1:1"': 'listen.tcp: "127.0.0.1:1" is not a list; write ["127.0.0.1:1"]',
     'listen.tcp = ["70000"]': 'listen.tcp[0]: "70000" is not host:port',
-    'listen.tcp = ["127.0.0.1:1", "h:70000"]': 'listen.tcp[1]: "h:70000" is not host:port',
+    'listen.tcp = ["127.0.0.1:1", "h:70000"]': 'listen.tcp[1]: "h:70000" has a port above 65535',
     "listen.tcp = [7667]": "listen.tcp[0]: 7667 is not text; put it in quotes",
     'listen.tcp = ["h:٣"]': 'listen.tcp[0]: "h:٣" is not host:port',
     'listen.tcp = ["a b:1"]': 'listen.tcp[0]: "a b:1" is not host:port',
@@ -154,6 +154,39 @@ def test_a_mistake_in_the_environment_names_the_variable(said: tuple[str, str]) 
     """It would be looked for in the file otherwise."""
     name, value = said
     assert problems(**{name: value}) == [VARIABLES[said]]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("WIRECHAT_DATA", "WIRECHAT_DATA__DIRECTORY"), ("WIRECHAT_TRUST_PROXY", "WIRECHAT_PROXY__TRUST")],
+)
+def test_a_variable_named_like_a_flag_is_told(name: str, meant: str) -> None:
+    """It would be ignored, and the server would write somewhere else."""
+    assert problems(**{name: "/srv"}) == [f"{name}: no such setting; write {meant}"]
+
+
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ({"tcp": "h:1", "tls": "h:1"}, ["listen.tcp and listen.tls cannot share h:1; give each an address of its own"]),
+        (
+            {"ws": "h:1", "wss": "h:1", "tcp": "h:2"},
+            ["listen.ws and listen.wss cannot share h:1; give each an address of its own"],
+        ),
+        ({"ws": "h:1", "http": "h:1"}, []),
+        ({"wss": "h:1", "http": "h:1"}, []),
+        ({"tcp": "h:0", "tls": "h:0"}, []),
+        ({"tcp": "h:1,h:1"}, ["listen.tcp and listen.tcp cannot share h:1; give each an address of its own"]),
+        (
+            {"tcp": "h:1", "http": "h:1"},
+            ["listen.tcp and listen.http cannot share h:1; give each an address of its own"],
+        ),
+    ],
+)
+def test_one_address_for_two_listeners(listen: dict[str, str], told: list[str]) -> None:
+    """Only HTTP and WebSocket find out by themselves who speaks; port 0 is another one each time."""
+    said = {f"WIRECHAT_LISTEN__{name.upper()}": address for name, address in listen.items()}
+    assert [line for line in load(**said).settings.lacks() if "share" in line] == told
 
 
 def test_variables_that_others_make_for_us_are_left_alone() -> None:

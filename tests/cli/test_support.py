@@ -92,6 +92,24 @@ def test_it_holds_facts_and_no_secrets(used: Path) -> None:
         assert secret not in everything, secret
 
 
+@pytest.mark.parametrize("slash", ["", "/", "/metrics"])
+def test_the_side_door_is_found(tmp_path: Path, slash: str) -> None:
+    """By its setting, or by --url with or without a slash at its end."""
+    with answering() as url:
+        address = url.removeprefix("http://").replace("127.0.0.1", "0.0.0.0")
+        where = ("--url", url + slash) if slash else ("--http", address)
+        ended = wirechat("support-bundle", "-o", tmp_path / "bundle.tar.gz", *where)
+    assert (ended.status, ended.err) == (0, ""), ended
+    assert unpacked(tmp_path / "bundle.tar.gz")["metrics.txt"] == "wirechat_connections 3\n"
+
+
+def test_missing_metrics_are_told(tmp_path: Path) -> None:
+    """One would find out only after it was sent."""
+    ended = wirechat("support-bundle", "-o", tmp_path / "bundle.tar.gz", "--http", "127.0.0.1:1")
+    assert ended.status == 0
+    assert "Without metrics: http://127.0.0.1:1/metrics gave nothing" in ended.err
+
+
 def test_it_works_where_nothing_does(tmp_path: Path) -> None:
     """Trouble is when it is needed: no data, no server."""
     bundle = tmp_path / "bundle.tar.gz"

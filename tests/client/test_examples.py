@@ -5,6 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 
 from tests.client.stage import Stage, entry, row
@@ -55,6 +56,25 @@ async def test_blocking_client() -> None:
                 "stored as number 2 of conversation 5",
                 "8 in 5: 'Hello yourself'",
             ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "not enough values"),
+        (["127.0.0.1", "ada", "secret"], "not enough values"),
+        (["127.0.0.1:1", "ada", "secret"], "[Errno 111] Connection refused"),
+    ],
+)
+def test_the_blocking_client_says_what_is_wrong_in_one_line(arguments: list[str], said: str) -> None:
+    """No traceback is the first thing a reader of the example sees."""
+    command = [sys.executable, str(ROOT / "examples" / "blocking_client.py"), *arguments]
+    ended = subprocess.run(
+        command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (1, "", 1)
+    assert ended.stderr.startswith(said)
+    assert ended.stderr.endswith("blocking_client.py HOST:PORT HANDLE PASSWORD [TO TEXT]\n")
 
 
 async def test_ten_lines(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ async def test_the_server_closing_is_noticed(authority: trustme.CA, ca: Path) ->
 
 
 @pytest.mark.parametrize(
-    "url", ["http://host", "wirechat://", "wirechat://host", "host:1", "wirechats://host", "wirechat://host:x"]
+    "url", ["http://host", "wirechat://", "host:1", "wirechats://host:0", "wirechat://host:x", "wirechat://host:65536"]
 )
 async def test_bad_urls_are_named(url: str) -> None:
     with pytest.raises(ValueError):
@@ -207,6 +207,13 @@ async def test_bad_urls_are_named(url: str) -> None:
             raise AssertionError
     with pytest.raises(ValueError):
         await register(url, "ada", password="correct horse")
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("wirechat", 7667), ("wirechats", 7668), ("ws", 80), ("wss", 443)])
+def test_a_url_without_a_port_means_the_usual_one(scheme: str, port: int) -> None:
+    """docs/protocol.md, section 2; WebSocket is HTTP, whose ports are the usual ones."""
+    assert parse_url(f"{scheme}://example.org")[1:] == ("example.org", port)
+    assert parse_url(f"{scheme}://[::1]:5/chat")[1:] == ("::1", 5)
 
 
 @pytest.mark.parametrize("secret", [{"password": "correct horse"}, {"device_key": bytes(range(32))}])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 import trustme
+from structlog.testing import capture_logs
 
 from tests.server.rig import Client, Rig, serving
 from wirechat import wire
@@ -64,6 +65,26 @@ async def test_unknown_accounts_and_wrong_passwords_are_never_told_apart(tmp_pat
         assert await client.closed() == 2006
 
 
+async def test_a_failed_login_leaves_one_line(tmp_path: Path) -> None:
+    """Who bans addresses finds address, handle and code; the secret is not there, and no handle breaks the line."""
+    async with serving(tmp_path) as rig:
+        client = await register(rig, "alice", b"correct horse")
+        with capture_logs() as lines:
+            assert await client.refused(wire.Auth(0, 1, "alice", proof=b"battery staple")) == 2001
+            assert await client.refused(wire.Auth(0, 1, "a\n\x1b" + 50 * "\u00e9", proof=b"battery staple")) in (
+                2001,
+                3000,
+            )
+            assert await client.refused(wire.Auth(0, 4, proof=b"resume" * 6)) in (2002, 3000)
+            await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.AuthOk)
+    told = [line for line in lines if line["event"] == "a login failed"]
+    first = {"event": "a login failed", "log_level": "info", "peer": "127.0.0.1"}
+    assert told[0] == first | {"handle": "'alice'", "method": "password", "code": 2001}
+    assert "battery" not in str(lines)
+    assert all(str(line["handle"]).isascii() and str(line["handle"]).isprintable() for line in told)
+    assert all(len(str(line["handle"])) < 400 for line in told)
+
+
 async def test_unknown_accounts_cost_the_same_work(tmp_path: Path) -> None:
     """Argon2id runs once for either."""
     async with serving(tmp_path) as rig:
@@ -95,6 +116,7 @@ async def test_failures_lock_one_address_and_account_only(tmp_path: Path) -> Non
         locked = await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.Error)
         assert locked.code == 2006
         assert locked.retry_ms
+        assert locked.message == "too many failed logins; try again in 15 minutes"
         await (await rig.greeted()).ask(wire.Auth(0, 1, "bob", proof=b"correct horse"), wire.AuthOk)
 
 

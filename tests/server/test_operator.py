@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from tests.server.rig import serving
 from wirechat import wire
 from wirechat.cli.main import wirechat as main
+from wirechat.server.config import Config
+from wirechat.server.endpoint import Peer
 from wirechat.store.database import open_sqlite
 from wirechat.store.features import devices
 
@@ -110,9 +112,67 @@ async def test_a_wrong_directory_is_not_made(tmp_path: Path, args: list[str]) ->
     assert not (tmp_path / "nowhere").exists()
 
 
-async def test_not_beside_a_running_server(data: Path) -> None:
-    """One process at a time has the directory."""
+async def user(*args: str) -> Result:
+    """`wirechat user` in a thread of its own."""
+    return await trio.to_thread.run_sync(CliRunner().invoke, main, ["user", *args])
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [("add carol", "--url URL"), ("reset ada", "in wirechat chat"), ("revoke ada 7", "another device")],
+)
+async def test_not_beside_a_running_server(data: Path, command: str, advice: str) -> None:
+    """One process at a time may write, and the refusal says what can be done instead."""
+    password = () if command.startswith("revoke") else ("--password", "correct horse")
     async with serving(data) as rig:
         await rig.greeted()
-        result = await run("list", data=data)
-    assert (result.exit_code, "in use" in result.output) == (2, True)
+        result = await run(*command.split(), *password, data=data)
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
+    assert "in use by process" in result.output
+    assert advice in result.output
+
+
+async def test_lists_are_there_beside_a_running_server(data: Path) -> None:
+    """Accounts are listed by handle, devices too."""
+    async with serving(data) as rig:
+        await rig.greeted()
+        people = await told("list", data=data)
+        assert [(each["handle"], each["devices"]) for each in people] == [("ada", 1), ("bob", 0)]
+        (phone,) = await told("devices", "ada", data=data)
+        assert phone["name"] == "phone"
+
+
+async def test_a_running_server_makes_an_account(data: Path) -> None:
+    """A friend is invited without a stop; a handle that is taken is told, and so is a place without a server."""
+    async with serving(data) as rig:
+        url = rig.listeners["tcp"].url
+        result = await user("add", "--url", url, "carol", "--password", PASSWORD.decode(), "--name", "Carol")
+        assert (result.exit_code, result.output) == (0, "carol may log in now.\n")
+        client = await rig.greeted()
+        await client.ask(wire.Auth(0, 1, "carol", proof=PASSWORD), wire.AuthOk)
+        for arguments, said in (
+            (("--url", url, "carol"), "4005"),
+            (("--url", "http://x", "carol"), "must begin with one of"),
+            (("--url", url, "--data", str(data), "carol"), "either --url"),
+            (("carol",), "either --url"),
+        ):
+            result = await user("add", *arguments, "--password", PASSWORD.decode())
+            assert (result.exit_code, said in result.output) == (2, True), result.output
+    result = await user("add", "--url", url, "dave", "--password", PASSWORD.decode())
+    assert (result.exit_code, "the connection broke" in result.output) == (2, True), result.output
+
+
+class Closed(Config):
+    """As strangers from other machines find a server."""
+
+    def allows_registration(self, peer: Peer) -> bool:
+        """Not you."""
+        return False
+
+
+async def test_a_server_with_closed_registration_makes_no_account(tmp_path: Path) -> None:
+    """2008 is one line that says where it would be made."""
+    async with serving(tmp_path, Closed(grease=0)) as rig:
+        result = await user("add", "--url", rig.listeners["tcp"].url, "carol", "--password", PASSWORD.decode())
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
+    assert "from its own machine" in result.output

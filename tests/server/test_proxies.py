@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from tests.server.rig import Client, serving
 from wirechat import wire
+from wirechat.server import proxy
 from wirechat.server.proxy import SIGNATURE, NotProxied, parse
 
 
@@ -64,6 +66,38 @@ async def test_without_its_header_a_declared_proxy_is_not_served(tmp_path: Path)
         assert await client.closed() is None
 
 
+@pytest.mark.parametrize("header", [b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 7667\r\n", v2("192.0.2.7")])
+async def test_an_undeclared_proxy_is_told_to_the_operator(tmp_path: Path, header: bytes) -> None:
+    """One warning in a minute that names the flag; who begins with a frame of ours leaves none."""
+    proxy._warned.clear()
+    async with serving(tmp_path) as rig:
+        with capture_logs() as lines:
+            await rig.greeted()
+            for _ in range(2):
+                client = Client(await rig.stream())
+                await client.stream.send_all(header)
+                assert await client.closed() == 1000
+    (warning,) = [line for line in lines if line["log_level"] == "warning"]
+    assert "a PROXY header was not believed" in warning["event"]
+    assert (warning["peer"], warning["todo"]) == ("127.0.0.1", "--trust-proxy 127.0.0.1")
+
+
+def test_a_flood_of_addresses_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of undeclared proxies is bounded, and after a minute they are told again."""
+    now = 1000.0
+    monkeypatch.setattr("wirechat.server.proxy.time.monotonic", lambda: now)
+    proxy._warned.clear()
+    with capture_logs() as lines:
+        for each in range(proxy.WARNED_KEPT + 5):
+            proxy.warn(str(each), "a PROXY header")
+        assert len(proxy._warned) == proxy.WARNED_KEPT
+        now += proxy.WARNED_SECONDS
+        proxy.warn("7", "a PROXY header")
+        proxy.warn("7", "a PROXY header")
+    assert len(lines) == proxy.WARNED_KEPT + 6
+    proxy._warned.clear()
+
+
 async def test_a_header_from_an_undeclared_proxy_is_not_our_protocol(tmp_path: Path) -> None:
     """Nobody may claim to be someone else."""
     async with serving(tmp_path) as rig:
@@ -96,8 +130,10 @@ async def test_websocket_forwarding_headers(
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Protocol: wirechat.v1\r\n\r\n".encode()
         )
-        with trio.fail_after(5):
+        proxy._warned.clear()
+        with trio.fail_after(5), capture_logs() as logged:
             assert b"101" in await stream.receive_some(4096)
+        assert bool(logged) is (bool(headers) and not trusted)
         (connection,) = rig.server.connections
         assert connection.endpoint.peer.loopback is local
         https = ("X-Forwarded-Proto", "https") in headers

@@ -14,13 +14,19 @@ import pytest
 from tests.store.cluster import Cluster
 from tests.store.talk import Talk, delete, direct, edit, msg, react
 from tests.store.test_backup import refused, run
+from wirechat.server.account_log import AccountLog
+from wirechat.server.hub import Hub
+from wirechat.server.journal import Journal
 from wirechat.store import maintenance
 from wirechat.store.database import Store, open_sqlite
-from wirechat.store.features import devices
+from wirechat.store.features import accounts, devices
 from wirechat.store.postgres import open_postgres
-from wirechat.store.records import DIRECT, GROUP
+from wirechat.store.records import DIRECT, GROUP, Refusal
 from wirechat.store.sqlite import FILE
 from wirechat.store.stats import Conversation, stats
+from wirechat.store.tx import Tx
+from wirechat.wire.registries import EntryKind
+from wirechat.world import REAL
 
 pytestmark = pytest.mark.usefixtures("bounded")
 SECRET = b"a-secret-that-must-go"
@@ -51,6 +57,31 @@ async def test_numbers(store: Store) -> None:
     assert {"entry", "member", "conv", "account"} <= tables.keys()
     assert sum(tables.values()) + found.free_bytes == found.bytes
     assert all(size % 4096 == 0 for size in tables.values())
+
+
+async def test_all_commands_count_the_same(tmp_path: Path) -> None:
+    """An account log is no conversation, for `stats`, `verify` and `backup` alike; its entries are entries."""
+    data, file = tmp_path / "data", tmp_path / "one.wirechat"
+    assert (await run("user", "add", "--data", data, "ada", "--password", "correct horse")).exit_code == 0
+    async with open_sqlite(data) as store:
+        ((number, *_), _, _), *_ = await store.read(accounts.everyone, 0, 1)
+        account_log = AccountLog(REAL, Journal(store, Hub(), REAL.now_ms))
+
+        async def project(tx: Tx, stamp: int) -> bool | Refusal:
+            return await devices.create(tx, 70, number, None, "phone", 5) or True
+
+        await account_log.enter(number, EntryKind.DEVICE, project)
+    told = [
+        json.loads((await run(*command, "--json")).output)
+        for command in (
+            ("store", "stats", "--data", data),
+            ("verify", "--data", data),
+            ("backup", "--data", data, file),
+        )
+    ]
+    assert [(each["conversations"], each["entries"]) for each in told] == 3 * [(0, 1)]
+    assert told[0]["account_logs"] == 1
+    assert "account log " in (await run("store", "stats", "--data", data)).output
 
 
 async def test_numbers_of_nothing(store: Store) -> None:

@@ -13,6 +13,7 @@ from wirechat.wire import errors
 
 AT_ONCE = 16  # registrations under way, so that they share commits
 RETRY_SECONDS = 0.2
+PATIENCE_SECONDS = 2.0  # then who waits is told for what
 SEED_BYTES = 32
 
 
@@ -37,6 +38,9 @@ class Registrar:
     ca: str | None
     pulse: Pulse
     moved: Callable[[], None] = lambda: None
+    tell: Callable[[str], None] = lambda line: None
+    """Called once, when the server has kept us waiting."""
+    _told: bool = False
     _made: int = 0
 
     async def register(self, names: Sequence[str]) -> list[Person]:
@@ -65,13 +69,16 @@ class Registrar:
 
     async def _one(self, name: str, url: str) -> Person:
         """REGISTER has no idempotency id, so after a lost answer the next try has another handle."""
-        key = os.urandom(SEED_BYTES)
+        key, since = os.urandom(SEED_BYTES), trio.current_time()
         while True:
             self._made += 1
             handle = f"{self.run}-{self._made}"
             try:
                 made = await register(url, handle, device_key=key, name=name, device_name="replay", ca=self.ca)
             except (ConnectionFailed, Unavailable, UnknownOutcome) as error:
+                if not self._told and trio.current_time() - since >= PATIENCE_SECONDS:
+                    self._told = True
+                    self.tell(f"waiting for {url}: {error}; is a server running there?")
                 await trio.sleep(max(RETRY_SECONDS, (error.retry_ms or 0) / 1000))
             except Refused as error:
                 if error.code != errors.CONFLICT:

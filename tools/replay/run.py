@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -84,12 +85,16 @@ async def replay(options: Options, meter: Meter) -> Result:
     return _result([play.evidence for play in plays], read, len(people), lines.opened, seconds)
 
 
+def _warn(line: str) -> None:
+    print(f"wirechat replay: {line}", file=sys.stderr, flush=True)
+
+
 async def _register(options: Options, pulse: Pulse, meter: Meter) -> list[Person]:
     """For each plan its owner, then its people."""
     names = [name for plan in options.plans for name in (plan.name, *plan.accounts)]
     meter.count("accounts", expected=len(names))
     run = f"r{os.urandom(5).hex()}"
-    registrar = Registrar(options.urls, run, options.ca, pulse, partial(meter.count, "accounts", done=1))
+    registrar = Registrar(options.urls, run, options.ca, pulse, partial(meter.count, "accounts", done=1), _warn)
     people: list[Person] = []
 
     async def work() -> None:

@@ -127,6 +127,7 @@ def _say_what_next(directory: Path, name: str, days: int) -> None:
     click.echo(f"""{directory}/ca.pem is for clients, chain.pem and key.pem are for the server, for {days} days. Now:
 
   wirechat serve --data ./data --tls 127.0.0.1:7668 --cert {directory}/chain.pem --key {directory}/key.pem
+  wirechat chat wirechats://{host}:7668 --ca {directory}/ca.pem --handle NAME
   open_client("wirechats://{host}:7668", ca="{directory}/ca.pem", ...)
 
 This is for development. For certificates that everybody trusts see docs/operations/certificates.md.""")

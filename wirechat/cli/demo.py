@@ -4,8 +4,10 @@ type next.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -44,14 +46,14 @@ def demo(data: Path, tcp: str, ws: str) -> None:
     """Run a server on this machine with two accounts, play a short log through it, and say what to type next."""
     logs.configure()
     said = {"data.directory": str(data), "listen.tcp": [tcp], "listen.ws": [ws]}
-    run(run_server, load(Sources(None, {}, said)).settings, None, _greet)
+    run(run_server, load(Sources(None, {}, said)).settings, None, partial(_greet, data))
 
 
 def _sample() -> list[str]:
     return sorted(str(path) for path in SAMPLE.glob("*.raw.txt"))
 
 
-async def _greet(store: Store, listeners: list[Listener]) -> None:
+async def _greet(data: Path, store: Store, listeners: list[Listener]) -> None:
     console = Console(highlight=False)
     for handle, password in PEOPLE.items():
         if await store.read(accounts.find, handle) is None:
@@ -77,7 +79,7 @@ Talk to it from two other terminals (F1 shows the keys):
 
 Then stop it with Ctrl-C and check that everything stored is consistent:
 
-  .venv/bin/wirechat verify --data .run/demo
+  .venv/bin/wirechat verify --data {shlex.quote(str(data))}
 """,
         soft_wrap=True,
     )

@@ -9,6 +9,7 @@ import importlib
 import sys
 
 import click
+from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
 COMMANDS = {
     "serve": ("wirechat.cli.serve", "serve", "Run a server."),
@@ -42,6 +43,14 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:  # click looks for near names among what is loaded
+            raise NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, _, help_line) in COMMANDS.items()])
@@ -61,6 +70,9 @@ def main() -> None:
     """The entry point: what is wrong with a command fits on one line."""
     try:
         sys.exit(wirechat.main(prog_name="wirechat", standalone_mode=False))
+    except NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "wirechat"
         click.echo(f"{command}: {error.format_message()} (see {command} --help)", err=True)

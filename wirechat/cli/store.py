@@ -15,7 +15,7 @@ from rich.table import Table
 from wirechat.cli.running import call, run
 from wirechat.store import maintenance
 from wirechat.store.database import open_sqlite
-from wirechat.store.records import DIRECT, GROUP
+from wirechat.store.records import ACCOUNT, DIRECT, GROUP, SELF
 from wirechat.store.sqlite import COPIES
 from wirechat.store.stats import Stats, of_directory
 from wirechat.store.stats import stats as count
@@ -23,7 +23,7 @@ from wirechat.store.stats import stats as count
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 DATA = click.option("--data", required=True, type=DIRECTORY, help="Data directory of a server.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-KINDS = {DIRECT: "direct", GROUP: "group"}
+KINDS = {DIRECT: "direct", GROUP: "group", SELF: "self", ACCOUNT: "account log"}
 
 
 @click.group()
@@ -62,6 +62,7 @@ def _show(found: Stats) -> None:
         ("engine", f"{found.engine}, schema {found.schema}"),
         ("accounts, devices", f"{found.accounts:,}, {found.devices:,}"),
         ("conversations", f"{found.conversations:,}; direct {found.direct:,}, groups {found.groups:,}"),
+        ("account logs", f"{found.account_logs:,}"),
         ("entries", f"{found.entries:,}"),
         ("messages", f"{found.messages:,}; deleted: {share}"),
         ("edits, reactions", f"{found.edits:,}, {found.reactions:,}"),

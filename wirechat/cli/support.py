@@ -30,12 +30,15 @@ from wirechat.cli.options import configured, load
 from wirechat.cli.running import Stop, complain
 from wirechat.doctor.examination import examine
 from wirechat.settings.reading import Loaded, Sources
+from wirechat.settings.schema import Settings
 from wirechat.store import sqlite
 from wirechat.store.errors import DataError
 from wirechat.store.stats import of_directory
 
 FETCH_SECONDS = 5.0
 METRICS_BYTES_MAX = 10_000_000
+NOTHING = "no metrics: "
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 EPILOG = """\b
 wirechat support-bundle --config wirechat.toml --url http://127.0.0.1:7670"""
@@ -44,7 +47,9 @@ wirechat support-bundle --config wirechat.toml --url http://127.0.0.1:7670"""
 @click.command(name="support-bundle", epilog=EPILOG)
 @configured
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write, tar.gz.")
-@click.option("--url", metavar="URL", help="HTTP address of the running server, for its metrics.")
+@click.option(
+    "--url", metavar="URL", help="HTTP address of the running server, for its metrics; otherwise that of --http."
+)
 def support_bundle(sources: Sources, output: Path | None, url: str | None) -> None:
     """Collect versions, settings, checks, counts and metrics in one file. No secrets, no texts, no names of people."""
     loaded = load(sources)
@@ -57,6 +62,8 @@ def support_bundle(sources: Sources, output: Path | None, url: str | None) -> No
         complain(error)
     except OSError as error:
         complain(Stop(f"cannot write {target}: {error.strerror}"))
+    if files.get("metrics.txt", "").startswith(NOTHING):
+        click.echo(f"Without metrics: {files['metrics.txt'].removeprefix(NOTHING).strip()}", err=True)
     click.echo(f"{target}: {', '.join(files)}. Look through it before you send it.")
 
 
@@ -69,6 +76,7 @@ def _collect(loaded: Loaded, url: str | None) -> dict[str, str]:
         "store.json": lambda: _counts(loaded),
     }
     files = {name: json.dumps(part(), indent=2) + "\n" for name, part in parts.items()}
+    url = url or _side_door(loaded.settings)
     if url is not None:
         files["metrics.txt"] = _metrics(url)
     return files
@@ -112,13 +120,23 @@ def _counts(loaded: Loaded) -> dict[str, Any]:
         return {"problem": str(error)}
 
 
+def _side_door(settings: Settings) -> str | None:
+    """The address of HTTP beside the protocol, as this machine reaches it."""
+    for address in settings.listen.http:
+        if address.port:
+            host = ANYWHERE.get(address.host, address.host)
+            scheme = "https" if address in settings.listen.wss else "http"
+            return f"{scheme}://{attrs.evolve(address, host=host)}"
+    return None
+
+
 def _metrics(url: str) -> str:
     """What the server measures of itself; one that does not answer is a fact, too."""
     if not url.startswith(("http://", "https://")):
         raise Stop(f'"{url}" is no address of a server: write http://host:port')
-    whole = url if "/" in url.partition("://")[2] else url + "/metrics"
+    whole = url if "/" in url.rstrip("/").partition("://")[2] else url.rstrip("/") + "/metrics"
     try:
         with urllib.request.urlopen(whole, timeout=FETCH_SECONDS) as answer:
             return str(answer.read(METRICS_BYTES_MAX).decode("utf-8", "replace"))
     except (OSError, ValueError, urllib.error.URLError) as error:
-        return f"{whole} gave nothing: {error}\n"
+        return f"{NOTHING}{whole} gave nothing: {error}\n"

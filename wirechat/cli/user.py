@@ -9,49 +9,83 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+import trio
 
 from wirechat.cli.running import die, run
+from wirechat.client.errors import ClientError
+from wirechat.client.features.accounts import register
 from wirechat.server.account_log import AccountLog
 from wirechat.server.errors import RequestError
 from wirechat.server.features.accounts import check_handle, check_password, create_account
 from wirechat.server.hub import Hub
 from wirechat.server.journal import Journal
 from wirechat.server.passwords import Passwords
+from wirechat.store import sqlite
 from wirechat.store.database import Store, open_sqlite
+from wirechat.store.errors import InUse
 from wirechat.store.features import accounts, devices
 from wirechat.store.records import Refusal
-from wirechat.store.sqlite import FILE
-from wirechat.store.tx import Tx
+from wirechat.store.tx import Feature, Tx
+from wirechat.wire import errors
 from wirechat.wire.registries import EntryKind
 from wirechat.world import REAL
 
+T = TypeVar("T")
+
 ACCOUNTS_AT_ONCE = 1000
 
-DATA = click.option(
-    "--data", required=True, type=click.Path(file_okay=False, path_type=Path), help="Data directory of the server."
+THROUGH_IT = "or let the running server make the account: wirechat user add --url URL HANDLE"
+BY_HERSELF = "or, who knows the old password sets a new one in wirechat chat beside the running server"
+CLOSED = (
+    "the server makes accounts only when asked from its own machine; run this there, or set accounts.open_registration"
+)
+BY_ANOTHER = "or let another device of the account revoke it beside the running server"
+
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+DATA = click.option("--data", required=True, type=DIRECTORY, help="Data directory of the server, which is stopped.")
+LOOKED_AT = click.option(
+    "--data", required=True, type=DIRECTORY, help="Data directory of a server, which may be running."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 PASSWORD = click.option("--password", help="The password; asked for, or read from standard input, when left out.")
 
 
-@click.group(
-    epilog="A lost phone: wirechat user devices --data ./data alice; wirechat user revoke --data ./data alice 4711"
-)
+EPILOG = """\b
+wirechat user add --url wirechat://127.0.0.1:7667 bob
+wirechat user devices --data ./data alice
+wirechat user revoke --data ./data alice 4711"""
+
+
+@click.group(epilog=EPILOG)
 def user() -> None:
-    """Accounts, passwords and devices. The server must not be running on the same data directory."""
+    """Accounts, passwords and devices. Lists are there beside a running server, too, and accounts are made through it
+    with --url; for the rest it has to be stopped.
+    """
 
 
 @user.command()
-@DATA
+@click.option("--data", type=DIRECTORY, help="Data directory of the server, which is stopped.")
+@click.option("--url", metavar="URL", help="Or the address of the running server.")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust with --url, in PEM.")
 @click.argument("handle")
 @PASSWORD
 @click.option("--name", help="Display name.")
-def add(data: Path, handle: str, password: str | None, name: str | None) -> None:
-    """Make an account with a password."""
-    run(_add, data, handle, _password(password), name)
+def add(
+    data: Path | None, url: str | None, ca: str | None, handle: str, password: str | None, name: str | None
+) -> None:
+    """Make an account with a password.
+
+    A running server makes it when it is asked from its own machine, or when its registration is open.
+    """
+    if (data is None) == (url is None):
+        raise click.UsageError("give either --url of a running server, or --data of a stopped one")
+    if url is not None:
+        run(_register, url, ca, handle, _password(password), name)
+    else:
+        run(_add, data, handle, _password(password), name)
     click.echo(f"{handle} may log in now.")
 
 
@@ -61,12 +95,15 @@ def add(data: Path, handle: str, password: str | None, name: str | None) -> None
 @PASSWORD
 def reset(data: Path, handle: str, password: str | None) -> None:
     """Give an account a new password."""
-    run(_reset, data, handle, _password(password))
-    click.echo(f"{handle} has a new password.")
+    run(_reset, data, handle, password)
+    click.echo(
+        f"{handle} has a new password. Devices that are logged in stay so: wirechat user devices shows them,"
+        " wirechat user revoke ends one."
+    )
 
 
 @user.command(name="list")
-@DATA
+@LOOKED_AT
 @JSON
 def list_(data: Path, as_json: bool) -> None:
     """List all accounts."""
@@ -78,7 +115,7 @@ def list_(data: Path, as_json: bool) -> None:
 
 
 @user.command(name="devices")
-@DATA
+@LOOKED_AT
 @click.argument("handle")
 @JSON
 def devices_(data: Path, handle: str, as_json: bool) -> None:
@@ -123,48 +160,64 @@ def _time(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def _present(data: Path) -> None:
+    """Only `add` makes what is not there."""
+    if not (data / sqlite.FILE).exists():
+        die(f"cannot find a server's data in {data}; give the directory of `wirechat serve --data`")
+
+
 @asynccontextmanager
-async def _opened(data: Path) -> AsyncIterator[Store]:
-    """The store of a server that has run; only `add` makes what is not there."""
-    if not (data / FILE).exists():
-        die(f"there is no server's data in {data}; give the directory of `wirechat serve --data`")
-    async with open_sqlite(data) as store:
-        yield store
+async def _opened(data: Path, otherwise: str) -> AsyncIterator[Store]:
+    """The store of a server that is stopped. `otherwise`: what can be done beside a running one."""
+    try:
+        async with open_sqlite(data) as store:
+            yield store
+    except InUse as error:
+        die(f"{error}, {otherwise}")
+
+
+async def _looked(data: Path, feature: Feature[[], T]) -> T:
+    """Reads beside a running server, too."""
+    _present(data)
+    return await trio.to_thread.run_sync(sqlite.look, data, feature)
 
 
 async def _list(data: Path) -> list[dict[str, Any]]:
+    return sorted(await _looked(data, _everyone), key=lambda each: str(each["handle"]))
+
+
+async def _everyone(tx: Tx) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    async with _opened(data) as store:
-        while rows := await store.read(accounts.everyone, found[-1]["user"] if found else 0, ACCOUNTS_AT_ONCE):
-            for (number, handle, name, about, _), made, has_password in rows:
-                count = await store.read(devices.count, number)
-                found.append(
-                    {"user": number, "handle": handle, "name": name, "about": about, "devices": count,
-                     "password": has_password, "made": _time(made)}
-                )  # fmt: skip
+    while rows := await accounts.everyone(tx, found[-1]["user"] if found else 0, ACCOUNTS_AT_ONCE):
+        for (number, handle, name, about, _), made, has_password in rows:
+            found.append(
+                {"user": number, "handle": handle, "name": name, "about": about,
+                 "devices": await devices.count(tx, number), "password": has_password, "made": _time(made)}
+            )  # fmt: skip
     return found
 
 
-async def _account(store: Store, handle: str) -> int:
-    found = await store.read(accounts.find, handle)
+def _number(found: accounts.Account | None, handle: str) -> int:
     if found is None:
         die(f"there is no account {handle}; `wirechat user list` shows all")
     return found[0]
 
 
 async def _devices(data: Path, handle: str) -> list[dict[str, Any]]:
-    async with _opened(data) as store:
-        rows = await store.read(devices.of, await _account(store, handle))
+    async def look(tx: Tx) -> list[Any]:
+        return list(await devices.of(tx, _number(await accounts.find(tx, handle), handle)))
+
     return [
         {"device": device, "name": name, "key": has_key, "made": _time(made), "seen": _time(seen)}
-        for device, name, made, seen, has_key in rows
+        for device, name, made, seen, has_key in await _looked(data, look)
     ]
 
 
 async def _revoke(data: Path, handle: str, device: int) -> bool:
     """As DEVICE_REVOKE: the other devices of the account will be told."""
-    async with _opened(data) as store:
-        number = await _account(store, handle)
+    _present(data)
+    async with _opened(data, BY_ANOTHER) as store:
+        number = _number(await store.read(accounts.find, handle), handle)
 
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
             return await devices.revoke(tx, number, device, stamp)
@@ -190,19 +243,31 @@ async def _add(data: Path, handle: str, password: bytes, name: str | None) -> No
     try:
         check_handle(handle)
         check_password(password)
-        async with open_sqlite(data) as store:
+        async with _opened(data, THROUGH_IT) as store:
             phc = await Passwords(REAL).hash(password)
             await create_account(store, REAL, handle, name, phc)
     except RequestError as error:
         die(f"{handle}: {error.text}")
 
 
-async def _reset(data: Path, handle: str, password: bytes) -> None:
+async def _register(url: str, ca: str | None, handle: str, password: bytes, name: str | None) -> None:
     try:
-        check_password(password)
-        async with _opened(data) as store:
-            phc = await Passwords(REAL).hash(password)
-            if not await store.write(accounts.set_password, handle, phc):
-                die(f"there is no account {handle}")
-    except RequestError as error:
-        die(f"{handle}: {error.text}")
+        await register(url, handle, password=password.decode(), name=name, ca=ca)
+    except UnicodeDecodeError:
+        die("the password is not UTF-8 text")
+    except ValueError as error:
+        die(str(error))
+    except ClientError as error:
+        die(CLOSED if error.code == errors.REGISTRATION_CLOSED else f"{handle}: {error}")
+
+
+async def _reset(data: Path, handle: str, given: str | None) -> None:
+    _present(data)
+    async with _opened(data, BY_HERSELF) as store:
+        _number(await store.read(accounts.find, handle), handle)
+        password = _password(given)
+        try:
+            check_password(password)
+        except RequestError as error:
+            die(f"{handle}: {error.text}")
+        await store.write(accounts.set_password, handle, await Passwords(REAL).hash(password))

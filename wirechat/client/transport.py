@@ -24,7 +24,7 @@ ALPN = "wirechat/1"
 SUBPROTOCOL = "wirechat.v1"
 RECEIVE_BYTES = 65536
 CLOSE_SECONDS = 2.0  # a polite close waits no longer for the other side
-PORTS = {"wirechat": None, "wirechats": None, "ws": 80, "wss": 443}
+PORTS = {"wirechat": 7667, "wirechats": 7668, "ws": 80, "wss": 443}
 
 
 class Transport(Protocol):
@@ -178,15 +178,18 @@ class Network:
 
 
 def parse_url(url: str) -> tuple[SplitResult, str, int]:
-    """Scheme, host and port of a server's URL. Raises ValueError that names what is wrong."""
+    """Scheme, host and port of a server's URL; the usual port if it names none. Raises ValueError that says why."""
     parts = urlsplit(url)
     if parts.scheme not in PORTS:
         raise ValueError(f"{url!r} must begin with one of {', '.join(f'{name}://' for name in PORTS)}")
     if not parts.hostname:
         raise ValueError(f"{url!r} names no host")
-    port = parts.port or PORTS[parts.scheme]
-    if port is None:
-        raise ValueError(f"{url!r} names no port")
+    try:
+        port = PORTS[parts.scheme] if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError(f"the port of {url!r} is no number from 1 to 65535")
     return parts, parts.hostname, port
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wirechat.doctor.finding import OK, PROBLEM, WARNING, Finding
 from wirechat.server.listeners import Address, open_socket
-from wirechat.settings.schema import Settings
+from wirechat.settings.schema import Settings, default
 from wirechat.store import directory, sqlite
 
 SPARE_FILES = 64
@@ -19,6 +19,9 @@ SPARE_FILES = 64
 
 FEW_CONNECTIONS = 100
 """Less is no server."""
+
+MANY_CONNECTIONS = 1000
+"""Enough, unless the operator asked for more."""
 
 NO_EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 """A clock before this was never set."""
@@ -33,6 +36,9 @@ def files(settings: Settings) -> Iterator[Finding]:
         yield Finding("files", OK, f"open files are enough for {wanted:,} connections")
         return
     room = max(0, soft - SPARE_FILES)
+    if room >= MANY_CONNECTIONS and wanted == default("limits.connections"):
+        yield Finding("files", OK, f"open files are enough for {room:,} connections; ulimit -n raises it")
+        return
     yield Finding(
         "files",
         WARNING if room >= FEW_CONNECTIONS else PROBLEM,

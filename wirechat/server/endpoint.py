@@ -150,7 +150,11 @@ class StreamEndpoint:
 
     async def handshake(self, nursery: trio.Nursery) -> None:
         """See `Endpoint`. A declared proxy first says for whom it speaks."""
-        if self.proxied and self.peer.transport in ("tcp", "tls"):
+        if self.peer.transport not in ("tcp", "tls"):
+            return
+        if not self.proxied:
+            await proxy.notice_header(self._sock, self.peer.address)
+        else:
             address = await proxy.read_header(self._sock)
             loopback = address is not None and is_loopback(address)
             self.peer = attrs.evolve(self.peer, address=address or self.peer.address, loopback=loopback)
@@ -392,6 +396,7 @@ class WebSocketEndpoint:
                 encrypted_before=encrypted,
             )
         elif forwarded is not None:
+            proxy.warn(self.peer.address, "a forwarding header")
             transport.peer = attrs.evolve(self.peer, loopback=False)
 
     def try_send(self, frames: Sequence[bytes]) -> bool:

@@ -36,7 +36,8 @@ ACCEPTS_A_TURN = 32
 
 
 _NO_HOST = frozenset("\0[]/ ")
-_PORT = re.compile(r"\d{1,5}", re.ASCII)
+_PORT = re.compile(r"\d{1,9}", re.ASCII)
+_PORT_MAX = 65535
 
 
 @attrs.frozen
@@ -51,8 +52,10 @@ class Address:
         """From "host:port" or "[v6]:port". Raises ValueError with a line for people."""
         host, colon, port = text.rpartition(":")
         bare = host[1:-1] if host[:1] + host[-1:] == "[]" else host
-        if not colon or not _PORT.fullmatch(port) or int(port) > 65535 or set(bare) & _NO_HOST:
+        if not colon or not _PORT.fullmatch(port) or set(bare) & _NO_HOST:
             raise ValueError(f'"{text}" is not host:port')
+        if int(port) > _PORT_MAX:
+            raise ValueError(f'"{text}" has a port above {_PORT_MAX}')
         return cls(bare or "0.0.0.0", int(port))
 
     def __str__(self) -> str:

@@ -1,18 +1,31 @@
 """The PROXY protocol, versions 1 and 2, as reverse proxies speak it (haproxy.org, proxy-protocol.txt).
 
 Read only from addresses the operator declared: from anyone else the bytes are no frame of ours and the connection ends.
+What an undeclared proxy says is not believed, but told to the operator.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+import time
+from collections import OrderedDict
 
+import structlog
 import trio
+
+log = structlog.get_logger(__name__)
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 V1_BYTES_MAX = 107
 V2_BYTES_MAX = 16 + 512
+
+
+WARNED_SECONDS = 60.0
+WARNED_KEPT = 1000
+"""Addresses that were warned of; the oldest go first."""
+
+_warned: OrderedDict[str, float] = OrderedDict()
 
 
 class NotProxied(Exception):
@@ -34,6 +47,30 @@ async def read_header(sock: socket.socket) -> str | None:
         if not seen or len(seen) >= V2_BYTES_MAX:
             raise NotProxied("the PROXY header is cut off")
         await trio.sleep(0.01)  # the kernel calls a peeked socket readable at once
+
+
+async def notice_header(sock: socket.socket, address: str) -> None:
+    """Warn when a peer that nobody declared begins with a PROXY header; consumes nothing."""
+    await trio.lowlevel.wait_readable(sock)
+    try:
+        seen = sock.recv(len(SIGNATURE), socket.MSG_PEEK)
+    except BlockingIOError:
+        return
+    if seen == SIGNATURE or seen.startswith(b"PROXY "):
+        warn(address, "a PROXY header")
+
+
+def warn(address: str, what: str) -> None:
+    """Tell the operator that an undeclared proxy speaks for others: once a minute for each address."""
+    now = time.monotonic()
+    if now - _warned.get(address, -WARNED_SECONDS) < WARNED_SECONDS:
+        return
+    _warned[address] = now
+    _warned.move_to_end(address)
+    if len(_warned) > WARNED_KEPT:
+        _warned.popitem(last=False)
+    log.warning(f"{what} was not believed; if that is your reverse proxy, declare it", peer=address,
+                todo=f"--trust-proxy {address}")  # fmt: skip
 
 
 def parse(data: bytes) -> tuple[int, str | None]:

@@ -31,7 +31,7 @@ class Throttle:
             since, count = self._failures.get(key, (0.0, 0))
             left = since + limits.failure_seconds - trio.current_time()
             if count >= most and left > 0:
-                raise RequestError(wire.errors.LOCKED, "too many failed logins", retry_ms=int(left * 1000))
+                raise RequestError(wire.errors.LOCKED, too_many(int(left * 1000)), retry_ms=int(left * 1000))
 
     def failed(self, address: str, account: str) -> None:
         """One more failure."""
@@ -43,6 +43,13 @@ class Throttle:
             self._failures[key] = (since, count + 1)
         while len(self._failures) > FAILURES_KEPT:
             self._failures.popitem(last=False)
+
+
+def too_many(retry_ms: int) -> str:
+    """What is said to who has to wait."""
+    seconds = -(-retry_ms // 1000)
+    number, unit = (seconds, "second") if seconds < 120 else (-(-seconds // 60), "minute")
+    return f"too many failed logins; try again in {number} {unit}{'' if number == 1 else 's'}"
 
 
 def _keys(address: str, account: str) -> list[tuple[str, str]]:

@@ -28,10 +28,10 @@ def tls(settings: Settings) -> Tls | None:
         return None
     try:
         if b"ENCRYPTED" in key.read_bytes():
-            raise BadSettings(f"the key {key} has a password; a server needs one without")
+            raise BadSettings(f"tls.key: {key} has a password; a server needs one without")
         return tls_context(cert, key)
     except (OSError, ValueError) as error:
-        raise BadSettings(f"cannot use certificate {cert} with key {key}: {_reason(error)}") from None
+        raise BadSettings(f"cannot use tls.cert {cert} with tls.key {key}: {_reason(error)}") from None
 
 
 _REASONS = {

@@ -127,16 +127,24 @@ def _variables(environment: Mapping[str, str]) -> Iterable[tuple[str, Origin, An
     """
     paths = {schema.variable(path): path for path in FIELDS}
     flat = {name.replace("__", "_"): name for name in paths}
+    flags = {PREFIX + flag.strip("-").replace("-", "_").upper(): name for name, flag in _flag_names(paths)}
     problems = []
     for name, text in sorted(environment.items()):
         if name in paths:
             yield paths[name], Origin("environment", name), _typed(paths[name], text)
         elif name in flat:
             problems.append(f"{name}: write {flat[name]}, with two underscores between section and key")
+        elif name in flags:
+            problems.append(f"{name}: no such setting; write {flags[name]}")
         elif name.startswith(PREFIX) and "__" in name:
             problems.append(f"{name}: no such setting{_meant(name, paths)}")
     if problems:
         raise BadSettings(*problems)
+
+
+def _flag_names(paths: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """(variable, flag) of the settings that have a flag."""
+    return [(name, flag) for name, path in paths.items() if (flag := schema.about(path).flag)]
 
 
 def _flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Origin, Any]]:

@@ -6,6 +6,7 @@ is secret stands in a file that a setting names.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any, Literal, NewType
 
@@ -130,7 +131,15 @@ class Settings:
             lines.append("say where to listen: listen.tcp, tls, ws or wss in the configuration, or --tcp and the like")
         if self.encrypts and None in (self.tls.cert, self.tls.key):
             lines.append("TLS needs a certificate: tls.cert and tls.key in the configuration, or --cert and --key")
-        return lines
+        return lines + self._clashes()
+
+    def _clashes(self) -> list[str]:
+        """One address for two that cannot tell whom a connection is for; HTTP can share that of a WebSocket."""
+        return [
+            f"listen.{one} and listen.{other} cannot share {address}; give each an address of its own"
+            for (one, address), (other, same) in itertools.combinations(self.addresses(), 2)
+            if address == same and address.port and not (other == "http" and one in ("ws", "wss"))
+        ]
 
     @property
     def encrypts(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wirechat.store.errors import DataError
+from wirechat.store.errors import DataError, InUse
 
 UNFINISHED = "wirechat.db.part"
 """What a restore is writing. A server that found only this would begin an empty store."""
@@ -54,7 +54,7 @@ def _take(descriptor: int, directory: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        raise DataError(f"{directory} is in use by process {holder}; stop it first") from None
+        raise InUse(f"{directory} is in use by process {holder}; stop it first") from None
     except OSError as error:
         raise DataError(f"cannot lock {directory}: {error.strerror}") from None
     os.ftruncate(descriptor, 0)

@@ -25,5 +25,9 @@ class DataError(StoreError):
     """The data cannot be used: locked, foreign, too new, changed. One line for the operator."""
 
 
+class InUse(DataError):
+    """Another process has the directory."""
+
+
 class Damaged(DataError):
     """The file is damaged: restore a backup."""

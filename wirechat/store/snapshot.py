@@ -22,6 +22,7 @@ import apsw
 import attrs
 
 from wirechat.store.errors import Damaged, DataError
+from wirechat.store.records import ACCOUNT
 
 STEP_PAGES = 1024
 """Pages copied at a time, 4 MiB; between two steps it can be told how far it is, and interrupted."""
@@ -141,7 +142,8 @@ def _facts(part: Path) -> dict[str, Any]:
         db.pragma("journal_mode", "delete")  # so that it is one file for whoever opens it
         if (problem := db.execute("PRAGMA quick_check(1)").get) != "ok":
             raise Damaged(f"the data is damaged: {' '.join(str(problem).split())}; see wirechat verify")
-        tables = {"accounts": "account", "devices": "device", "conversations": "conv", "entries": "entry"}
+        conversations = f"conv WHERE kind <> {ACCOUNT}"  # as `verify` and `store stats` count
+        tables = {"accounts": "account", "devices": "device", "conversations": conversations, "entries": "entry"}
         return {
             "wirechat": metadata.version("wirechat"),
             "schema": db.execute("SELECT max(number) FROM migration").get,

@@ -8,15 +8,15 @@ from pathlib import Path
 import attrs
 
 from wirechat.store import sqlite
-from wirechat.store.records import DIRECT, GROUP, Kind
+from wirechat.store.records import ACCOUNT, DIRECT, GROUP, Kind
 from wirechat.store.tx import Tx
 
 LARGEST = 10
 
 _COUNTS = """
     SELECT (SELECT max(number) FROM migration), (SELECT count(*) FROM account), (SELECT count(*) FROM device),
-           (SELECT count(*) FROM conv),
-           (SELECT count(*) FROM conv WHERE kind = $1), (SELECT count(*) FROM conv WHERE kind = $2),
+           (SELECT count(*) FROM conv WHERE kind <> $1), (SELECT count(*) FROM conv WHERE kind = $1),
+           (SELECT count(*) FROM conv WHERE kind = $2), (SELECT count(*) FROM conv WHERE kind = $3),
            (SELECT count(*) FROM reaction)
 """
 _LARGEST = """
@@ -45,7 +45,7 @@ class Conversation:
 
     conv: int
     kind: int
-    """As in the protocol: 1 direct, 2 group."""
+    """As in the protocol: 1 direct, 2 group, 6 account log."""
     entries: int
     members: int
 
@@ -60,11 +60,12 @@ class Stats:
     accounts: int
     devices: int
     conversations: int
-    """Of all kinds."""
+    """Of all kinds, without account logs; as `verify` and `backup` count."""
+    account_logs: int
     direct: int
     groups: int
     entries: int
-    """In all logs: messages, edits, deletes, reactions, membership."""
+    """In all logs, account logs too: messages, edits, deletes, reactions, membership."""
     messages: int
     """Deleted ones too."""
     deleted: int
@@ -94,9 +95,9 @@ def of_directory(folder: Path) -> Stats:
 
 async def stats(tx: Tx) -> Stats:
     """Count everything in one snapshot."""
-    counts = await tx.fetchrow(_COUNTS, DIRECT, GROUP)
+    counts = await tx.fetchrow(_COUNTS, ACCOUNT, DIRECT, GROUP)
     assert counts is not None
-    schema, accounts, devices, conversations, direct, groups, reactions = counts
+    schema, accounts, devices, conversations, account_logs, direct, groups, reactions = counts
     kinds = {kind: (count, whole) for kind, count, whole in await tx.fetch(_KINDS)}
     messages, whole = kinds.get(Kind.MSG, (0, 0))
     tables = tuple(Table(str(name), int(size)) for name, size in await tx.fetch(_TABLES[tx.engine]))
@@ -104,7 +105,7 @@ async def stats(tx: Tx) -> Stats:
     largest = await tx.fetch(_LARGEST, LARGEST)
     return Stats(
         engine=tx.engine, schema=schema, accounts=accounts, devices=devices, conversations=conversations,
-        direct=direct, groups=groups, entries=sum(count for count, _ in kinds.values()),
+        account_logs=account_logs, direct=direct, groups=groups, entries=sum(count for count, _ in kinds.values()),
         messages=messages, deleted=messages - whole, edits=kinds.get(Kind.EDIT, (0, 0))[0], reactions=reactions,
         bytes=size, free_bytes=free, tables=tables,
         largest=tuple(Conversation(conv, kind, head, members) for conv, kind, head, members in largest),

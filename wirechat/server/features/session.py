@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 
+import structlog
 import trio
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -22,7 +23,7 @@ from wirechat.server.errors import RequestError, of_refusal, of_store
 from wirechat.server.identifiers import draw
 from wirechat.server.passwords import Passwords
 from wirechat.server.session import Session
-from wirechat.server.throttle import Throttle
+from wirechat.server.throttle import Throttle, too_many
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
 from wirechat.store.features import accounts, devices
@@ -31,7 +32,12 @@ from wirechat.store.tx import Tx
 from wirechat.wire.registries import AuthMethod, Binding, Capability, EntryKind
 from wirechat.world import World
 
+log = structlog.get_logger(__name__)
+
 VERSION = 1
+HANDLE_SHOWN = 40
+"""Characters of a handle in the log: nobody has a longer one."""
+
 METHODS = frozenset((AuthMethod.PASSWORD, AuthMethod.DEVICE_KEY, AuthMethod.RESUME))
 
 CAPABILITIES = frozenset({Capability.ACCOUNT_LOG, Capability.PINS})
@@ -130,6 +136,8 @@ class Sessions:
             reply = await self._log_in(connection, auth)
         except RequestError as error:
             self.logins[method, error.code] += 1
+            if error.code != wire.errors.LOCKED:  # the failures before it are in the log
+                _note(connection.endpoint.peer, auth, error.code)
             raise
         except StoreError as error:
             self.logins[method, of_store(error).code] += 1
@@ -139,7 +147,7 @@ class Sessions:
 
     async def _log_in(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
         if connection.failures >= wire.limits.AUTH_FAILURES:
-            await connection.fail(wire.errors.LOCKED, "too many failed logins", limits.FAILURES_PAUSE_MS)
+            await connection.fail(wire.errors.LOCKED, too_many(limits.FAILURES_PAUSE_MS), limits.FAILURES_PAUSE_MS)
             return None
         named = auth.handle if auth.method == AuthMethod.PASSWORD else auth.device  # others ignore the handle (8-9)
         account = str(named or "")
@@ -281,6 +289,15 @@ async def _same_key(tx: Tx, checked: Device, token: bytes, until: int) -> None:
         raise RequestError(wire.errors.BAD_CREDENTIALS, "unknown device or bad signature")
     if not await devices.issue_resume(tx, checked.device, token, until):
         raise _revoked()
+
+
+def _note(peer: Peer, auth: wire.Auth, code: int) -> None:
+    """One line for the operator, or for a program that bans addresses. The handle is ASCII and in quotes, whatever the
+    stranger sent.
+    """
+    method = AuthMethod(auth.method).name.lower() if auth.method in METHODS else "unknown"
+    handle = None if auth.handle is None else ascii(auth.handle[:HANDLE_SHOWN])
+    log.info("a login failed", peer=peer.address, handle=handle, method=method, code=code)
 
 
 def _revoked() -> RequestError:
