@@ -66,7 +66,7 @@ async def test_a_count_stops(autojump_clock: MockClock, stage: Stage, opened: Op
 
 
 async def test_a_window_moves_through_a_long_log(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
-    """It is bounded, whichever way one goes, and nothing is skipped on the way."""
+    """It begins at the first unread, is bounded, whichever way one goes, and nothing is skipped on the way."""
     async with meet(stage, opened(), row(A, 0)) as (client, peer):
         watch = Watch(client)
         for start in range(1, 1501, 100):
@@ -75,6 +75,8 @@ async def test_a_window_moves_through_a_long_log(autojump_clock: MockClock, stag
         desk.open(A)
         window = desk.window
         assert window is not None
+        assert (min(window.view.records), window.live, desk.newer(1)) == (1, False, "999+")
+        window.newest()
         assert (min(window.view.records), max(window.view.records), window.live) == (1500 - PAGE + 1, 1500, True)
         seen = set(window.view.records)
         for _ in range(20):

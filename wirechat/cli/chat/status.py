@@ -22,6 +22,11 @@ class Status:
     reason: str = ""
     retry_at: float | None = None
 
+    @property
+    def catching_up(self) -> bool:
+        """Connected, and what came meanwhile is on its way."""
+        return self.connected and not self.caught_up
+
     def happened(self, event: Event) -> None:
         """Takes in what an event says about the connection."""
         if isinstance(event, Connected):
