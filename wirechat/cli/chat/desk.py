@@ -57,6 +57,10 @@ class Desk:
         conv = getattr(event, "conv", None)
         if conv is not None:
             self._stale.add(conv)
+        if isinstance(event, Resynced):
+            self.chats.forget()
+            if self.window is not None:
+                self.window.seen = 0
         if isinstance(event, SendFailed):
             self.failures.append(event)
         elif isinstance(event, Refresh | Resynced | Connected | AccountChanged):

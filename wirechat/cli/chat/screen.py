@@ -29,13 +29,18 @@ from wirechat.cli.chat.widgets.compose_box import ComposeBox
 from wirechat.cli.chat.widgets.dialogs import Choice, choice_lines
 from wirechat.cli.chat.widgets.rows import RowsView
 from wirechat.cli.chat.widgets.timeline_view import TimelineView
-from wirechat.client import ClientError, Connected, Event, SendFailed
+from wirechat.client import ClientError, Connected, Event, Resynced, SendFailed
 from wirechat.wire.registries import EntryKind, Role
 
 __all__ = ["Call", "ChatView"]
 
 FRAME_SECONDS = 0.04
 PREVIEW = 20  # records to fetch of a conversation of which nothing is here
+STAYS_SECONDS = 3600  # until it is clicked away
+OTHER_DATA = (
+    "The server's data is another one than before: it was put back to a backup. "
+    "Messages that came after that backup are gone."
+)
 HINTS = "F1 help  Ctrl+K go to  Ctrl+N new  Ctrl+F search  Ctrl+Q quit"
 
 T = TypeVar("T")
@@ -110,7 +115,16 @@ class ChatView(Screen[None]):
             self.desk.happened(event)
             if isinstance(event, Connected):
                 self.run_worker(self._catch_up(), group="sync", exclusive=True)
+            elif isinstance(event, Resynced):
+                self._begin_anew()
             self.changed()
+
+    def _begin_anew(self) -> None:
+        """Nothing is cached any more: whatever is shown has to be asked for again, names too."""
+        self._asked.clear()
+        self._asking.clear()
+        self._previewed.clear()
+        self.notify(OTHER_DATA, severity="warning", timeout=STAYS_SECONDS, markup=False)
 
     def changed(self) -> None:
         """Something is different; it is drawn soon."""
