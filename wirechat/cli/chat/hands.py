@@ -122,9 +122,8 @@ class ChatScreen(ChatView):
         elif event.key == "shift+tab":
             self._list.focus()
         else:
+            self._timeline.select_last_visible()
             self._timeline.focus()
-            if self._timeline.selected_row() is None:
-                self._timeline.action_move(-1)
 
     def _edit_last(self) -> None:
         record = self.desk.own_last()
@@ -136,6 +135,11 @@ class ChatScreen(ChatView):
         self._box.fill(text)
         self._box.focus()
         self.changed()
+
+    @on(TimelineView.Typed)
+    def _typed_on(self, event: TimelineView.Typed) -> None:
+        self._box.focus()
+        self._box.insert(event.text)
 
     # --- the selected message
 
@@ -177,12 +181,12 @@ class ChatScreen(ChatView):
 
     async def _delete(self, conv: int, seq: int, row: Message) -> None:
         title = f"Delete “{one_line(row.text or '', TYPED_MAX)}” for all?"
-        if await self._ask(title, [Choice(True, "Delete it"), Choice(False, "Keep it")]):
+        if await self._ask(title, [Choice(False, "Keep it"), Choice(True, "Delete it")]):
             await self._deed(self.desk.client.messages.delete, conv, seq)
 
     async def _hide(self, conv: int, seq: int, row: Message) -> None:
         title = f"Hide “{one_line(row.text or '', TYPED_MAX)}” for yourself, for ever?"
-        if await self._ask(title, [Choice(True, "Hide it"), Choice(False, "Keep it")]):
+        if await self._ask(title, [Choice(False, "Keep it"), Choice(True, "Hide it")]):
             await self._deed(self.desk.client.account.hide, conv, [seq])
 
     async def _pin(self, conv: int, seq: int, row: Message) -> None:

@@ -36,6 +36,7 @@ __all__ = ["Call", "ChatView"]
 
 FRAME_SECONDS = 0.04
 PREVIEW = 20  # records to fetch of a conversation of which nothing is here
+MESSAGE_HINTS = "r reply  e edit  d delete  a react  f forward  ? all keys  Esc back to writing"
 STAYS_SECONDS = 3600  # until it is clicked away
 OTHER_DATA = (
     "The server's data is another one than before: it was put back to a backup. "
@@ -196,7 +197,7 @@ class ChatView(Screen[None]):
     def _show_status(self) -> None:
         status = self.query_one("#status", Static)
         line = Text(self.desk.status.line(self.desk.waiting), no_wrap=True)
-        status.update(line.append(f"    {HINTS}", "not bold"))
+        status.update(line.append(f"    {MESSAGE_HINTS if self._timeline.has_focus else HINTS}", "not bold"))
         status.set_class(not self.desk.status.connected, "offline")
 
     def _show_typing(self) -> None:
@@ -258,6 +259,10 @@ class ChatView(Screen[None]):
             self._seen()
         elif self.desk.window is not None:
             self.desk.window.away()
+
+    def on_descendant_focus(self) -> None:
+        """Keys mean something else now."""
+        self._show_status()
 
     def on_screen_resume(self) -> None:
         """A dialog is gone."""
