@@ -96,12 +96,22 @@ class ChatScreen(ChatView):
             "help": self.action_help,
             "members": self.action_members,
             "switch": self.action_switch,
+            "leave": lambda: self.run_worker(self._leave()),
             "pins": lambda: self.run_worker(self._pins()),
             "search": lambda: self.action_search(wanted.text),
             "password": lambda: self.run_worker(self._password()),
             "devices": lambda: self.run_worker(self._devices()),
         }
         shows[wanted.what]()
+
+    async def _leave(self) -> None:
+        conv = self.desk.conv
+        if conv is None:
+            self.say("open a conversation first", severity="warning")
+        elif await self._ask(f"Leave {self.desk.title()[0]}?", [Choice(False, "Stay"), Choice(True, "Leave")]):
+            outcome = await self._deed(commands.leave, self.desk, conv)
+            if outcome is not None:
+                self._show_outcome(outcome)
 
     def _go(self, conv: int) -> None:
         self.desk.happened_in(conv)
