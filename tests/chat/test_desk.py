@@ -192,14 +192,14 @@ async def test_a_draft_stays_with_its_conversation(autojump_clock: MockClock, st
 
 
 def test_the_state_of_the_connection_is_told() -> None:
-    """Connecting, offline and until when, catching up, connected."""
+    """Connecting, offline until when and why, catching up, connected."""
     clock = [100.0]
     status = Status(lambda: clock[0])
     assert status.line(0) == "○ offline · connecting"
     status.happened(Disconnected(ConnectionFailed("gone"), 5.0))
-    assert status.line(2) == "○ offline · next attempt in 5 s · 2 waiting to be sent"
+    assert status.line(2) == "○ offline · next attempt in 5 s · 2 waiting to be sent · gone"
     clock[0] = 104.5
-    assert status.line(0) == "○ offline · connecting"
+    assert status.line(0) == "○ offline · connecting · gone"
     status.happened(Connected(ME, DEVICE))
     assert status.line(0) == "◐ catching up"
     status.caught_up = True

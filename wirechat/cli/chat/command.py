@@ -27,11 +27,13 @@ from wirechat.client import (
     open_client,
     register,
 )
+from wirechat.client.transport import Network
 from wirechat.wire import errors
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NAME = "wirechat chat"  # of the device, until it is given another
 KEY_BYTES = 32
+REACH_SECONDS = 10.0  # what takes longer is told by logging in
 LOGGED_OUT = frozenset({errors.BAD_CREDENTIALS, errors.EXPIRED, errors.DEVICE_REVOKED})
 TO_DO: dict[type[ClientError], str] = {LoginFailed: "Start again, here or where you want to go on."}
 EXAMPLE = "Beside a running `wirechat demo`: wirechat chat wirechat://127.0.0.1:7667 --handle alice"
@@ -104,6 +106,20 @@ class Account:
         options = {"handle": self.handle, "cache": self.cache, "ca": self.ca, "name": NAME, "wait": False, **more}
         return open_client(self.url, **options)
 
+    async def reach(self) -> None:
+        """Knocks: nobody should type a password for a server that is not there. Raises ConnectionFailed."""
+        failure = None
+        async with trio.open_nursery() as nursery:
+            try:
+                with trio.move_on_after(REACH_SECONDS):
+                    transport = await Network(nursery, None if self.ca is None else str(self.ca)).connect(self.url)
+                    transport.abort()
+            except ConnectionFailed as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
     async def register(self, password: str) -> None:
         """Makes the account. Raises Stop, ClientError."""
         try:
@@ -128,6 +144,7 @@ def _talk(account: Account, known: bool, password_file: Path | None, new: bool) 
     if new and known:
         die(f"{account.handle} has logged in from here already: leave out --register")
     if not known:
+        trio.run(account.reach)
         password = _password(account.handle, password_file, new=new)
         if new:
             trio.run(account.register, password)

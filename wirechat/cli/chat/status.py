@@ -45,4 +45,5 @@ class Status:
             return f"● connected{queue}" if self.caught_up else f"◐ catching up{queue}"
         wait = 0.0 if self.retry_at is None else max(0.0, self.retry_at - self.now())
         when = f"next attempt in {wait:.0f} s" if wait >= 1 else "connecting"
-        return f"○ offline · {when}{queue}"
+        why = f" · {self.reason}" if self.reason else ""  # last: it may be long
+        return f"○ offline · {when}{queue}{why}"
