@@ -7,7 +7,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 
 from wirechat.cli.chat import commands
-from wirechat.cli.chat.commands import Go, Outcome, Quit, Show, Tell
+from wirechat.cli.chat.commands import Go, Outcome, Quit, Show, Tell, Wrong
 from wirechat.cli.chat.compose import mentioned, parse
 from wirechat.cli.chat.emoji import EMOJI, QUICK
 from wirechat.cli.chat.help import help_text
@@ -18,9 +18,11 @@ from wirechat.cli.chat.widgets.compose_box import ComposeBox
 from wirechat.cli.chat.widgets.dialogs import Choice, Find, Help, Picker, Secrets
 from wirechat.cli.chat.widgets.rows import RowsView
 from wirechat.cli.chat.widgets.timeline_view import TimelineView
+from wirechat.client import ClientError
 
 __all__ = ["ChatScreen"]
 
+NEW = "New conversation"
 TYPED_MAX = 60  # cells of a message in a title
 
 
@@ -291,9 +293,18 @@ class ChatScreen(ChatView):
         self.run_worker(self._new())
 
     async def _new(self) -> None:
-        text = await self._ask_for("New conversation", "bob   or   bob carol: Tea party", self._describe_new, free=True)
-        if isinstance(text, str):
-            await self._command("new", text)
+        title, hint, text = NEW, "bob   or   bob carol: Tea party", ""
+        while True:
+            asked = await self._ask_for(title, hint, self._describe_new, text=text, free=True)
+            if not isinstance(asked, str):
+                return
+            try:
+                outcome = await self._call(commands.run, self.desk, "new", asked)
+            except (ClientError, Wrong, ValueError) as error:
+                title, text = f"{NEW}: {getattr(error, 'message', error)}", asked
+            else:
+                self._show_outcome(outcome)
+                return
 
     async def _describe_new(self, text: str) -> Sequence[Choice]:
         people, _, title = text.partition(":")
