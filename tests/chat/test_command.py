@@ -192,6 +192,8 @@ def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tm
         async with open_client(url, handle="zoe", password="correct horse") as client:
             for device in await client.account.devices():
                 if device.device != client.device:
+                    assert device.name is not None
+                    assert device.name.startswith("wirechat chat on ")
                     await client.account.revoke_device(device.device)
 
     trio.run(revoke)

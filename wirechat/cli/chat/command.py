@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -31,7 +32,7 @@ from wirechat.client.transport import Network
 from wirechat.wire import errors
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-NAME = "wirechat chat"  # of the device, until it is given another
+NAME = f"wirechat chat on {platform.node()[:40] or 'some machine'}"  # of the device, until it is given another
 KEY_BYTES = 32
 REACH_SECONDS = 10.0  # what takes longer is told by logging in
 LOGGED_OUT = frozenset({errors.BAD_CREDENTIALS, errors.EXPIRED, errors.DEVICE_REVOKED})

@@ -23,7 +23,7 @@ from wirechat.wire.registries import ConversationKind, EntryKind
 
 __all__ = ["Desk"]
 
-HINT = Hint("No conversation is open. Ctrl+N begins one: type somebody's handle. F1 shows the keys.")
+HINT = Hint("No conversation is open. Ctrl+N begins one; Alt+Down opens the next in the list. F1 shows the keys.")
 COUNT_MAX = 999  # messages below those in view
 WATCHED_MAX = 256  # as the protocol has it
 MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE, EntryKind.ROLE})
