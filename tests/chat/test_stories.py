@@ -193,8 +193,18 @@ def test_a_group_is_made_and_left(server: ServerProcess, tmp_path: Path) -> None
 
     async def story() -> None:
         async with Person(hal) as other, terminal(gus) as screen:
+            await screen.until(lambda: "Alt+Down opens the" in screen.timeline, "what to do")
             await screen.type("/new nobody", "enter")
             await screen.tells("there is nobody called nobody")
+            await screen.press("ctrl+z")
+            assert screen.box.text == ""
+            await screen.type("/who noone", "enter")
+            await screen.tells("there is nobody called noone")
+            await screen.type("/new gus", "enter")
+            await screen.tells("/notes is where you write to yourself")
+            await screen.press("f1")
+            assert "closes this" in screen.dialog_title
+            await screen.press("f1")
             await screen.type("/new hal: Kites", "enter")
             await screen.until(lambda: "Kites" in screen.line("head"), "the group")
             await screen.press("f2")

@@ -82,6 +82,8 @@ async def new_chat(desk: Desk, rest: str) -> Outcome:
     title = title.strip()
     if not users and not title:
         raise Wrong("say with whom: /new bob, or for a group /new bob carol: Tea party")
+    if users == [desk.people.me] and not title:
+        raise Wrong("that is you: /notes is where you write to yourself")
     if len(users) == 1 and not title:
         return Go(await desk.client.conversations.direct(users[0]))
     return Go(await desk.client.conversations.create_group(title or None, users))
@@ -122,9 +124,13 @@ async def _users(client: Client, handles: str) -> list[int]:
 
 
 async def _user(client: Client, handle: str) -> int:
+    return (await _account(client, handle)).user
+
+
+async def _account(client: Client, handle: str) -> wire.User:
     handle = handle.lstrip("@").lower()
     try:
-        return (await client.accounts.find(handle)).user
+        return await client.accounts.find(handle)
     except Refused:
         raise Wrong(f"there is nobody called {handle}") from None
 
@@ -228,7 +234,7 @@ async def leave(desk: Desk, conv: int) -> Outcome:
 
 
 async def _who(desk: Desk, rest: str) -> Outcome:
-    user = await desk.client.accounts.find(rest.lstrip("@").lower() or _handle(desk))
+    user = await _account(desk.client, rest or _handle(desk))
     return Tell(f"{user.name or user.handle} (@{user.handle})")
 
 

@@ -46,7 +46,7 @@ class ChatScreen(ChatView):
     def _entered(self, event: ComposeBox.Entered) -> None:
         typed = parse(event.text)
         if typed.command is not None:
-            self._box.clear()
+            self._box.fill("")
             self.run_worker(self._command(typed.command, typed.text))
         elif typed.text and self.desk.conv is not None:
             self._say(self.desk.conv, typed.text)
@@ -60,7 +60,7 @@ class ChatScreen(ChatView):
             self.run_worker(self._deed(messages.edit, conv, draft.edit_of, text, mentions))
         else:
             self.run_worker(self._send(conv, text, draft.reply_to, mentions))
-        self._box.clear()
+        self._box.fill("")
         self._settle_draft()
 
     async def _send(self, conv: int, text: str, reply_to: int | None, mentions: tuple[int, ...]) -> None:
@@ -125,7 +125,7 @@ class ChatScreen(ChatView):
         draft = self.desk.draft
         if event.key == "escape" and (draft.reply_to or draft.edit_of):
             if draft.edit_of:
-                self._box.clear()
+                self._box.fill("")
             self._settle_draft()
         elif event.key in ("pageup", "pagedown"):
             self._timeline.action_page(-1 if event.key == "pageup" else 1)

@@ -143,4 +143,5 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog help"):
+            yield Label("Esc, q or F1 closes this; the arrows scroll", classes="dialog-title")
             yield Static(self._table)
