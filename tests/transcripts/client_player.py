@@ -11,7 +11,9 @@ from wirechat import wire
 from wirechat.client import Client
 
 Step = dict[str, Any]
-PASSED_OVER = {"PING", "PONG", "STATE", "MARK", "ACK", "CONV_GET", "USER_GET", "MEMBERS"}
+TOLD = {"PING", "PONG", "STATE", "MARK", "ACK"}
+ASKED = {"CONV_GET", "USER_GET", "MEMBERS", "USER_FIND", "PRESENCE_SUB", "UNREAD", "ACCOUNT", "DEVICES"}
+PASSED_OVER = TOLD | ASKED
 
 
 class Pipe:
@@ -59,6 +61,7 @@ class Player:
         self.values = Values()
         self.client: Client
         self.opened = trio.Event()
+        self._user = 0
         self._nursery = nursery
         self._pipe: Pipe
         self._send, self._receive = trio.open_memory_channel[Pipe](10)
@@ -84,6 +87,7 @@ class Player:
             case {"accept": True}:
                 self._pipe = await self._receive.receive()
             case {"send": frame, "value": value}:
+                self._user = value["user"] if frame == "AUTH_OK" else self._user
                 self._say(self.values.body(frame, value))
             case {"raw": data}:
                 self._pipe.say(bytes.fromhex(data))
@@ -119,10 +123,23 @@ class Player:
             },
             "USER_GET": {"users": []},
             "MEMBERS": {"members": [], "more": False},
+            "PRESENCE_SUB": {
+                "users": [{"user": user, "online": False} for user in frame.fields.get("users", ())],
+            },
+            "UNREAD": {"counts": []},
+            "ACCOUNT": {
+                "user": {"user": self._user, "handle": "ada"},
+                "audience": 1,
+                "blocked": [],
+                "password": True,
+            },
+            "DEVICES": {"devices": []},
         }
         name = frame.name or ""
         if name == "PING":
             self._say(CODEC.encode("PONG", answers[name]))
+        elif name == "USER_FIND":
+            self._say(CODEC.encode("ERROR", {"rid": frame.rid, "code": 4000}))
         elif name in answers:
             self._say(CODEC.encode(f"{name}_OK", answers[name], frame.rid))
 

@@ -11,11 +11,12 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.stage import make_world
-from tests.transcripts.client_player import Player
+from tests.transcripts.client_player import ASKED, Pipe, Player
 from tests.transcripts.server_player import Unfulfilled
-from tests.transcripts.values import SESSIONS, played_by
+from tests.transcripts.values import CODEC, SESSIONS, played_by
 from wirechat import wire
 from wirechat.client import open_client
+from wirechat.client.account_log import AccountLog
 from wirechat.client.log import Log
 from wirechat.client.sync import JUMP_ENTRIES, Sync
 
@@ -54,6 +55,26 @@ async def play(transcript: dict[str, Any]) -> None:
 async def test_p5_transcript(autojump_clock: MockClock, name: str) -> None:
     """What the folder asks of a client, this client does."""
     await play(SESSIONS[name])
+
+
+@pytest.mark.parametrize("name", sorted(ASKED))
+async def test_what_a_client_may_ask_at_any_time_is_answered(name: str) -> None:
+    """By one frame that it can read: the reply, and 4000 for who looks for somebody."""
+    fields: dict[str, dict[str, Any]] = {
+        "CONV_GET": {"convs": [5]},
+        "MEMBERS": {"conv": 5},
+        "UNREAD": {"convs": [5]},
+        "USER_GET": {"users": [8]},
+        "USER_FIND": {"handle": "bob"},
+        "PRESENCE_SUB": {"users": [8, 9]},
+    }
+    async with trio.open_nursery() as nursery:
+        player = Player(nursery)
+        player._pipe = Pipe()
+        player._answer(CODEC.decode(CODEC.encode(name, fields.get(name, {}), 3), sender="client"))
+        answer = wire.decode((await player._pipe.recv())[4:], side=wire.SERVER)
+    expected = "ERROR" if name == "USER_FIND" else f"{name}_OK"
+    assert (answer.NAME, answer.rid) == (expected, 3)  # type: ignore[attr-defined]
 
 
 def without_r11(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +122,11 @@ def without_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sync, "_reset", lambda self: None)
 
 
+def without_hiding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was hidden goes once, and may come back."""
+    monkeypatch.setattr(AccountLog, "hides", lambda self, conv, seq: False)
+
+
 @pytest.mark.parametrize(
     ("name", "rule_removed"),
     [
@@ -109,6 +135,7 @@ def without_reset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("client-history-race", without_r12),
         ("client-unknown", without_counting),
         ("client-reset", without_reset),
+        ("client-hiding", without_hiding),
     ],
 )
 async def test_p5_without_its_rule_the_transcript_fails(

@@ -532,6 +532,23 @@ async def test_11_8_the_order_of_checks(tmp_path: Path) -> None:
         assert await eve.refused(wire.Send(0, conv, CID, 1, wrong_frame)) == 3000
 
 
+async def test_11_20_the_right_comes_before_the_state(tmp_path: Path) -> None:
+    """4001 before 4004, to edit and to pin; 4000 before both; 4004 before 4005."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        gone = await done(alice, msg(conv, "gone"))
+        await done(alice, delete(conv, gone))
+        assert await bob.refused(edit(conv, gone, "mine")) == 4001
+        assert await bob.refused(wire.Send(0, conv, os.urandom(8), 5, None, gone)) == 4001
+        assert await bob.refused(wire.Send(0, conv, os.urandom(8), 5, None, 99)) == 4000
+        assert await alice.refused(wire.Send(0, conv, os.urandom(8), 13, None, gone)) == 4004
+        assert await bob.refused(wire.MemberSet(0, conv, os.urandom(8), 4711, 2)) == 4001
+        assert await bob.refused(wire.MemberDel(0, conv, os.urandom(8), 4711)) == 4001
+        assert await alice.refused(wire.MemberAdd(0, conv, os.urandom(8), (bob.user, 4711))) == 4000
+        assert await alice.refused(wire.MemberAdd(0, conv, os.urandom(8), (bob.user,))) == 4005
+
+
 async def test_11_8_a_wrong_frame_before_login_is_wrong_first(tmp_path: Path) -> None:
     """What the schema forbids is 3000 before it is 2000."""
     async with serving(tmp_path) as rig:

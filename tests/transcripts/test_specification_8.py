@@ -253,6 +253,19 @@ async def test_8_14_the_last_used_and_the_last_issued_token_are_valid(tmp_path: 
         await resume(rig, last)
 
 
+async def test_8_14_a_login_by_password_ends_no_token(tmp_path: Path) -> None:
+    """Only the use of a token ends those that were issued before it."""
+    async with serving(tmp_path) as rig:
+        await registered(rig, "alice")
+        first = await by_password(rig, "alice")
+        second = await by_password(rig, "alice", device=first.device)
+        await resume(rig, first.resume)
+        third = await by_password(rig, "alice", device=first.device)
+        await resume(rig, second.resume)
+        assert await (await rig.greeted()).refused(wire.Auth(0, 4, proof=first.resume)) == 2002
+        assert (await resume(rig, third.resume)).device == first.device
+
+
 async def test_8_14_a_token_belongs_to_its_device(tmp_path: Path) -> None:
     """What one device does leaves the token of another alone."""
     async with serving(tmp_path) as rig:

@@ -95,6 +95,35 @@ async def test_12_37_and_12_38_and_12_40_every_change_is_told_to_all_devices_of_
         assert await bob.refused(wire.Changes(0, info.conv, 0)) == 4002
 
 
+async def test_12_36_and_12_40_what_requests_that_name_it_answer(tmp_path: Path) -> None:
+    """Line by line of the table; alike on a connection without the capability."""
+    async with serving(tmp_path) as rig:
+        phone = await member(rig, "ada")
+        await phone.ask(wire.ProfileSet(0, None, "Ada"), wire.ProfileSetOk)
+        conv = (await phone.expect(wire.Event)).conv
+        notes = (await phone.ask(wire.ConvNew(0, os.urandom(8), 3, ()), wire.ConvNewOk)).conv
+        forward = wire.Send(0, notes, os.urandom(8), 1, forward=wire.Source(conv, 1))
+        old = await rig.greeted()
+        await by_password(old, "ada")
+        for client in (phone, old):
+            assert await client.refused(wire.MemberDel(0, conv, os.urandom(8), phone.user)) == 4001
+            assert await client.refused(wire.MemberSet(0, conv, os.urandom(8), 4711, 2)) == 4001
+            assert await client.refused(wire.ConvSet(0, conv, os.urandom(8), "mine")) == 4001
+            assert await client.refused(forward) == 4000
+            history = await client.ask(wire.History(0, conv), wire.HistoryOk)
+            records = await client.ask(wire.Records(0, conv, (1,)), wire.RecordsOk)
+            assert records.records[0] == history.records[0]
+            assert (await client.ask(wire.Members(0, conv), wire.MembersOk)).members == (wire.Member(phone.user, 1, 1),)
+            marks = await client.ask(wire.Marks(0, conv, 0), wire.MarksOk)
+            assert (marks.upto, marks.marks, marks.more) == (0, (), False)
+            assert (await client.ask(wire.WhoRead(0, conv, 1), wire.WhoReadOk)).marks == ()
+            assert await client.refused(wire.WhoRead(0, conv, 99)) == 4000
+            assert (await client.ask(wire.Pins(0, conv), wire.PinsOk)).pins == ()
+            assert (await client.ask(wire.Mentions(0, conv), wire.MentionsOk)).seqs == ()
+            counts = (await client.ask(wire.Unread(0, (conv, notes)), wire.UnreadOk)).counts
+            assert [count.conv for count in counts] == [notes]
+
+
 async def test_12_36_a_device_that_was_away_hears_of_the_account_log_if_it_wants_to(tmp_path: Path) -> None:
     """In the digest, marked as what it is; not without the capability."""
     async with serving(tmp_path) as rig:
@@ -249,7 +278,7 @@ async def test_8_6_an_account_has_so_many_devices(tmp_path: Path, monkeypatch: p
 
 
 async def test_8_6_logging_in_again_is_no_news(tmp_path: Path) -> None:
-    """Only a new device writes: not resuming, nor a password or key of a device that is known."""
+    """Not resuming, nor the password of a device that is known."""
     async with serving(tmp_path) as rig:
         phone = await member(rig, "ada")
         entered = await by_password(await rig.greeted(), "ada")
@@ -258,6 +287,25 @@ async def test_8_6_logging_in_again_is_no_news(tmp_path: Path) -> None:
         await again.ask(wire.Auth(0, 4, proof=entered.resume), wire.AuthOk)
         again = await rig.greeted()
         await again.ask(wire.Auth(0, 1, "ada", proof=PASSWORD, device=entered.device), wire.AuthOk)
+        await phone.silence()
+
+
+async def test_8_6_and_12_37_another_key_of_a_known_device_is_told(tmp_path: Path) -> None:
+    """Whoever knows the password could give a device of somebody a key of his own: the others hear of it, once."""
+    async with serving(tmp_path) as rig:
+        phone = await member(rig, "ada")
+        entered = await by_password(await rig.greeted(), "ada")
+        assert await kinds(phone, 1) == [EntryKind.DEVICE]
+        for key, told in ((b"a" * 32, 1), (b"a" * 32, 0), (b"b" * 32, 1)):
+            again = await rig.greeted()
+            request = wire.Auth(0, 1, "ada", proof=PASSWORD, device=entered.device, key=key)
+            assert (await again.ask(request, wire.AuthOk)).device == entered.device
+            assert await kinds(phone, told) == [EntryKind.DEVICE] * told
+        await phone.silence()
+        await phone.ask(wire.DeviceRevoke(0, entered.device), wire.DeviceRevokeOk)
+        assert await kinds(phone, 1) == [EntryKind.DEVICE]
+        request = wire.Auth(0, 1, "ada", proof=PASSWORD, device=entered.device, key=b"c" * 32)
+        assert await (await rig.greeted()).refused(request) == 2003
         await phone.silence()
 
 

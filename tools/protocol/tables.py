@@ -59,9 +59,9 @@ def _row(cells: Iterable[object]) -> str:
 def _frame(schema: Schema, frame: Frame) -> Iterator[str]:
     yield f"#### {frame.name} ({frame.code})"
     yield ""
-    yield f"{_direction(frame)}. {frame.about}"
+    yield f"{_direction(frame)}{_since(frame.since)}. {frame.about}"
     yield ""
-    yield from _fields(frame.fields, first=1)
+    yield from _fields(frame, first=1)
     if frame.range == "request" or frame.errors:
         yield ""
         yield _errors_of(schema, frame)
@@ -74,19 +74,27 @@ def _direction(frame: Frame) -> str:
 
 
 def _struct(struct: Struct) -> Iterator[str]:
-    yield f"#### {struct.name} (struct)"
+    yield f"#### {struct.name} (struct{_since(struct.since)})"
     yield ""
     yield struct.about
     yield ""
-    yield from _fields(struct.fields, first=0)
+    yield from _fields(struct, first=0)
 
 
-def _fields(fields: tuple[Field, ...], first: int) -> Iterator[str]:
-    rows = ((index, field.name, f"`{field.type.text}`", _about(field)) for index, field in enumerate(fields, first))
+def _fields(owner: Frame | Struct, first: int) -> Iterator[str]:
+    rows = (
+        (index, field.name, f"`{field.type.text}`", _about(field, owner.since))
+        for index, field in enumerate(owner.fields, first)
+    )
     yield from _rows(("at", "field", "type", "meaning"), rows)
 
 
-def _about(field: Field) -> str:
+def _since(release: int) -> str:
+    """What is not of the first release says so."""
+    return f", since release {release}" if release > 1 else ""
+
+
+def _about(field: Field, owner_since: int) -> str:
     notes = [field.unit] if field.unit else []
     if field.min is not None or field.max is not None:
         notes.append(f"{field.min or 0} to {'…' if field.max is None else field.max}")
@@ -94,6 +102,8 @@ def _about(field: Field) -> str:
         notes.append(f"default {str(field.default).lower()}")
     if field.enum:
         notes.append(f"see {field.enum}")
+    if field.since > owner_since:
+        notes.append(f"since release {field.since}")
     return field.about + (f" ({'; '.join(notes)})" if notes else "")
 
 
@@ -117,8 +127,13 @@ def _errors(schema: Schema) -> Iterator[str]:
 
 
 def _error_about(error: dict[str, Any]) -> str:
-    text: str = error["about"]
+    text = _number_about(error)
     return f"{text} (detail: {error['detail']})" if "detail" in error else text
+
+
+def _number_about(number: dict[str, Any]) -> str:
+    text: str = number["about"]
+    return text if number["since"] == 1 or text.startswith("reserved") else f"{text} (since release {number['since']})"
 
 
 def _registries(schema: Schema) -> Iterator[str]:
@@ -129,7 +144,7 @@ def _registries(schema: Schema) -> Iterator[str]:
         yield ""
         yield f"Unknown value: {registry['unknown']}" + (f" {registry['grease']}." if "grease" in registry else "")
         yield ""
-        rows = ((v["value"], v["name"], v["about"]) for v in registry["values"])
+        rows = ((v["value"], v["name"], _number_about(v)) for v in registry["values"])
         yield from _rows(("value", "name", "meaning"), rows)
 
 

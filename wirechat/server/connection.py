@@ -173,7 +173,10 @@ class Connection:
     def _handle_inline(self, handler: Handler, message: wire.Message) -> None:
         handler.calls += 1
         if not isinstance(message, wire.Request):
-            handler.call(self, message)
+            try:
+                handler.call(self, message)
+            except RequestError:
+                pass  # it asks for nothing and there is nobody to answer for: TYPING or ACK before the login, draining
             return
         try:
             self._admit()

@@ -15,8 +15,8 @@ HELLO_BYTES: Final = 4096
 # bytes. Largest frame a client must accept: a full page plus its largest record.
 SERVER_FRAME_BYTES: Final = 131072
 
-# bytes. The server ends a page once its records exceed this; together with one more record of the largest kind it
-# stays below server_frame_bytes.
+# bytes. A page ends before the record that would bring its records above this, but it has at least one; the largest
+# record alone stays below server_frame_bytes.
 PAGE_BYTES: Final = 32768
 
 # levels. No frame of the protocol nests deeper than 5; a nesting bomb stops here.

@@ -141,7 +141,8 @@ class Sessions:
         if connection.failures >= wire.limits.AUTH_FAILURES:
             await connection.fail(wire.errors.LOCKED, "too many failed logins", limits.FAILURES_PAUSE_MS)
             return None
-        account = auth.handle or (str(auth.device) if auth.device else "")
+        named = auth.handle if auth.method == AuthMethod.PASSWORD else auth.device  # others ignore the handle (8-9)
+        account = str(named or "")
         address = connection.endpoint.peer.address
         self._throttle.check(address, account)
         token = self._world.random_bytes(32)
@@ -202,7 +203,7 @@ class Sessions:
             raise of_refusal(Refusal.WRONG_PASSWORD)
         if auth.device is None:
             return user, await self._new_device(user, phc, auth, token, until)
-        await self._store.write(_known_device, user, phc, auth.device, auth.key, token, until)
+        await self._known_device(user, phc, auth.device, auth.key, token, until)
         return user, auth.device
 
     async def _new_device(self, user: int, phc: str | None, auth: wire.Auth, token: bytes, until: int) -> int:
@@ -228,6 +229,26 @@ class Sessions:
             else:
                 return device
 
+    async def _known_device(
+        self, user: int, phc: str | None, number: int, key: bytes | None, token: bytes, until: int
+    ) -> None:
+        """A device logs in with a password once more. A DEVICE entry, if it has another key from now on. Raises
+        RequestError, and then has changed nothing.
+        """
+
+        async def project(tx: Tx, stamp: int) -> bool | Refusal:
+            device = await devices.get(tx, number)
+            if device is None or device.user != user or not await accounts.has_password(tx, user, phc):
+                return Refusal.WRONG_PASSWORD
+            if not await devices.issue_resume(tx, number, token, until):
+                return Refusal.REVOKED
+            if key is None or key == device.key:
+                return False
+            await devices.set_key(tx, number, key)
+            return True
+
+        await self._account_log.enter(user, EntryKind.DEVICE, project)
+
     async def _by_key(self, connection: Connection, auth: wire.Auth) -> Device:
         if auth.device is None:
             raise RequestError(wire.errors.BAD_REQUEST, "a device key needs a device")
@@ -251,19 +272,6 @@ class Sessions:
         if binding == Binding.TLS_SERVER_END_POINT and peer.certificate_digest is not None:
             return peer.certificate_digest
         raise RequestError(wire.errors.BINDING_MISMATCH, "this connection does not offer that binding")
-
-
-async def _known_device(
-    tx: Tx, user: int, phc: str | None, number: int, key: bytes | None, token: bytes, until: int
-) -> None:
-    """A device logs in with a password once more. Raises RequestError, and then has changed nothing."""
-    device = await devices.get(tx, number)
-    if device is None or device.user != user or not await accounts.has_password(tx, user, phc):
-        raise of_refusal(Refusal.WRONG_PASSWORD)
-    if not await devices.issue_resume(tx, number, token, until):
-        raise _revoked()
-    if key is not None:
-        await devices.set_key(tx, number, key)
 
 
 async def _same_key(tx: Tx, checked: Device, token: bytes, until: int) -> None:

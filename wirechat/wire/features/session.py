@@ -407,7 +407,7 @@ class AuthOk(Reply):
     rid              request id, chosen by the client, unique among its unanswered requests
     user             your user id
     device           your device id; store it
-    resume           resume token for method 4; stays valid until its successor is used
+    resume           resume token for method 4; stays valid until one that was issued after it has logged in
     resume_seconds   how long the token is valid [s]
     """
 

@@ -17,9 +17,9 @@ class Row(Struct):
 
     conv        conversation
     head        highest seq you may see
-    rrev        receipt counter of the conversation; 0 once you are no longer a member
-    delivered   your own delivered watermark
-    read        your own read watermark
+    rrev        receipt counter of the conversation; 0 once you are no longer a member, or not told; merge by maximum
+    delivered   your own delivered watermark; 0 also where it is not told, in ROWS; merge by maximum
+    read        your own read watermark; 0 also where it is not told, in ROWS; merge by maximum
     state       0 member, 1 former member
     account     true: this is your account log, and no conversation to show
     """
