@@ -14,7 +14,7 @@ from wirechat.client import Client, Refused
 from wirechat.wire.registries import Role
 
 __all__ = [
-    *("COMMANDS", "Command", "Go", "Outcome", "Quit", "Show", "Tell", "Wrong"),
+    *("ASKS_SERVER", "COMMANDS", "Command", "Go", "Outcome", "Quit", "Show", "Tell", "Wrong"),
     *("leave", "looking", "new_chat", "pinned", "reach", "run", "writing"),
 ]
 
@@ -275,3 +275,5 @@ COMMANDS: dict[str, Command] = {
     "help": Command("", "keys and commands", _show("help")),
     "quit": Command("", "leave the program", _quit),
 }
+ASKS_SERVER = frozenset({"new", "add", "remove", "title", "about", "role", "notes", "who", "block", "unblock", "name"})
+"""What waits for a connection."""

@@ -79,8 +79,14 @@ class ChatScreen(ChatView):
         self.changed()
 
     async def _command(self, name: str, rest: str) -> None:
-        outcome = await self._deed(commands.run, self.desk, name, rest)
-        if outcome is not None:
+        asked = f"/{name} {rest}".rstrip()
+        if not self.desk.status.connected and name in commands.ASKS_SERVER and (rest or name == "notes"):
+            self.say(f"{asked}: will be done when connected")
+        try:
+            outcome = await self._call(commands.run, self.desk, name, rest)
+        except (ClientError, Wrong, ValueError) as error:
+            self.say(f"{asked}: {getattr(error, 'message', error)}", severity="error")
+        else:
             self._show_outcome(outcome)
 
     def _show_outcome(self, outcome: Outcome) -> None:
