@@ -109,6 +109,11 @@ class Terminal:
         words = [line.rsplit(None, 1)[-1] for line in self.rows("list").splitlines()[1::2] if line.strip()]
         return [word for word in words if word.isdigit()]
 
+    @property
+    def dialog_title(self) -> str:
+        """What stands above a dialog; empty when there is none."""
+        return "".join(str(each.render()) for each in self.app.screen.query(".dialog-title").results(Static))
+
     def timeline_at_top(self) -> bool:
         """Nothing more can be scrolled to."""
         return self.app.screen_stack[1].query_one("#timeline", RowsView).scroll_offset.y == 0

@@ -19,7 +19,9 @@ from click.testing import CliRunner, Result
 from tests.replay.server import ServerProcess
 from wirechat.cli.chat import command
 from wirechat.cli.chat.place import cache_path, claimed, handles
-from wirechat.client import open_client, register
+from wirechat.cli.running import Stop
+from wirechat.client import LoginFailed, open_client, register
+from wirechat.wire import errors
 
 URL = "wirechat://127.0.0.1:1"
 SECONDS = 30
@@ -151,10 +153,9 @@ def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tm
 
     trio.run(make)
     nobody = Pty(URL, "--handle", "zoe")
-    nobody.until("Password of zoe")
-    nobody.type("correct horse\n")
     assert nobody.status() == 2
-    assert f"wirechat: {URL}: the connection broke: " in nobody.output
+    assert f"wirechat: {URL}: connection refused at 127.0.0.1:1: is the server running?" in nobody.output
+    assert "Password" not in nobody.output
     nobody.close()
 
     wrong = Pty(url, "--handle", "zoe")
@@ -191,6 +192,8 @@ def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tm
         async with open_client(url, handle="zoe", password="correct horse") as client:
             for device in await client.account.devices():
                 if device.device != client.device:
+                    assert device.name is not None
+                    assert device.name.startswith("wirechat chat on ")
                     await client.account.revoke_device(device.device)
 
     trio.run(revoke)
@@ -211,6 +214,36 @@ def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tm
     assert "Password" not in second.output
     second.close()
     server.start()
+
+
+def test_an_account_is_made_where_the_server_allows_it(tmp_path: Path) -> None:
+    """The password is asked for twice; elsewhere one line says whom to ask."""
+    places = (("--tcp", "127.0.0.1:0"),)
+    with ServerProcess(tmp_path / "open", places=places) as server:
+        new = Pty(server.urls[0], "--handle", "newcomer", "--register")
+        new.until("New password for newcomer")
+        new.type("correct horse\n")
+        new.until("Repeat for confirmation")
+        new.type("correct horse\n")
+        new.until("connected")
+        new.type("\x11")
+        assert new.status() == 0
+        new.close()
+        again = Pty(server.urls[0], "--handle", "newcomer", "--register")
+        assert again.status() == 2
+        assert "leave out --register" in again.output
+        again.close()
+
+
+def test_a_server_that_makes_no_accounts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whom to ask, in one line; the real server says so to strangers from other machines only."""
+
+    async def closed(*_: object, **__: object) -> None:
+        raise LoginFailed("registration is closed", code=errors.REGISTRATION_CLOSED)
+
+    monkeypatch.setattr(command, "register", closed)
+    with pytest.raises(Stop, match="ask its operator for ann"):
+        trio.run(command.Account(URL, "ann", tmp_path / "ann.db", None).register, "correct horse")
 
 
 def test_the_command_is_cheap_to_load() -> None:

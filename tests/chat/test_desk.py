@@ -66,7 +66,7 @@ async def test_a_count_stops(autojump_clock: MockClock, stage: Stage, opened: Op
 
 
 async def test_a_window_moves_through_a_long_log(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
-    """It is bounded, whichever way one goes, and nothing is skipped on the way."""
+    """It begins at the first unread, is bounded, whichever way one goes, and nothing is skipped on the way."""
     async with meet(stage, opened(), row(A, 0)) as (client, peer):
         watch = Watch(client)
         for start in range(1, 1501, 100):
@@ -75,6 +75,8 @@ async def test_a_window_moves_through_a_long_log(autojump_clock: MockClock, stag
         desk.open(A)
         window = desk.window
         assert window is not None
+        assert (min(window.view.records), window.live, desk.newer(1)) == (1, False, "999+")
+        window.newest()
         assert (min(window.view.records), max(window.view.records), window.live) == (1500 - PAGE + 1, 1500, True)
         seen = set(window.view.records)
         for _ in range(20):
@@ -190,14 +192,14 @@ async def test_a_draft_stays_with_its_conversation(autojump_clock: MockClock, st
 
 
 def test_the_state_of_the_connection_is_told() -> None:
-    """Connecting, offline and until when, catching up, connected."""
+    """Connecting, offline until when and why, catching up, connected."""
     clock = [100.0]
     status = Status(lambda: clock[0])
     assert status.line(0) == "○ offline · connecting"
     status.happened(Disconnected(ConnectionFailed("gone"), 5.0))
-    assert status.line(2) == "○ offline · next attempt in 5 s · 2 waiting to be sent"
+    assert status.line(2) == "○ offline · next attempt in 5 s · 2 waiting to be sent · gone"
     clock[0] = 104.5
-    assert status.line(0) == "○ offline · connecting"
+    assert status.line(0) == "○ offline · connecting · gone"
     status.happened(Connected(ME, DEVICE))
     assert status.line(0) == "◐ catching up"
     status.caught_up = True

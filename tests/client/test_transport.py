@@ -148,7 +148,7 @@ async def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
     tls, _ = context(authority)
     with trio.fail_after(SECONDS):
         async with serving(stage, "wss", tls) as url:
-            with pytest.raises(ConnectionFailed, match="certificate"):
+            with pytest.raises(ConnectionFailed, match=r"the certificate of localhost is not trusted .*--ca"):
                 async with open_client(url, handle="ada", password="correct horse", reconnect=False):
                     raise AssertionError
 
@@ -157,9 +157,24 @@ async def test_nobody_at_home_is_said_at_once() -> None:
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    with trio.fail_after(SECONDS), pytest.raises(ConnectionFailed):
+    with trio.fail_after(SECONDS), pytest.raises(ConnectionFailed, match=rf"127.0.0.1:{port}: is the server running\?"):
         async with open_client(f"wirechat://127.0.0.1:{port}", handle="a", password="p" * 8, reconnect=False):
             raise AssertionError
+
+
+async def test_tls_at_a_plain_port_names_the_scheme() -> None:
+    async def answering(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await stream.send_all(b"\0\0\0\x07hello, ")
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            [listener] = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), answering, 0)
+            url = f"wirechats://127.0.0.1:{listener.socket.getsockname()[1]}"
+            with pytest.raises(ConnectionFailed, match="perhaps it speaks wirechat:// or ws://"):
+                async with open_client(url, handle="a", password="p" * 8, reconnect=False):
+                    raise AssertionError
+            nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("answer", [b"\0\0\0\x07hello, ", b"HTTP/1.1 101 Maybe\r\n\r\n"])

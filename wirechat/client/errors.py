@@ -18,6 +18,7 @@ __all__ = [
     "Refused",
     "Unavailable",
     "UnknownOutcome",
+    "cause",
     "from_code",
     "network_errors",
     "reason",
@@ -106,7 +107,13 @@ def network_errors() -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """The last cause in words; of several attempts (one for each address of a host) that of the first."""
-    cause = error.__cause__ or error
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    last = cause(error)
+    return getattr(last, "strerror", None) or str(last) or type(last).__name__
+
+
+def cause(error: BaseException) -> BaseException:
+    """What is behind an error; of several attempts the first."""
+    last = error.__cause__ or error
+    while isinstance(last, BaseExceptionGroup):
+        last = last.exceptions[0]
+    return last

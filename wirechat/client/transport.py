@@ -6,6 +6,7 @@ messages are bare bodies, so the prefix is stripped and put back here. Whatever 
 
 import contextlib
 import hashlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
@@ -15,7 +16,7 @@ import attrs
 import trio
 import trio_websocket
 
-from wirechat.client.errors import ConnectionFailed, network_errors, reason
+from wirechat.client.errors import ConnectionFailed, cause, network_errors, reason
 from wirechat.wire import limits
 
 __all__ = ["ALPN", "SUBPROTOCOL", "Connect", "Network", "Transport"]
@@ -116,7 +117,7 @@ class Network:
     async def connect(self, url: str) -> Transport:
         """Opens wirechat://, wirechats://, ws:// or wss://. Raises ConnectionFailed, or ValueError for another URL."""
         parts, host, port = parse_url(url)
-        with network_errors():
+        with connecting(host, port):
             plain = await trio.open_tcp_stream(host, port)
             try:
                 return await self._dressed(plain, parts, host)
@@ -191,6 +192,29 @@ def parse_url(url: str) -> tuple[SplitResult, str, int]:
     if port == 0:
         raise ValueError(f"the port of {url!r} is no number from 1 to 65535")
     return parts, parts.hostname, port
+
+
+@contextlib.contextmanager
+def connecting(host: str, port: int) -> Iterator[None]:
+    """As network_errors, but says what a person can do about it."""
+    try:
+        with network_errors():
+            yield
+    except ConnectionFailed as error:
+        raise ConnectionFailed(advice(cause(error.__cause__ or error), host, port) or error.message) from error
+
+
+def advice(error: BaseException, host: str, port: int) -> str | None:
+    """Why there is no connection, in words for a person; None when that is not known better."""
+    if isinstance(error, ConnectionRefusedError):
+        return f"connection refused at {host}:{port}: is the server running?"
+    if isinstance(error, socket.gaierror):
+        return f"the name {host} is not known"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {host} is not trusted ({error.verify_message}): name one to trust with --ca"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS at {host}:{port} ({error.reason}): perhaps it speaks wirechat:// or ws://"
+    return None
 
 
 def bodies(frames: bytes) -> Iterator[bytes]:

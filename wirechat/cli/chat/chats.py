@@ -78,6 +78,11 @@ class Chats:
         self.refresh([conv])
         return True
 
+    def forget(self) -> None:
+        """Seqs mean something else now: what was seen and counted of another log is worth nothing."""
+        self._seen.clear()
+        self._told.clear()
+
     def refresh(self, convs: Iterable[int] | None = None) -> None:
         """Looks at these again, None = all."""
         if convs is None:

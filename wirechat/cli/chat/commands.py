@@ -14,8 +14,8 @@ from wirechat.client import Client, Refused
 from wirechat.wire.registries import Role
 
 __all__ = [
-    *("COMMANDS", "Command", "Go", "Outcome", "Quit", "Show", "Tell", "Wrong"),
-    *("looking", "new_chat", "pinned", "reach", "run", "writing"),
+    *("ASKS_SERVER", "COMMANDS", "Command", "Go", "Outcome", "Quit", "Show", "Tell", "Wrong"),
+    *("leave", "looking", "new_chat", "pinned", "reach", "run", "writing"),
 ]
 
 
@@ -39,7 +39,7 @@ class Go:
 
 @attrs.frozen
 class Show:
-    """Open a dialog: help, members, pins, search, switch, password, devices."""
+    """Open a dialog: help, leave, members, pins, search, switch, password, devices."""
 
     what: str
     text: str = ""
@@ -53,6 +53,7 @@ class Quit:
 Outcome = Tell | Go | Show | Quit
 PAGE = 200  # records in one request
 PAGES_MAX = 50  # to get at one message far back
+ERASE = "-"
 ROLES = {"member": Role.MEMBER, "moderator": Role.MODERATOR, "admin": Role.ADMIN, "owner": Role.OWNER}
 Deed = Callable[[Desk, str], Awaitable[Outcome]]
 
@@ -81,6 +82,8 @@ async def new_chat(desk: Desk, rest: str) -> Outcome:
     title = title.strip()
     if not users and not title:
         raise Wrong("say with whom: /new bob, or for a group /new bob carol: Tea party")
+    if users == [desk.people.me] and not title:
+        raise Wrong("that is you: /notes is where you write to yourself")
     if len(users) == 1 and not title:
         return Go(await desk.client.conversations.direct(users[0]))
     return Go(await desk.client.conversations.create_group(title or None, users))
@@ -121,9 +124,13 @@ async def _users(client: Client, handles: str) -> list[int]:
 
 
 async def _user(client: Client, handle: str) -> int:
+    return (await _account(client, handle)).user
+
+
+async def _account(client: Client, handle: str) -> wire.User:
     handle = handle.lstrip("@").lower()
     try:
-        return (await client.accounts.find(handle)).user
+        return await client.accounts.find(handle)
     except Refused:
         raise Wrong(f"there is nobody called {handle}") from None
 
@@ -155,13 +162,37 @@ async def _notes(desk: Desk, rest: str) -> Outcome:
 
 
 async def _title(desk: Desk, rest: str) -> Outcome:
-    await desk.client.conversations.set_title(_conv(desk), rest)
-    return Tell(f"the title is “{rest}” now" if rest else "there is no title any more")
+    if not rest:
+        return Tell(_now("the title", _info(desk).title, "/title"))
+    text = _wanted(rest)
+    await desk.client.conversations.set_title(_conv(desk), text)
+    return Tell(f"the title is “{text}” now" if text else "there is no title any more")
 
 
 async def _about(desk: Desk, rest: str) -> Outcome:
-    await desk.client.conversations.set_about(_conv(desk), rest)
-    return Tell("the description is another one now" if rest else "there is no description any more")
+    if not rest:
+        return Tell(_now("the description", _info(desk).about, "/about"))
+    text = _wanted(rest)
+    await desk.client.conversations.set_about(_conv(desk), text)
+    return Tell("the description is another one now" if text else "there is no description any more")
+
+
+def _wanted(rest: str) -> str:
+    """The new text: a dash alone erases, and nothing else does."""
+    return "" if rest == ERASE else rest
+
+
+def _now(what: str, text: str | None, command: str) -> str:
+    return (
+        f"{what} is “{text}”; {command} {ERASE} takes it away" if text else f"there is no {what.removeprefix('the ')}"
+    )
+
+
+def _info(desk: Desk) -> wire.Info:
+    conversation = desk.client.conversations.get(_conv(desk))
+    if conversation is None or conversation.info is None:
+        raise Wrong("the server has not described this conversation yet")
+    return conversation.info
 
 
 async def _role(desk: Desk, rest: str) -> Outcome:
@@ -190,17 +221,20 @@ async def _unblock(desk: Desk, rest: str) -> Outcome:
 
 
 async def _name(desk: Desk, rest: str) -> Outcome:
-    user = await desk.client.account.set_profile(name=rest)
+    if not rest:
+        return Tell(f"you are called {desk.people.name(desk.people.me)}; /name {ERASE} goes back to your handle")
+    user = await desk.client.account.set_profile(name=_wanted(rest))
     return Tell(f"you are called {user.name or user.handle} now")
 
 
-async def _leave(desk: Desk, rest: str) -> Outcome:
-    await desk.client.conversations.leave(_conv(desk))
+async def leave(desk: Desk, conv: int) -> Outcome:
+    """Leaves a group."""
+    await desk.client.conversations.leave(conv)
     return Tell("you have left; what was said until now stays readable")
 
 
 async def _who(desk: Desk, rest: str) -> Outcome:
-    user = await desk.client.accounts.find(rest.lstrip("@").lower() or _handle(desk))
+    user = await _account(desk.client, rest or _handle(desk))
     return Tell(f"{user.name or user.handle} (@{user.handle})")
 
 
@@ -223,9 +257,9 @@ COMMANDS: dict[str, Command] = {
     "new": Command("HANDLE… [: TITLE]", "talk to somebody, or make a group", new_chat),
     "add": Command("HANDLE…", "add people to this group", _add),
     "remove": Command("HANDLE", "remove somebody from this group", _remove),
-    "leave": Command("", "leave this group", _leave),
-    "title": Command("TEXT", "give this group another title", _title),
-    "about": Command("TEXT", "give this group another description", _about),
+    "leave": Command("", "leave this group, after a question", _show("leave")),
+    "title": Command("[TEXT]", f"the title of this group, or another one; {ERASE} erases it", _title),
+    "about": Command("[TEXT]", f"the description of this group, or another one; {ERASE} erases it", _about),
     "role": Command("HANDLE ROLE", f"make somebody {', '.join(ROLES)}", _role),
     "notes": Command("", "your notes to yourself", _notes),
     "members": Command("", "show who is here", _show("members")),
@@ -235,9 +269,11 @@ COMMANDS: dict[str, Command] = {
     "who": Command("[HANDLE]", "look somebody up", _who),
     "block": Command("[HANDLE]", "block somebody; alone: whom you have blocked", _block),
     "unblock": Command("HANDLE", "take that back", _unblock),
-    "name": Command("TEXT", "what you are called", _name),
+    "name": Command("[TEXT]", f"what you are called, or are to be called; {ERASE} erases it", _name),
     "password": Command("", "change your password", _show("password")),
     "devices": Command("", "your devices; choose one to log it out", _show("devices")),
     "help": Command("", "keys and commands", _show("help")),
     "quit": Command("", "leave the program", _quit),
 }
+ASKS_SERVER = frozenset({"new", "add", "remove", "title", "about", "role", "notes", "who", "block", "unblock", "name"})
+"""What waits for a connection."""

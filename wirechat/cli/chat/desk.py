@@ -23,7 +23,8 @@ from wirechat.wire.registries import ConversationKind, EntryKind
 
 __all__ = ["Desk"]
 
-HINT = Hint("No conversation is open. Ctrl+N begins one: type somebody's handle. F1 shows the keys.")
+HINT = Hint("No conversation is open. Ctrl+N begins one; Alt+Down opens the next in the list. F1 shows the keys.")
+COUNT_MAX = 999  # messages below those in view
 WATCHED_MAX = 256  # as the protocol has it
 MEMBERSHIP = frozenset({EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE, EntryKind.ROLE})
 
@@ -56,6 +57,10 @@ class Desk:
         conv = getattr(event, "conv", None)
         if conv is not None:
             self._stale.add(conv)
+        if isinstance(event, Resynced):
+            self.chats.forget()
+            if self.window is not None:
+                self.window.seen = 0
         if isinstance(event, SendFailed):
             self.failures.append(event)
         elif isinstance(event, Refresh | Resynced | Connected | AccountChanged):
@@ -129,7 +134,7 @@ class Desk:
             members=self._audience() if known is None else {user: member.since for user, member in known.items()},
             blocked=self.client.account.blocked,
             source=self._source,
-            unseen_after=window.unseen_after,
+            unseen_after=window.unseen_after if window.shows_unseen else None,
         )
         return rows(window.view.records.values(), window.waiting, scene, upto_end=window.live)
 
@@ -192,7 +197,23 @@ class Desk:
             return None
         newest = next(reversed(window.view.records))
         upto = window.view.pos if window.live and seq >= newest else seq
-        return upto if upto > window.view.read else None
+        return upto if upto > window.read else None
+
+    def has_seen(self, upto: int) -> bool:
+        """The person has seen the open conversation up to here. Whether that is news to the list."""
+        if self.window is None:
+            return False
+        self.window.seen = upto
+        return self.chats.seen(self.window.conv, upto)
+
+    def newer(self, seq: int) -> str:
+        """How many messages stand below this one, for people; empty when there are none."""
+        window = self.window
+        if window is None:
+            return ""
+        view = window.view if window.live else self.client.log(window.conv, newest=COUNT_MAX + 1)
+        count = sum(record.kind == EntryKind.MSG for record in view.records.values() if record.seq > seq)
+        return f"{COUNT_MAX}+" if count > COUNT_MAX else str(count or "")
 
     @property
     def waiting(self) -> int:

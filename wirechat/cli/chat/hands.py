@@ -7,7 +7,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 
 from wirechat.cli.chat import commands
-from wirechat.cli.chat.commands import Go, Outcome, Quit, Show, Tell
+from wirechat.cli.chat.commands import Go, Outcome, Quit, Show, Tell, Wrong
 from wirechat.cli.chat.compose import mentioned, parse
 from wirechat.cli.chat.emoji import EMOJI, QUICK
 from wirechat.cli.chat.help import help_text
@@ -18,9 +18,11 @@ from wirechat.cli.chat.widgets.compose_box import ComposeBox
 from wirechat.cli.chat.widgets.dialogs import Choice, Find, Help, Picker, Secrets
 from wirechat.cli.chat.widgets.rows import RowsView
 from wirechat.cli.chat.widgets.timeline_view import TimelineView
+from wirechat.client import ClientError
 
 __all__ = ["ChatScreen"]
 
+NEW = "New conversation"
 TYPED_MAX = 60  # cells of a message in a title
 
 
@@ -44,7 +46,7 @@ class ChatScreen(ChatView):
     def _entered(self, event: ComposeBox.Entered) -> None:
         typed = parse(event.text)
         if typed.command is not None:
-            self._box.clear()
+            self._box.fill("")
             self.run_worker(self._command(typed.command, typed.text))
         elif typed.text and self.desk.conv is not None:
             self._say(self.desk.conv, typed.text)
@@ -58,7 +60,7 @@ class ChatScreen(ChatView):
             self.run_worker(self._deed(messages.edit, conv, draft.edit_of, text, mentions))
         else:
             self.run_worker(self._send(conv, text, draft.reply_to, mentions))
-        self._box.clear()
+        self._box.fill("")
         self._settle_draft()
 
     async def _send(self, conv: int, text: str, reply_to: int | None, mentions: tuple[int, ...]) -> None:
@@ -77,8 +79,14 @@ class ChatScreen(ChatView):
         self.changed()
 
     async def _command(self, name: str, rest: str) -> None:
-        outcome = await self._deed(commands.run, self.desk, name, rest)
-        if outcome is not None:
+        asked = f"/{name} {rest}".rstrip()
+        if not self.desk.status.connected and name in commands.ASKS_SERVER and (rest or name == "notes"):
+            self.say(f"{asked}: will be done when connected")
+        try:
+            outcome = await self._call(commands.run, self.desk, name, rest)
+        except (ClientError, Wrong, ValueError) as error:
+            self.say(f"{asked}: {getattr(error, 'message', error)}", severity="error")
+        else:
             self._show_outcome(outcome)
 
     def _show_outcome(self, outcome: Outcome) -> None:
@@ -96,12 +104,22 @@ class ChatScreen(ChatView):
             "help": self.action_help,
             "members": self.action_members,
             "switch": self.action_switch,
+            "leave": lambda: self.run_worker(self._leave()),
             "pins": lambda: self.run_worker(self._pins()),
             "search": lambda: self.action_search(wanted.text),
             "password": lambda: self.run_worker(self._password()),
             "devices": lambda: self.run_worker(self._devices()),
         }
         shows[wanted.what]()
+
+    async def _leave(self) -> None:
+        conv = self.desk.conv
+        if conv is None:
+            self.say("open a conversation first", severity="warning")
+        elif await self._ask(f"Leave {self.desk.title()[0]}?", [Choice(False, "Stay"), Choice(True, "Leave")]):
+            outcome = await self._deed(commands.leave, self.desk, conv)
+            if outcome is not None:
+                self._show_outcome(outcome)
 
     def _go(self, conv: int) -> None:
         self.desk.happened_in(conv)
@@ -113,7 +131,7 @@ class ChatScreen(ChatView):
         draft = self.desk.draft
         if event.key == "escape" and (draft.reply_to or draft.edit_of):
             if draft.edit_of:
-                self._box.clear()
+                self._box.fill("")
             self._settle_draft()
         elif event.key in ("pageup", "pagedown"):
             self._timeline.action_page(-1 if event.key == "pageup" else 1)
@@ -122,9 +140,8 @@ class ChatScreen(ChatView):
         elif event.key == "shift+tab":
             self._list.focus()
         else:
+            self._timeline.select_last_visible()
             self._timeline.focus()
-            if self._timeline.selected_row() is None:
-                self._timeline.action_move(-1)
 
     def _edit_last(self) -> None:
         record = self.desk.own_last()
@@ -136,6 +153,11 @@ class ChatScreen(ChatView):
         self._box.fill(text)
         self._box.focus()
         self.changed()
+
+    @on(TimelineView.Typed)
+    def _typed_on(self, event: TimelineView.Typed) -> None:
+        self._box.focus()
+        self._box.insert(event.text)
 
     # --- the selected message
 
@@ -177,12 +199,12 @@ class ChatScreen(ChatView):
 
     async def _delete(self, conv: int, seq: int, row: Message) -> None:
         title = f"Delete “{one_line(row.text or '', TYPED_MAX)}” for all?"
-        if await self._ask(title, [Choice(True, "Delete it"), Choice(False, "Keep it")]):
+        if await self._ask(title, [Choice(False, "Keep it"), Choice(True, "Delete it")]):
             await self._deed(self.desk.client.messages.delete, conv, seq)
 
     async def _hide(self, conv: int, seq: int, row: Message) -> None:
         title = f"Hide “{one_line(row.text or '', TYPED_MAX)}” for yourself, for ever?"
-        if await self._ask(title, [Choice(True, "Hide it"), Choice(False, "Keep it")]):
+        if await self._ask(title, [Choice(False, "Keep it"), Choice(True, "Hide it")]):
             await self._deed(self.desk.client.account.hide, conv, [seq])
 
     async def _pin(self, conv: int, seq: int, row: Message) -> None:
@@ -277,9 +299,18 @@ class ChatScreen(ChatView):
         self.run_worker(self._new())
 
     async def _new(self) -> None:
-        text = await self._ask_for("New conversation", "bob   or   bob carol: Tea party", self._describe_new, free=True)
-        if isinstance(text, str):
-            await self._command("new", text)
+        title, hint, text = NEW, "bob   or   bob carol: Tea party", ""
+        while True:
+            asked = await self._ask_for(title, hint, self._describe_new, text=text, free=True)
+            if not isinstance(asked, str):
+                return
+            try:
+                outcome = await self._call(commands.run, self.desk, "new", asked)
+            except (ClientError, Wrong, ValueError) as error:
+                title, text = f"{NEW}: {getattr(error, 'message', error)}", asked
+            else:
+                self._show_outcome(outcome)
+                return
 
     async def _describe_new(self, text: str) -> Sequence[Choice]:
         people, _, title = text.partition(":")

@@ -30,7 +30,9 @@ KEYS = {
         "i": "who has it, who has read it",
         "y": "copy the text",
         "Enter": "go to the message it answers",
-        "Esc, Tab": "back to writing",
+        "/": "search all messages on this device",
+        "?": "this help",
+        "Esc, Tab": "back to writing; so does any letter that is no key, and types it",
     },
     "Everywhere": {
         "Alt+Up, Alt+Down": "the conversation above, below",

@@ -29,13 +29,19 @@ from wirechat.cli.chat.widgets.compose_box import ComposeBox
 from wirechat.cli.chat.widgets.dialogs import Choice, choice_lines
 from wirechat.cli.chat.widgets.rows import RowsView
 from wirechat.cli.chat.widgets.timeline_view import TimelineView
-from wirechat.client import ClientError, Connected, Event, SendFailed
+from wirechat.client import ClientError, Connected, Event, Resynced, SendFailed
 from wirechat.wire.registries import EntryKind, Role
 
 __all__ = ["Call", "ChatView"]
 
 FRAME_SECONDS = 0.04
 PREVIEW = 20  # records to fetch of a conversation of which nothing is here
+MESSAGE_HINTS = "r reply  e edit  d delete  a react  f forward  ? all keys  Esc back to writing"
+STAYS_SECONDS = 3600  # until it is clicked away
+OTHER_DATA = (
+    "The server's data is another one than before: it was put back to a backup. "
+    "Messages that came after that backup are gone."
+)
 HINTS = "F1 help  Ctrl+K go to  Ctrl+N new  Ctrl+F search  Ctrl+Q quit"
 
 T = TypeVar("T")
@@ -110,7 +116,16 @@ class ChatView(Screen[None]):
             self.desk.happened(event)
             if isinstance(event, Connected):
                 self.run_worker(self._catch_up(), group="sync", exclusive=True)
+            elif isinstance(event, Resynced):
+                self._begin_anew()
             self.changed()
+
+    def _begin_anew(self) -> None:
+        """Nothing is cached any more: whatever is shown has to be asked for again, names too."""
+        self._asked.clear()
+        self._asking.clear()
+        self._previewed.clear()
+        self.notify(OTHER_DATA, severity="warning", timeout=STAYS_SECONDS, markup=False)
 
     def changed(self) -> None:
         """Something is different; it is drawn soon."""
@@ -120,6 +135,11 @@ class ChatView(Screen[None]):
 
     def draw(self, *, to_end: bool = False) -> None:
         """Looks at everything again and shows it."""
+        self._show_all(to_end=to_end)
+        self._seen()
+        self._fetch()
+
+    def _show_all(self, *, to_end: bool) -> None:
         self._pending = False
         self.desk.look()
         for failure in self.desk.failures:
@@ -133,8 +153,6 @@ class ChatView(Screen[None]):
         self._show_banner()
         self._show_members()
         self._show_status()
-        self._seen()
-        self._fetch()
 
     def open(self, conv: int, seq: int | None = None) -> None:
         """Opens a conversation, at a message or where one left off."""
@@ -144,12 +162,19 @@ class ChatView(Screen[None]):
         if window is not None and seq is not None and seq not in window.view.records:
             window.around(seq)
         self._box.fill(self.desk.draft.text)
-        self.draw(to_end=seq is None)
-        unseen = [row for row in self.desk.rows() if isinstance(row, Unseen)]
+        self._show_all(to_end=seq is None)
         if seq is not None:
             self._timeline.reveal(seq)
             self._timeline.focus()
-        elif unseen:
+        else:
+            self._begin()
+        self._seen()  # not earlier: what was passed on the way has been seen by nobody
+        self._fetch()
+
+    def _begin(self) -> None:
+        """Goes to the first message that was not seen, if that is among those shown."""
+        unseen = [row for row in self.desk.rows() if isinstance(row, Unseen)]
+        if unseen:
             self._timeline.begin_at(unseen[0])
 
     def _open_first(self) -> None:
@@ -172,12 +197,15 @@ class ChatView(Screen[None]):
     def _show_status(self) -> None:
         status = self.query_one("#status", Static)
         line = Text(self.desk.status.line(self.desk.waiting), no_wrap=True)
-        status.update(line.append(f"    {HINTS}", "not bold"))
+        status.update(line.append(f"    {MESSAGE_HINTS if self._timeline.has_focus else HINTS}", "not bold"))
         status.set_class(not self.desk.status.connected, "offline")
 
     def _show_typing(self) -> None:
+        last = self._timeline.last_visible
+        newer = self.desk.newer(last) if isinstance(last, int) else ""
         line = self.desk.presence.writing(self.desk.conv or 0)
-        self.query_one("#typing", Static).update(one_line(line, self.size.width))
+        words = "  ".join(part for part in (newer and f"↓ {newer} newer", line) if part)
+        self.query_one("#typing", Static).update(one_line(words, self.size.width))
 
     def _show_banner(self) -> None:
         draft = self.desk.draft
@@ -226,9 +254,15 @@ class ChatView(Screen[None]):
     def _looked(self, focused: bool) -> None:
         self.run_worker(self._deed(commands.looking, self.desk, focused, quiet=True))
         if focused:
+            if self._timeline.is_at_end:
+                self._begin()
             self._seen()
         elif self.desk.window is not None:
             self.desk.window.away()
+
+    def on_descendant_focus(self) -> None:
+        """Keys mean something else now."""
+        self._show_status()
 
     def on_screen_resume(self) -> None:
         """A dialog is gone."""
@@ -236,17 +270,18 @@ class ChatView(Screen[None]):
 
     @on(RowsView.Scrolled)
     def _scrolled(self) -> None:
+        self._show_typing()
         self._seen()
 
     def _seen(self) -> None:
         conv = self.desk.conv
-        if conv is None or not self.app.app_focus or self.app.screen is not self:
+        if conv is None or not self.app.app_focus or self.app.screen is not self or self.desk.status.catching_up:
             return
         last = self._timeline.last_visible
         if not isinstance(last, int):
             return
         upto = self.desk.unread_upto(last)
-        if upto is not None and self.desk.chats.seen(conv, upto):
+        if upto is not None and self.desk.has_seen(upto):
             self._list.show(self.desk.listed())
             mark = self._deed(self.desk.client.receipts.mark_read, conv, upto)
             self.run_worker(mark, group=f"read {conv}", exclusive=True)
@@ -302,12 +337,22 @@ class ChatView(Screen[None]):
 
     async def _catch_up(self) -> None:
         await self._deed(self.desk.client.synced, quiet=True)
-        self.desk.status.caught_up = self.desk.status.connected
         counts = await self._deed(self.desk.client.receipts.unread, quiet=True)
         self.desk.look()
         self.desk.chats.told(counts or {})
         self._open_first()
-        self.changed()
+        self._show_caught_up()
+
+    def _show_caught_up(self) -> None:
+        """What came while nobody could see it begins where it began, not at its end."""
+        following = self._timeline.is_at_end
+        if following and self.desk.window is not None:
+            self.desk.window.resume()
+        self._show_all(to_end=False)
+        if following:
+            self._begin()
+        self.desk.status.caught_up = self.desk.status.connected
+        self.draw()
 
     @on(RowsView.Edge, "#timeline")
     def _edge(self, event: RowsView.Edge) -> None:

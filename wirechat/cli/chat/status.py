@@ -22,6 +22,11 @@ class Status:
     reason: str = ""
     retry_at: float | None = None
 
+    @property
+    def catching_up(self) -> bool:
+        """Connected, and what came meanwhile is on its way."""
+        return self.connected and not self.caught_up
+
     def happened(self, event: Event) -> None:
         """Takes in what an event says about the connection."""
         if isinstance(event, Connected):
@@ -40,4 +45,5 @@ class Status:
             return f"● connected{queue}" if self.caught_up else f"◐ catching up{queue}"
         wait = 0.0 if self.retry_at is None else max(0.0, self.retry_at - self.now())
         when = f"next attempt in {wait:.0f} s" if wait >= 1 else "connecting"
-        return f"○ offline · {when}{queue}"
+        why = f" · {self.reason}" if self.reason else ""  # last: it may be long
+        return f"○ offline · {when}{queue}{why}"

@@ -24,15 +24,31 @@ class Window:
         self._count = PAGE
         self._before: int | None = None
         self._waiting: dict[bytes, Entry] = {}
+        self.seen = 0
+        """What the person has seen, however long the server takes to learn it."""
         self.view: LogView = self._read()
-        self.unseen_after: int | None = self.view.read if self.view.read < self.view.pos else None
+        self.unseen_after: int | None = None
         """Where to say that something is new; None while the person has seen everything come."""
-        self.look()
+        self.resume()
 
     @property
     def live(self) -> bool:
         """The newest record is among those shown."""
         return self._before is None
+
+    @property
+    def read(self) -> int:
+        """Up to where it was read, here or on another device."""
+        return max(self.view.read, self.seen)
+
+    @property
+    def shows_unseen(self) -> bool:
+        """The first record that was not seen is among those shown."""
+        seen, shown = self.unseen_after, self.view.records
+        if seen is None:
+            return False
+        whole = len(shown) < self._count and self.view.low <= seen + 1
+        return whole or min(shown, default=seen + 1) <= seen
 
     @property
     def lacks(self) -> int | None:
@@ -53,6 +69,13 @@ class Window:
         for cid in gone:
             del self._waiting[cid]
         self._waiting.update((cid, entry) for cid, entry in unsent.items() if cid not in known)
+
+    def resume(self) -> None:
+        """Shows the first record that was not read, if it is on this device; otherwise the newest."""
+        self.look()
+        self.unseen_after = self.read if self.read < self.view.pos else None
+        if self.unseen_after is not None and not self.shows_unseen and self.view.low <= self.unseen_after + 1:
+            self.around(self.unseen_after + 1)
 
     def away(self) -> None:
         """The person looks elsewhere: what comes now is new when he is back."""

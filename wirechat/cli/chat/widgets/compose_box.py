@@ -57,6 +57,7 @@ class ComposeBox(TextArea):
         """Puts a text into the box, the cursor at its end."""
         self.text = text
         self.move_cursor(self.document.end)
+        self.history.clear()  # what was sent does not come back with Ctrl+Z
 
     async def _on_key(self, event: events.Key) -> None:
         if self._handled(event.key):

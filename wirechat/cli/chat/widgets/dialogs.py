@@ -56,7 +56,7 @@ class Picker(ModalScreen[Hashable]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label(self._title, classes="dialog-title", markup=False)
-            yield Input(self._text, placeholder=self._hint)
+            yield Input(self._text, placeholder=self._hint, select_on_focus=False)
             yield RowsView[Choice](choice_lines, lambda choice: choice.value, id="choices")
 
     def on_mount(self) -> None:
@@ -119,7 +119,11 @@ class Secrets(ModalScreen["tuple[str, str, bool] | None"]):
             yield Input(placeholder="the new one again, then Enter", password=True, id="again")
             yield Checkbox("log out all my other devices", id="others")
 
-    @on(Input.Submitted)
+    @on(Input.Submitted, "#old,#new")
+    def _next(self) -> None:
+        self.focus_next()
+
+    @on(Input.Submitted, "#again")
     def _entered(self) -> None:
         old, new, again = (self.query_one(f"#{id}", Input).value for id in ("old", "new", "again"))
         if new != again or not new:
@@ -139,4 +143,5 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog help"):
+            yield Label("Esc, q or F1 closes this; the arrows scroll", classes="dialog-title")
             yield Static(self._table)

@@ -133,6 +133,11 @@ class RowsView(ScrollView, Generic[R], can_focus=True):
             self._scroll(self._starts[index] - self._height // 2)
         self.refresh()
 
+    def select_last_visible(self) -> None:
+        """Selects the lowest row that is visible to its end."""
+        self.selected = self.last_visible
+        self.refresh()
+
     def selected_row(self) -> R | None:
         """The row that is selected, if it is among those shown."""
         index = self._index_of(self.selected)

@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from typing import ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message as Said
 
@@ -53,8 +54,21 @@ class TimelineView(RowsView[Row]):
             self.deed = deed
             self.row = row
 
+    class Typed(Said):
+        """A letter that means nothing here."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     def __init__(self, *, id: str) -> None:
         super().__init__(_paint, key_of, bottom=True, clicks=2, id=id)
+
+    def on_key(self, event: events.Key) -> None:
+        """Whoever types on is writing: what is no key here belongs into the box."""
+        if event.is_printable and event.character and event.key not in self._bindings.key_to_bindings:
+            event.stop()
+            self.post_message(self.Typed(event.character))
 
     def action_deed(self, name: str) -> None:
         """A key was pressed."""
