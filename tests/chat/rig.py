@@ -49,8 +49,15 @@ def account(server: ServerProcess, directory: Path, handle: str, name: str | Non
 
 
 def play(story: Coroutine[Any, Any, None]) -> None:
-    """Runs a story on asyncio, in bounded time."""
-    asyncio.run(asyncio.wait_for(story, 3 * SECONDS))
+    """Runs a story on asyncio, in bounded time. On a loop of its own kind: trio-asyncio, which the tests of PostgreSQL
+    import, takes over the usual one for the whole process.
+    """
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(_bounded(story))
+
+
+async def _bounded(story: Coroutine[Any, Any, None]) -> None:
+    await asyncio.wait_for(story, 3 * SECONDS)
 
 
 class Person:

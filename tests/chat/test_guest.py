@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.chat.rig import play
 from wirechat.cli.chat.guest import Guest
 from wirechat.client import ConnectionFailed, Refresh, Refused
 from wirechat.client.events import Events, Feed
@@ -36,7 +37,7 @@ def run(story: Callable[[Guest, Client, list[object]], Coroutine[Any, Any, None]
         await guest.start()
         await story(guest, client, told)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    play(main())
 
 
 def test_results_and_errors_cross_over() -> None:

@@ -1,12 +1,9 @@
 """The list of rows: what one looks at stays where it is."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any
-
 from rich.text import Text
 from textual.app import App, ComposeResult
 
+from tests.chat.rig import play
 from wirechat.cli.chat.widgets.rows import RowsView
 
 drawn: list[tuple[int, int]] = []
@@ -43,10 +40,6 @@ class Rows(App[None]):
         return [self.view.render_line(y).text.strip() for y in range(self.view.size.height)]
 
 
-def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 30))
-
-
 def test_the_end_is_followed_until_one_scrolls_up() -> None:
     """And followed again once one is back; a short list stands at the bottom."""
 
@@ -78,7 +71,7 @@ def test_the_end_is_followed_until_one_scrolls_up() -> None:
             await pilot.resize_terminal(30, 6)
             assert app.lines[-2:] == ["row 129", "more"]
 
-    run(story())
+    play(story())
 
 
 def test_what_comes_in_above_moves_nothing() -> None:
@@ -100,7 +93,7 @@ def test_what_comes_in_above_moves_nothing() -> None:
             assert app.lines[1:] == first
             assert {row for row, _ in drawn} == set(range(50, 100))
 
-    run(story())
+    play(story())
 
 
 def test_keys_and_clicks_select_what_can_be_selected() -> None:
@@ -128,4 +121,4 @@ def test_keys_and_clicks_select_what_can_be_selected() -> None:
             assert app.view.selected_row() is None
             assert app.lines == [""] * 10
 
-    run(story())
+    play(story())
