@@ -22,4 +22,4 @@ async def test_who_waits_for_a_server_is_told(monkeypatch: pytest.MonkeyPatch) -
     with trio.move_on_after(0.5):
         await Registrar([url], "r", None, Pulse(60.0), tell=told.append).register(["ann", "bob"])
     (line,) = told
-    assert line.startswith(f"waiting for {url}: the connection broke: ")
+    assert line.startswith(f"waiting for {url}: connection refused at ")

@@ -159,7 +159,7 @@ async def test_a_running_server_makes_an_account(data: Path) -> None:
             result = await user("add", *arguments, "--password", PASSWORD.decode())
             assert (result.exit_code, said in result.output) == (2, True), result.output
     result = await user("add", "--url", url, "dave", "--password", PASSWORD.decode())
-    assert (result.exit_code, "the connection broke" in result.output) == (2, True), result.output
+    assert (result.exit_code, "connection refused at" in result.output) == (2, True), result.output
 
 
 class Closed(Config):

@@ -78,7 +78,7 @@ class Registrar:
             except (ConnectionFailed, Unavailable, UnknownOutcome) as error:
                 if not self._told and trio.current_time() - since >= PATIENCE_SECONDS:
                     self._told = True
-                    self.tell(f"waiting for {url}: {error}; is a server running there?")
+                    self.tell(f"waiting for {url}: {error}")
                 await trio.sleep(max(RETRY_SECONDS, (error.retry_ms or 0) / 1000))
             except Refused as error:
                 if error.code != errors.CONFLICT:

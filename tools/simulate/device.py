@@ -193,6 +193,7 @@ class Device:
             log, times = truth.log(conv), truth.periods(conv).get(me, ())
             hidden = {seq for where, seq in all_hidden if where == conv}
             unread, _ = tally.unread(log, times, me, count.read, count.head)
+            unread |= hidden  # that it was deleted too is not told any more, and that it is hidden not yet
             still, _ = tally.unread(log, times, me, count.read, len(log), hidden, ever_blocked)
             at_least = unread & still
             self._trace.count("counts of devices")
