@@ -58,8 +58,7 @@ class Hub:
         self._moved: dict[int, bool] = {}
         self._regrouped: dict[int, None] = {}
         self._departed: list[Session] = []
-        self.left: dict[int, None] = {}
-        """Devices whose last moment is to be written down: those whose sessions have ended."""
+        self._left: dict[int, None] = {}
         self.touched: list[Outbox] = []
         """Outboxes with something ready; flushed once per commit, not once per frame."""
         self.horizon = 0
@@ -87,7 +86,7 @@ class Hub:
         """Forget a session. Harmless when repeated."""
         if self._devices.get(session.device) is session:
             del self._devices[session.device]
-            self.left[session.device] = None
+            self._left[session.device] = None
         sessions = self._sessions.get(session.user, [])
         if session in sessions:
             self._moves(session.user)
@@ -124,6 +123,11 @@ class Hub:
         """Sessions that ended since this was asked last."""
         departed, self._departed = self._departed, []
         return departed
+
+    def take_left(self) -> list[int]:
+        """Devices whose sessions ended since this was asked last, each once."""
+        left, self._left = list(self._left), {}
+        return left
 
     def revoked(self, devices: Iterable[int]) -> None:
         """These devices were revoked: they are off from now on."""

@@ -6,6 +6,8 @@ A device that is revoked is off at once on the node that did it. The others find
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 import trio
 
@@ -82,14 +84,15 @@ class Devices:
         again = trio.current_time() + limits.SEEN_AGAIN_SECONDS
         while True:
             await trio.sleep(limits.SEEN_SECONDS)
+            there: list[int] = []
             if trio.current_time() >= again:
                 again += limits.SEEN_AGAIN_SECONDS
-                self._hub.left.update(dict.fromkeys(session.device for session in self._hub.sessions()))
-            await self.flush()
+                there = [session.device for session in self._hub.sessions()]
+            await self.flush(there)
 
-    async def flush(self) -> None:
-        """Those noted since the last time, in bites, so that messages get between."""
-        left, self._hub.left = list(self._hub.left), {}
+    async def flush(self, there: Iterable[int] = ()) -> None:
+        """Those that left since the last time and those that are `there`, in bites, so that messages get between."""
+        left = list(dict.fromkeys((*self._hub.take_left(), *there)))
         now_ms = self._world.now_ms()
         try:
             for start in range(0, len(left), limits.SEEN_AT_ONCE):
