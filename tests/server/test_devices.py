@@ -1,0 +1,27 @@
+"""When a device was last connected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.server.rig import serving
+from wirechat.server import limits
+from wirechat.store.features import devices
+
+
+async def test_a_device_that_stays_is_noted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that crashes sees nobody leave: who is connected is written down now and then."""
+    monkeypatch.setattr(limits, "SEEN_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "SEEN_AGAIN_SECONDS", 0.02)
+    async with serving(tmp_path) as rig:
+        phone = await rig.person("ada")
+        seen = None
+        with trio.fail_after(10):
+            while seen is None:
+                await trio.sleep(0.01)
+                ((device, _, _, seen, _),) = await rig.server.store.read(devices.of, phone.user)
+        assert device == phone.device
+        assert rig.server.hub.device(device) is not None
