@@ -5,7 +5,7 @@
     machine, device, workload      the real server, the real client library, what people do with it
     plan, tuning, nemesis          what a seed draws: sizes, weather, small limits, faults
     witness, truth, file, gone     what went over the wire, what was committed, what is on each device's disk
-    history, reference, verdict    the judges: pure, independent of the product
+    verdict                        each device against the log, with `tools.history`, the judge of all histories
     run, campaign, bugs            one seed, many seeds, planted bugs that must be found
 
 The product knows nothing of all this: it is given a clock, entropy, a network and lanes through its ordinary seams.

@@ -11,10 +11,10 @@ from random import Random
 import attrs
 import trio
 
-from tools.simulate import tally
+from tools.history import tally
+from tools.history.checker import History, Violation
 from tools.simulate.file import DeviceFile, Position
 from tools.simulate.gone import Gone
-from tools.simulate.history import History, Violation
 from tools.simulate.network import Connection, Network, SimTransport
 from tools.simulate.plan import Plan
 from tools.simulate.privacy import Privacy

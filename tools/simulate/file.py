@@ -8,8 +8,8 @@ from pathlib import Path
 import apsw
 import attrs
 
-from tools.simulate.reference import Record
-from tools.simulate.standing import Described
+from tools.history.reference import Record
+from tools.history.standing import Described
 from tools.simulate.truth import said
 from wirechat import wire
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import trio
 
-from tools.simulate.history import History, Violation
-from tools.simulate.reference import EDIT
+from tools.history.checker import History, Violation
+from tools.history.reference import EDIT
 from tools.simulate.truth import Truth
 
 GRACE_SECONDS = 1.0

@@ -11,7 +11,7 @@ from random import Random
 
 import trio
 
-from tools.simulate.history import History, Violation
+from tools.history.checker import History, Violation
 from tools.simulate.lane import SimLane
 from tools.simulate.memory import MemoryDisk
 from tools.simulate.network import Listener, Network

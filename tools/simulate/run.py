@@ -11,12 +11,12 @@ from typing import Any
 import attrs
 import trio
 
+from tools.history.checker import History, Violation
 from tools.simulate.chance import Chance
 from tools.simulate.clock import JumpingClock, make_repeatable
 from tools.simulate.device import Device
 from tools.simulate.founding import Founded, found
 from tools.simulate.gone import Gone
-from tools.simulate.history import History, Violation
 from tools.simulate.machine import ServerMachine
 from tools.simulate.nemesis import Nemesis
 from tools.simulate.network import Network

@@ -13,11 +13,11 @@ from typing import Any
 
 import apsw
 
-from tools.simulate import tally
-from tools.simulate.copies import Copies
-from tools.simulate.history import ACCOUNT_LOG, Entry, History, Periods, Violation, periods
-from tools.simulate.reference import deleted
-from tools.simulate.standing import Described, Standing
+from tools.history import tally
+from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violation, periods
+from tools.history.copies import Copies
+from tools.history.reference import deleted
+from tools.history.standing import Described, Standing
 from wirechat import wire
 from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
 

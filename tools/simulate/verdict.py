@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tools.history.checker import Entry, Periods, is_within
+from tools.history.reference import CHANGES, Record, deleted, fold, head
 from tools.simulate.file import DeviceFile, Position
-from tools.simulate.history import Entry, Periods, is_within
-from tools.simulate.reference import CHANGES, Record, deleted, fold, head
 from tools.simulate.truth import Truth
 
 

@@ -12,12 +12,12 @@ from typing import Any, Protocol, cast
 
 import attrs
 
-from tools.simulate import tally
+from tools.history import tally
+from tools.history.checker import Entry, History, Op, Periods, Violation
+from tools.history.standing import Described
 from tools.simulate.file import Position
 from tools.simulate.gone import Gone
-from tools.simulate.history import Entry, History, Op, Periods, Violation
 from tools.simulate.privacy import Privacy
-from tools.simulate.standing import Described
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth, said
 from wirechat import wire

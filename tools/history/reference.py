@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from tools.simulate.history import Entry, Periods
+from tools.history.checker import Entry, Periods
 
 EDIT, DELETE, REACT, PIN, UNPIN = 2, 3, 4, 5, 13
 CHANGES = (EDIT, DELETE, REACT, PIN, UNPIN)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tools.simulate import tally
-from tools.simulate.copies import Copies
-from tools.simulate.history import Entry
+from tools.history import tally
+from tools.history.checker import Entry
+from tools.history.copies import Copies
 
 MSG, EDIT, DELETE, PIN, UNPIN = 1, 2, 3, 5, 13
 LOG = [

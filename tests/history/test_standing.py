@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tools.simulate.history import Entry
-from tools.simulate.standing import ABOUT, ADMIN, GROUP, MODERATOR, OWNER, TITLE, Described, Standing
+from tools.history.checker import Entry
+from tools.history.standing import ABOUT, ADMIN, GROUP, MODERATOR, OWNER, TITLE, Described, Standing
 
 ADD, CREATE, DELETE, META, REMOVE, ROLE = 7, 6, 3, 9, 8, 10
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from tools.simulate.history import Entry, Periods, is_within
+from tools.history.checker import Entry, Periods, is_within
 
 MSG, EDIT = 1, 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from tools.simulate.history import Entry, History, Op, periods
+from tools.history.checker import Entry, History, Op, periods
 
 MSG = 1
 LOG = [

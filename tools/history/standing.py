@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from tools.simulate.history import ACCOUNT_LOG, ADD, CREATE, REMOVE, Entry
+from tools.history.checker import ACCOUNT_LOG, ADD, CREATE, REMOVE, Entry
 
 DELETE, PIN, META, ROLE, UNPIN = 3, 5, 9, 10, 13
 GROUP, ACCOUNT = 2, 6

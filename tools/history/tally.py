@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from tools.simulate.history import Entry, Periods, is_within
-from tools.simulate.reference import PIN, Record, fold
+from tools.history.checker import Entry, Periods, is_within
+from tools.history.reference import PIN, Record, fold
 
 MSG = 1
 
