@@ -9,7 +9,7 @@ import pytest
 from tools.powercuts import acknowledged, worlds
 from tools.powercuts.acknowledged import Book
 from tools.powercuts.worlds import Transaction, Worlds
-from wirechat.store.features import accounts
+from wirechat.store.features import accounts, devices
 from wirechat.store.records import Append, Appended, Kind, Refusal
 
 NOW = 1_800_000_000_000
@@ -107,9 +107,9 @@ def after(*transactions: Transaction) -> worlds.State:
     """What a store is like in which these were done."""
     alone = Worlds()
     alone.begin({"meta": META})
-    for transaction in transactions:
-        assert alone.answered(transaction, None) is None
     (world,) = alone._possible
+    for transaction in transactions:
+        transaction.run(world.holder)
     state = worlds.world_state(world)
     alone.close()
     return state
@@ -155,3 +155,13 @@ def test_a_commit_ends_what_was_not_found(possible: Worlds) -> None:
     assert possible.answered(ANN, None) is None
     assert possible.find(after(ANN, BOB), []) is not None
     assert possible.find(after(ANN), []) is None
+
+
+def test_what_was_unknown_and_is_there_cannot_come_again(possible: Worlds) -> None:
+    """A world where it is done has no room for it twice; that is no fault of the store (seed 12,200)."""
+    phone = Transaction(devices.create, (5, 1, None, "phone", NOW))
+    issued = Transaction(devices.issue_resume, (5, bytes(16), NOW))
+    assert possible.answered(ANN, None) is None
+    assert possible.answered(phone, None) is None
+    possible.unknown(issued)
+    assert possible.find(after(ANN, phone, issued, BOB), [BOB]) is None

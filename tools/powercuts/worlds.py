@@ -17,6 +17,7 @@ import attrs
 
 from tools.simulate.memory import MemoryDisk
 from wirechat.store import migrations, sqlite
+from wirechat.store.errors import Violated
 from wirechat.store.records import Append
 from wirechat.store.sqlite import SqliteTx
 from wirechat.store.tx import Row, Tx
@@ -96,8 +97,8 @@ class Worlds:
             for world in self._possible:
                 later = world.copy()
                 for done in range(bool(path), len(path) + 1):
-                    if done:
-                        path[done - 1].run(later.holder)
+                    if done and not _come(path[done - 1], later):
+                        break
                     difference = _difference(world_state(later), state)
                     if difference is None:
                         self._keep([later])
@@ -116,6 +117,15 @@ class Worlds:
     def close(self) -> None:
         """Forget all."""
         self._keep([])
+
+
+def _come(transaction: Transaction, world: MemoryDisk) -> bool:
+    """Do it. It cannot come to a world in which it is done already and that has no room for it twice."""
+    try:
+        transaction.run(world.holder)
+    except Violated:
+        return False
+    return True
 
 
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('migration', 'upgraded') ORDER BY name"
