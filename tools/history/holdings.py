@@ -1,0 +1,215 @@
+"""What devices hold: whoever was away ends like whoever was not (P5, invariant 8), edits and deletes come to the same
+state everywhere (P5, P8, invariant 9), and everybody has everything that he may see (invariants 1 and 3).
+
+A record says with `rev` which change of its message was the last, so all records with one rev must be equal, and equal
+to the fold of the log up to there. That is judged once for each state and not once for each device; of a device it then
+matters only which revs it has. Each record that is reported costs one step, the log is folded once.
+
+Memory: one record for each change of the log that somebody held, two numbers for each record of each report.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+
+import attrs
+
+from tools.history.entries import CHANGES, MSG, Blame, Entry, Periods, is_within, visible_head
+from tools.history.receipts import Mark
+from tools.history.reference import Record, deleted, take
+
+
+@attrs.frozen
+class Holding:
+    """What a device of a user has of one conversation at one moment: everything from `low` to `pos` without a hole, so
+    that it shows what the fold of the log up to `pos` shows its user; but a record may be newer.
+    """
+
+    device: Hashable
+    user: int
+    conv: int
+    low: int
+    pos: int
+    records: Mapping[int, Record]
+    marks: Mapping[int, Mark] = attrs.Factory(dict)
+    """Of other users and of himself; compared when it is `final`."""
+    final: bool = False
+    """It had time enough to come to the end of the log, and to hear of all receipts."""
+    hidden: frozenset[int] = frozenset()
+    """What the user hides from himself: it may be there or not."""
+
+
+@attrs.frozen
+class _Report:
+    device: Hashable
+    user: int
+    low: int
+    pos: int
+    revs: Mapping[int, int]
+    hidden: frozenset[int]
+
+
+@attrs.frozen
+class Log:
+    """What is known of a log when all is told. `whole`: no entry is unknown, so that it can be folded."""
+
+    entries: Sequence[Entry]
+    periods: Mapping[int, Periods]
+    head: int
+    whole: bool
+
+
+class Holdings:
+    """States of records, and who has which."""
+
+    def __init__(self, blame: Blame) -> None:
+        self._blame = blame
+        self._states: defaultdict[int, dict[tuple[int, int], tuple[Record, Hashable]]] = defaultdict(dict)
+        self._newest: dict[tuple[int, int], int] = {}  # (conv, seq) -> the highest rev that anybody had
+        self._reports: defaultdict[int, list[_Report]] = defaultdict(list)
+        self._finals: dict[tuple[Hashable, int], Holding] = {}
+
+    def record(self, observer: Hashable, conv: int, record: Record) -> None:
+        """Somebody has this record. What was never changed is what its entry says, which `Logs` compares."""
+        if record.rev == record.seq:
+            if record.edited or record.reactions or record.pinned:
+                self._blame("P5", "changed without a rev", f"{observer}: {conv}/{record.seq} is {record}")
+            return
+        first, whose = self._states[conv].setdefault((record.rev, record.seq), (record, observer))
+        if first is not record and not _is_same(first, record):
+            self._blame("P5", "two states", f"{observer}: {conv}/{record.seq} is {record}, {whose} has {first}")
+        elif first.content is None and record.content is not None:
+            self._states[conv][record.rev, record.seq] = record, observer
+        if record.rev > self._newest.get((conv, record.seq), 0):
+            self._newest[conv, record.seq] = record.rev
+
+    def holds(self, holding: Holding) -> None:
+        """A device has all this, and no more. Its records were reported one by one."""
+        conv = holding.conv
+        revs = {record.seq: record.rev for record in holding.records.values()}
+        report = _Report(holding.device, holding.user, holding.low, holding.pos, revs, holding.hidden)
+        self._reports[conv].append(report)
+        if holding.final:
+            self._finals[holding.device, conv] = holding
+
+    def retired(self, device: Hashable) -> None:
+        """It has nothing to come to any more."""
+        self._finals = {key: holding for key, holding in self._finals.items() if key[0] != device}
+
+    def covers(self, conv: int, seq: int, ref: int | None) -> bool:
+        """Whether a later state of message `ref` shows that its change `seq` was taken in."""
+        return ref is not None and self._newest.get((conv, ref), 0) >= seq
+
+    def revs(self, conv: int) -> set[int]:
+        """Entries that must exist, since records name them."""
+        return {rev for rev, _ in self._states[conv]}
+
+    def conversations(self) -> set[int]:
+        return {conv for conv, reports in self._reports.items() if reports}
+
+    def restored(self, conv: int, head: int) -> None:
+        """Devices give up all they have."""
+        self._states[conv] = {key: state for key, state in self._states[conv].items() if key[0] <= head}
+        self._newest = {key: rev for key, rev in self._newest.items() if key[0] != conv}
+        self._reports[conv] = [report for report in self._reports[conv] if report.pos <= head]
+        self._finals = {key: holding for key, holding in self._finals.items() if key[1] != conv}
+
+    # the end
+
+    def finish(self, conv: int, log: Log, best: Callable[[int, int], tuple[int, int]]) -> None:
+        """best(conv, user): the highest watermarks that anybody was told."""
+        if log.whole:
+            for text in self._wrong(conv, log):
+                self._blame("P5", "not the fold", text)
+        for (device, where), holding in self._finals.items():
+            if where == conv:
+                self._finish_final(device, holding, log, best)
+
+    def _wrong(self, conv: int, log: Log) -> Iterator[str]:
+        """Fold the log once; at each entry look at the states of that rev, and at the devices that stand there."""
+        states = self._states[conv]
+        pending = sorted(states)
+        reports = sorted(self._reports[conv], key=lambda report: report.pos)
+        gone, seqs = deleted(log.entries), {entry.seq for entry in log.entries}
+        records: dict[int, Record] = {}
+        at = told = 0
+        for entry in log.entries:
+            while told < len(reports) and reports[told].pos < entry.seq:
+                yield from _lacking(conv, reports[told], records, log)
+                told += 1
+            changed = take(records, entry)
+            while at < len(pending) and pending[at][0] <= entry.seq:
+                record, whose = states[pending[at]]
+                at += 1
+                reference = changed if changed is not None and record.rev == entry.seq else None
+                if record.seq in seqs and not _matches(record, reference, record.seq in gone):
+                    yield f"{whose}: {conv}/{record.seq} is {record}, by the log {reference or records.get(record.seq)}"
+        for place in pending[at:]:
+            record, whose = states[place]
+            if record.seq in seqs:
+                yield f"{whose}: {conv}/{record.seq} is {record}, the log ends before"
+        for report in reports[told:]:
+            yield from _lacking(conv, report, records, log)
+
+    def _finish_final(
+        self, device: Hashable, holding: Holding, log: Log, best: Callable[[int, int], tuple[int, int]]
+    ) -> None:
+        conv, times = holding.conv, log.periods.get(holding.user, ())
+        end = visible_head(times, log.head)
+        if holding.pos < end:
+            self._blame("P5", "behind", f"{device} ends at {conv}/{holding.pos}, the log at {end}")
+        if not times or times[-1][1] is not None:
+            return
+        for user, mark in sorted(holding.marks.items()):
+            delivered, read = best(conv, user)
+            if is_member(log.periods, user) and (read != mark[1] or mark[0] not in (None, delivered)):
+                detail = f"user {user} in {conv}: delivered {mark[0]}, read {mark[1]}, others {delivered}, {read}"
+                self._blame("P7", "behind in receipts", f"{device}: {detail}")
+
+
+def is_member(periods: Mapping[int, Periods], user: int) -> bool:
+    """Whether this user is in to the end."""
+    times = periods.get(user, ())
+    return bool(times) and times[-1][1] is None
+
+
+def _lacking(conv: int, report: _Report, records: Mapping[int, Record], log: Log) -> Iterator[str]:
+    """What a device at this position lacks, or has in an older state. `records`: the fold up to there."""
+    times = log.periods.get(report.user, ())
+    withheld = _withheld(log.entries, times) | report.hidden
+    for seq, record in records.items():
+        if seq in withheld or not is_within(times, seq):
+            continue
+        rev = report.revs.get(seq)
+        if rev is None and seq >= report.low:
+            yield f"{report.device} at {conv}/{report.pos}: lacks {record}"
+        elif rev is not None and rev < record.rev:
+            yield f"{report.device} at {conv}/{report.pos}: has {seq} as of {rev}, by the log {record}"
+
+
+def _withheld(log: Sequence[Entry], times: Periods) -> set[int]:
+    """What was changed after a user left is not given to him any more: he keeps the state he had, or none."""
+    end = times[-1][1] if times else None
+    if end is None:
+        return set()
+    return {entry.ref for entry in log if entry.seq > end and entry.kind in CHANGES and entry.ref is not None}
+
+
+def _is_same(one: Record, other: Record) -> bool:
+    """Equal, but for what was deleted later, which may be withheld already."""
+    return one == other or ((one.content is None) != (other.content is None) and _skeleton(one) == _skeleton(other))
+
+
+def _matches(record: Record, reference: Record | None, is_deleted: bool) -> bool:
+    if reference is None:
+        return False
+    if record.content is None and is_deleted:
+        return _skeleton(record) == _skeleton(reference)
+    unknown = reference.kind == MSG and reference.content is None and not is_deleted  # seen by nobody in time
+    return record == reference or (unknown and _skeleton(record) == _skeleton(reference))
+
+
+def _skeleton(record: Record) -> tuple[int, int, int]:
+    """What stays of a message when it is deleted."""
+    return record.sender, record.kind, record.ts
