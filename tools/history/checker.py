@@ -5,7 +5,7 @@ Whoever runs a real or a simulated server reports to a `History`:
 * `invoke` before the first attempt of an operation can reach a server, then once `ok` (the server said so),
   `failed` (surely not executed) or nothing (a timeout is never a failure: the outcome is unknown);
 * `saw` for each entry of a log that somebody was shown, `recorded` for each record, `logged` for each entry of the log
-  itself where it can be read, `headed` for how far it reaches;
+  itself where it can be read, `headed` for where it ends;
 * `held`, `marked` and `receipt` for the watermarks;
 * `asks` and `answers` around each reading of a log, `announced` for what a person is shown;
 * `holds` for all that a device has of a conversation;
@@ -136,7 +136,7 @@ class History:
         self._take(entry, "the log")
 
     def headed(self, conv: int, head: int) -> None:
-        """The server says that the log reaches up to `head`."""
+        """The log was read whole, and ends at `head`; also if no entry of it could be had."""
         self._logs.headed(conv, head)
 
     def _take(self, entry: Entry, observer: str) -> None:

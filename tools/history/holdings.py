@@ -32,8 +32,8 @@ class Holding:
     low: int
     pos: int
     records: Mapping[int, Record]
-    marks: Mapping[int, Mark] = attrs.Factory(dict)
-    """Of other users and of himself; compared when it is `final`."""
+    marks: Mapping[int, Mark] | None = None
+    """The watermarks of everybody, compared when it is `final`. None: not reported."""
     final: bool = False
     """It had time enough to come to the end of the log, and to hear of all receipts."""
     hidden: frozenset[int] = frozenset()
@@ -120,13 +120,13 @@ class Holdings:
     def finish(self, conv: int, log: Log, best: Callable[[int, int], tuple[int, int]]) -> None:
         """best(conv, user): the highest watermarks that anybody was told."""
         if log.whole:
-            for text in self._wrong(conv, log):
-                self._blame("P5", "not the fold", text)
+            for rule, text in self._wrong(conv, log):
+                self._blame("P5", rule, text)
         for (device, where), holding in self._finals.items():
             if where == conv:
                 self._finish_final(device, holding, log, best)
 
-    def _wrong(self, conv: int, log: Log) -> Iterator[str]:
+    def _wrong(self, conv: int, log: Log) -> Iterator[tuple[str, str]]:
         """Fold the log once; at each entry look at the states of that rev, and at the devices that stand there."""
         states = self._states[conv]
         pending = sorted(states)
@@ -144,11 +144,12 @@ class Holdings:
                 at += 1
                 reference = changed if changed is not None and record.rev == entry.seq else None
                 if record.seq in seqs and not _matches(record, reference, record.seq in gone):
-                    yield f"{whose}: {conv}/{record.seq} is {record}, by the log {reference or records.get(record.seq)}"
+                    detail = f"{whose}: {conv}/{record.seq} is {record}, by the log {records.get(record.seq)}"
+                    yield "not the fold", detail
         for place in pending[at:]:
             record, whose = states[place]
             if record.seq in seqs:
-                yield f"{whose}: {conv}/{record.seq} is {record}, the log ends before"
+                yield "not the fold", f"{whose}: {conv}/{record.seq} is {record}, the log ends before"
         for report in reports[told:]:
             yield from _lacking(conv, report, records, log)
 
@@ -159,22 +160,23 @@ class Holdings:
         end = visible_head(times, log.head)
         if holding.pos < end:
             self._blame("P5", "behind", f"{device} ends at {conv}/{holding.pos}, the log at {end}")
-        if not times or times[-1][1] is not None:
+        if holding.marks is None or not _is_member(log.periods, holding.user):
             return
-        for user, mark in sorted(holding.marks.items()):
-            delivered, read = best(conv, user)
-            if is_member(log.periods, user) and (read != mark[1] or mark[0] not in (None, delivered)):
-                detail = f"user {user} in {conv}: delivered {mark[0]}, read {mark[1]}, others {delivered}, {read}"
+        kept = any(delivered is not None for delivered, _ in holding.marks.values())
+        for user in sorted(user for user in log.periods if _is_member(log.periods, user)):
+            mark, most = holding.marks.get(user, (0, 0)), best(conv, user)
+            if mark[1] != most[1] or (kept and (mark[0] or 0) != most[0]):
+                detail = f"user {user} in {conv}: delivered, read {mark}, others were told {most}"
                 self._blame("P7", "behind in receipts", f"{device}: {detail}")
 
 
-def is_member(periods: Mapping[int, Periods], user: int) -> bool:
+def _is_member(periods: Mapping[int, Periods], user: int) -> bool:
     """Whether this user is in to the end."""
     times = periods.get(user, ())
     return bool(times) and times[-1][1] is None
 
 
-def _lacking(conv: int, report: _Report, records: Mapping[int, Record], log: Log) -> Iterator[str]:
+def _lacking(conv: int, report: _Report, records: Mapping[int, Record], log: Log) -> Iterator[tuple[str, str]]:
     """What a device at this position lacks, or has in an older state. `records`: the fold up to there."""
     times = log.periods.get(report.user, ())
     withheld = _withheld(log.entries, times) | report.hidden
@@ -183,9 +185,9 @@ def _lacking(conv: int, report: _Report, records: Mapping[int, Record], log: Log
             continue
         rev = report.revs.get(seq)
         if rev is None and seq >= report.low:
-            yield f"{report.device} at {conv}/{report.pos}: lacks {record}"
+            yield "lacks", f"{report.device} at {conv}/{report.pos}: {record}"
         elif rev is not None and rev < record.rev:
-            yield f"{report.device} at {conv}/{report.pos}: has {seq} as of {rev}, by the log {record}"
+            yield "not the fold", f"{report.device} at {conv}/{report.pos}: {seq} is of {rev}, by the log {record}"
 
 
 def _withheld(log: Sequence[Entry], times: Periods) -> set[int]:

@@ -42,7 +42,7 @@ class Logs:
         self._logged[conv].add(seq)
 
     def headed(self, conv: int, head: int) -> None:
-        """The server says that the log reaches as far as this."""
+        """The log was read, and reaches as far as this."""
         self._head[conv] = max(self._head[conv], head)
 
     def at(self, conv: int, seq: int) -> Entry | None:
@@ -55,7 +55,7 @@ class Logs:
 
     def is_read(self, conv: int) -> bool:
         """The log itself was read, so what does not stand there is not there."""
-        return bool(self._logged[conv])
+        return bool(self._logged[conv]) or conv in self._head
 
     def stands(self, conv: int, seq: int) -> bool:
         """Whether this entry is there: in the log if that was read, else in anybody's hands."""
@@ -85,7 +85,7 @@ class Logs:
         log = self._bound[conv]
         gone = [log.pop(seq) for seq in sorted(log) if seq > head]
         self._logged[conv] = {seq for seq in self._logged[conv] if seq <= head}
-        self._head[conv] = min(self._head[conv], head)
+        self._head.pop(conv, None)
         return gone
 
     def finish(self) -> None:
