@@ -25,7 +25,6 @@ import attrs
 from tools.history.entries import (
     ACCOUNT_LOG,
     ADD,
-    CHANGES,
     CREATE,
     EDIT,
     MSG,
@@ -238,10 +237,9 @@ class History:
         conversations = self._conversations()
         members = {conv: periods(self._logs.seen(conv)) for conv in conversations}
         for conv in conversations:
-            missing = self._missing(conv)
-            for seq in missing:
-                self._blame("P3", "gap", f"{conv} lacks {seq} of {self._logs.head(conv)}")
             log = self._log(conv, members[conv])
+            for seq in self._gaps(conv, log):
+                self._blame("P3", "gap", f"{conv} lacks {seq} of {log.head}")
             self._receipts.finish(conv, log.head)
             self._members.finish(conv, members[conv])
             self._holdings.finish(conv, log, self._receipts.best)
@@ -254,22 +252,20 @@ class History:
         return sorted({*self._logs.conversations(), *self._holdings.conversations(), *self._operations.conversations()})
 
     def _log(self, conv: int, members: Mapping[int, Periods]) -> Log:
+        """Where the log itself was not read it is what others know of it, and may have holes."""
         entries = [self._completed(entry) for entry in self._logs.entries(conv)]
-        read = self._logs.is_read(conv)
         head = self._logs.head(conv)
-        return Log(
-            entries,
-            members,
-            head if read else max(head, self._operations.acknowledged(conv)),
-            read or not self._logs.missing(conv),
-        )
+        if self._logs.is_read(conv):
+            return Log(entries, members, head, whole=True)
+        head = max(head, self._operations.acknowledged(conv), *self._holdings.named(conv))
+        return Log(entries, members, head, whole=not self._logs.missing(conv, head))
 
     def _finish_told(self) -> None:
         """What was acknowledged or shown is there."""
         told = set()
         for conv, seq, name, op in self._operations.told():
             told.add((conv, seq))
-            taken = op.kind in CHANGES and not self._logs.is_read(conv) and self._holdings.covers(conv, seq, op.ref)
+            taken = not self._logs.is_read(conv) and self._holdings.covers(conv, seq, op)
             if not taken and not self._logs.stands(conv, seq):
                 self._blame("P1", "lost", f"{name} was acknowledged as {conv}/{seq}, which nobody has")
         for conv in self._logs.conversations():
@@ -277,14 +273,14 @@ class History:
                 if (conv, entry.seq) not in told and not self._logs.stands(conv, entry.seq):
                     self._blame("P1", "shown and gone", f"{entry} is not in the log")
 
-    def _missing(self, conv: int) -> list[int]:
-        """Gaps. Where a log is only known from records, a change may be hidden behind a later one of the same message:
-        so many as were asked for and not seen.
+    def _gaps(self, conv: int, log: Log) -> list[int]:
+        """Where a log is only known from records, a change may be hidden behind a later one of the same message: so
+        many as were asked for and not seen.
         """
-        missing = self._logs.missing(conv)
-        if not missing or self._logs.is_read(conv):
+        missing = self._logs.missing(conv, log.head)
+        if self._logs.is_read(conv) or not missing:
             return missing
-        known = self._holdings.revs(conv) | self._operations.told_in(conv)
+        known = self._holdings.named(conv) | self._operations.told_in(conv)
         missing = [seq for seq in missing if seq not in known]
         return missing if len(missing) > self._operations.may_hide(conv) else []
 

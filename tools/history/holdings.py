@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 import attrs
 
-from tools.history.entries import CHANGES, MSG, Blame, Entry, Periods, is_within, visible_head
+from tools.history.entries import CHANGES, DELETE, EDIT, MSG, Blame, Entry, Op, Periods, is_within, visible_head
 from tools.history.receipts import Mark
 from tools.history.reference import Record, deleted, take
 
@@ -97,13 +97,13 @@ class Holdings:
         """It has nothing to come to any more."""
         self._finals = {key: holding for key, holding in self._finals.items() if key[0] != device}
 
-    def covers(self, conv: int, seq: int, ref: int | None) -> bool:
-        """Whether a later state of message `ref` shows that its change `seq` was taken in."""
-        return ref is not None and self._newest.get((conv, ref), 0) >= seq
+    def covers(self, conv: int, seq: int, op: Op) -> bool:
+        """Whether a record shows that this operation was executed as entry `seq`, though nobody saw that entry."""
+        return self._newest.get((conv, op.ref or 0 if op.kind in CHANGES else seq), 0) >= seq
 
-    def revs(self, conv: int) -> set[int]:
-        """Entries that must exist, since records name them."""
-        return {rev for rev, _ in self._states[conv]}
+    def named(self, conv: int) -> set[int]:
+        """Entries that must exist, since records were made or changed by them."""
+        return {seq for place in self._states[conv] for seq in place}
 
     def conversations(self) -> set[int]:
         return {conv for conv, reports in self._reports.items() if reports}
@@ -133,17 +133,20 @@ class Holdings:
         reports = sorted(self._reports[conv], key=lambda report: report.pos)
         gone, seqs = deleted(log.entries), {entry.seq for entry in log.entries}
         records: dict[int, Record] = {}
+        unseen: set[int] = set()  # messages whose text nobody saw before it was withheld
         at = told = 0
         for entry in log.entries:
             while told < len(reports) and reports[told].pos < entry.seq:
                 yield from _lacking(conv, reports[told], records, log)
                 told += 1
             changed = take(records, entry)
+            if changed is not None and entry.kind in (MSG, EDIT, DELETE):
+                (unseen.add if entry.content is None and entry.kind != DELETE else unseen.discard)(changed.seq)
             while at < len(pending) and pending[at][0] <= entry.seq:
                 record, whose = states[pending[at]]
                 at += 1
                 reference = changed if changed is not None and record.rev == entry.seq else None
-                if record.seq in seqs and not _matches(record, reference, record.seq in gone):
+                if record.seq in seqs and not _matches(record, reference, record.seq in gone, record.seq in unseen):
                     detail = f"{whose}: {conv}/{record.seq} is {record}, by the log {records.get(record.seq)}"
                     yield "not the fold", detail
         for place in pending[at:]:
@@ -203,13 +206,13 @@ def _is_same(one: Record, other: Record) -> bool:
     return one == other or ((one.content is None) != (other.content is None) and _skeleton(one) == _skeleton(other))
 
 
-def _matches(record: Record, reference: Record | None, is_deleted: bool) -> bool:
+def _matches(record: Record, reference: Record | None, is_deleted: bool, is_unseen: bool) -> bool:
+    """`is_deleted`: sooner or later, so that its content may be withheld already."""
     if reference is None:
         return False
-    if record.content is None and is_deleted:
+    if is_unseen or (record.content is None and is_deleted):
         return _skeleton(record) == _skeleton(reference)
-    unknown = reference.kind == MSG and reference.content is None and not is_deleted  # seen by nobody in time
-    return record == reference or (unknown and _skeleton(record) == _skeleton(reference))
+    return record == reference
 
 
 def _skeleton(record: Record) -> tuple[int, int, int]:

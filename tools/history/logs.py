@@ -74,10 +74,9 @@ class Logs:
         """The highest seq that is known to have been given away."""
         return max(self._head[conv], max(self._logged[conv] if self.is_read(conv) else self._bound[conv], default=0))
 
-    def missing(self, conv: int) -> list[int]:
-        """Places without an entry."""
+    def missing(self, conv: int, head: int) -> list[int]:
+        """Places up to `head` without an entry."""
         found = self._logged[conv] if self.is_read(conv) else self._bound[conv].keys()
-        head = self.head(conv)
         return [] if len(found) == head else [seq for seq in range(1, head + 1) if seq not in found]
 
     def restored(self, conv: int, head: int) -> list[Entry]:

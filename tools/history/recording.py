@@ -155,6 +155,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(lambda kind: kind in (object, Hashable), _free)
     converter.register_unstructure_hook_func(lambda kind: kind in (object, Hashable), lambda value: value)
     converter.register_structure_hook(int, _int)
+    converter.register_structure_hook(bool, lambda value, _: bool(value))
     converter.register_structure_hook(bytes, _free)
     converter.register_unstructure_hook(bytes, lambda value: value)
     return converter
