@@ -221,18 +221,75 @@ def too_late() -> set[str]:
     return ended(history)
 
 
+def shown_and_gone() -> set[str]:
+    history = played()
+    ask(history, Entry(1, 7, 160, ANN, MSG, "e"))
+    history.saw("device 2", BOB, Entry(1, 7, 160, ANN, MSG, "e"))
+    return ended(history)
+
+
+def at_another_place() -> set[str]:
+    """Two that were under way at once were told each other's seq."""
+    log = [*LOG, Entry(1, 7, 160, ANN, MSG, "e"), Entry(1, 8, 160, ANN, MSG, "f")]
+    history = played()
+    ask(history, log[6])
+    ask(history, log[7])
+    history.ok("op 7", 8, 160)
+    history.ok("op 8", 7, 160)
+    return ended(history, log)
+
+
+def at_another_time() -> set[str]:
+    entry = Entry(1, 7, 160, ANN, MSG, "e")
+    history = played()
+    ask(history, entry)
+    history.ok("op 7", 7, 161)
+    return ended(history, [*LOG, entry])
+
+
+def answers_the_future() -> set[str]:
+    return added(Entry(1, 7, 160, ANN, MSG, "e", ref=7))
+
+
+def receipt_beyond_the_log() -> set[str]:
+    history = played()
+    history.marked(CAT, 1, 9)
+    history.promised("device 1", 1, CAT, 9, 9)
+    return ended(history)
+
+
+def receipt_that_never_came() -> set[str]:
+    return ended(played(), LOG, holding(ANN), holding(BOB, marks={ANN: (5, 5), BOB: (6, 0)}))
+
+
+def device_that_stands_still() -> set[str]:
+    return ended(played(), LOG, holding(ANN), holding(BOB, pos=5, records=fold(LOG, 5)))
+
+
+def pinned_without_a_change() -> set[str]:
+    return ended(played(), LOG, holding(ANN), holding(BOB, records=changed(fold(LOG, 6), 2, pinned=2)))
+
+
 BROKEN: list[tuple[int, Callable[[], set[str]], str]] = [
     (1, acknowledged_and_gone, "P1 lost"),
     (1, not_on_a_device, "P5 lacks"),
+    (1, shown_and_gone, "P1 shown and gone"),
     (2, there_twice, "P2 doubled"),
     (2, announced_twice, "P2 shown twice"),
     (3, another_entry_for_bob, "P4 one order"),
+    (3, at_another_place, "P4 moved"),
+    (3, at_another_time, "P4 two times"),
+    (3, answers_the_future, "P4 answers what comes later"),
     (4, a_hole, "P3 gap"),
     (5, receipt_back, "P7 receipt moved back"),
     (5, receipt_of_what_nobody_has, "P7 delivered beyond a device"),
+    (5, receipt_beyond_the_log, "P7 beyond the log"),
+    (5, receipt_that_never_came, "P7 behind in receipts"),
     (6, old_answer_to_whom_it_was_acknowledged, "P5 misses what was acknowledged"),
     (7, old_answer_after_a_push, "P5 read runs back"),
     (8, not_as_if_he_had_never_left, "P5 not the fold"),
+    (8, device_that_stands_still, "P5 behind"),
+    (8, pinned_without_a_change, "P5 changed without a rev"),
     (9, two_states_of_an_edit, "P5 two states"),
     (9, back_from_the_grave, "P5 not the fold"),
     (10, overtaken, "P4 order against real time"),

@@ -4,8 +4,8 @@ A file is JSON, one event a line: `{"t": 12.5, "event": "ok", "name": ["ann", 3]
 the arguments of that method of `History` by name, without those that are as usual. Its first line says which clock `t`
 was read from, in seconds: files of one clock can be merged. Bytes are `{"hex": "00ff"}`, a tuple is a list.
 
-A process that is killed leaves half a line at the end of its file, which is ignored: whatever it wrote there had not
-come to pass for anybody else.
+Each line is handed to the system before the reporter goes on. A process that is killed may leave half a line at the end
+of its file, which is ignored: what it began to write there had no consequences yet.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Recorder:
 
     def _write(self, fields: Mapping[str, object]) -> None:
         self._stream.write(json.dumps(fields, default=_hex, separators=(",", ":")) + "\n")
+        self._stream.flush()  # a request must not outlive the note that it was sent
 
     def _tell(self, event: str, **arguments: object) -> None:
         said = CONVERTER.unstructure(EVENTS[event](**arguments))
@@ -193,9 +194,8 @@ class Line:
 
     def tell(self, history: History) -> None:
         """Report it. Raises BadFile if it speaks of what is not in the files."""
-        arguments = {field.name: getattr(self.arguments, field.name) for field in attrs.fields(type(self.arguments))}
         try:
-            getattr(history, self.event)(**arguments)
+            getattr(history, self.event)(*(getattr(self.arguments, name) for name in self.arguments.__match_args__))
         except KeyError as error:
             raise BadFile(f"{self.place}: nobody has begun {error.args[0]!r}: is a file missing?") from None
 
