@@ -240,8 +240,9 @@ class History:
             log = self._log(conv, members[conv])
             for seq in self._gaps(conv, log):
                 self._blame("P3", "gap", f"{conv} lacks {seq} of {log.head}")
-            self._receipts.finish(conv, log.head)
-            self._members.finish(conv, members[conv])
+            if self._logs.is_read(conv):
+                self._receipts.finish(conv, log.head)
+            self._members.finish(conv, members[conv], log.whole)
             self._holdings.finish(conv, log, self._receipts.best)
             self._liveness.finish(conv, members[conv], log.head)
         self._reads.finish(lambda conv, user, head: visible_head(members.get(conv, {}).get(user, ()), head))
@@ -274,14 +275,15 @@ class History:
                     self._blame("P1", "shown and gone", f"{entry} is not in the log")
 
     def _gaps(self, conv: int, log: Log) -> list[int]:
-        """Where a log is only known from records, a change may be hidden behind a later one of the same message: so
-        many as were asked for and not seen.
+        """Where the log itself was not read, nobody may have looked at its beginning, and a change may be hidden behind
+        a later one of the same message: so many as were asked for and not seen.
         """
         missing = self._logs.missing(conv, log.head)
         if self._logs.is_read(conv) or not missing:
             return missing
         known = self._holdings.named(conv) | self._operations.told_in(conv)
-        missing = [seq for seq in missing if seq not in known]
+        first = min(known | {entry.seq for entry in log.entries}, default=0)
+        missing = [seq for seq in missing if seq > first and seq not in known]
         return missing if len(missing) > self._operations.may_hide(conv) else []
 
     def _completed(self, entry: Entry) -> Entry:

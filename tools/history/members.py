@@ -26,10 +26,12 @@ class Members:
         for user, seqs in self._shown[conv].items():
             self._shown[conv][user] = {seq for seq in seqs if seq <= head}
 
-    def finish(self, conv: int, periods: Mapping[int, Periods]) -> None:
-        """When all memberships are known."""
+    def finish(self, conv: int, periods: Mapping[int, Periods], whole: bool) -> None:
+        """When all memberships are known; not `whole`: somebody may have been invited where nobody looked."""
         for user, seqs in self._shown[conv].items():
             times = periods.get(user, ())
+            if not times and not whole:
+                continue
             outside = [seq for seq in sorted(seqs) if not is_within(times, seq)]
             if outside:
                 self._blame("P9", "outside membership", f"user {user} was shown {conv}/{outside[:5]}, member {times}")
