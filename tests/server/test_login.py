@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,33 @@ async def test_tls_with_channel_binding(tmp_path: Path, authority: tuple[trustme
                 assert (await client.ask(request, wire.AuthOk)).user == alice.user
             else:
                 assert await client.refused(request) == 2001
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "works"),
+    [
+        (ssl.TLSVersion.TLSv1_3, None, True),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM", True),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE+AES:!AESGCM:!AESCCM", False),
+        (ssl.TLSVersion.TLSv1_2, "AESGCM:!ECDHE:!DHE", False),
+        (ssl.TLSVersion.TLSv1_1, "DEFAULT:@SECLEVEL=0", False),
+    ],
+)
+async def test_only_strong_tls(
+    tmp_path: Path, authority: tuple[trustme.CA, Tls], version: ssl.TLSVersion, ciphers: str | None, works: bool
+) -> None:
+    """1.2 and 1.3, and of 1.2 what is forward secret and authenticated; a client of anything else gets no handshake."""
+    ca, tls = authority
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    with pytest.warns(DeprecationWarning) if version is ssl.TLSVersion.TLSv1_1 else nullcontext():
+        context.minimum_version = context.maximum_version = version
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    async with serving(tmp_path / "data", tls=tls) as rig:
+        stream = trio.SSLStream(await rig.stream("tls"), context, server_hostname="localhost")
+        with nullcontext() if works else pytest.raises(trio.BrokenResourceError):
+            await stream.do_handshake()
 
 
 async def test_a_logged_in_connection_may_not_log_in_again(tmp_path: Path) -> None:
