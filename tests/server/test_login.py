@@ -225,7 +225,7 @@ async def test_only_strong_tls(
     ca, tls = authority
     context = ssl.create_default_context()
     ca.configure_trust(context)
-    with pytest.warns(DeprecationWarning) if version is ssl.TLSVersion.TLSv1_1 else nullcontext():
+    with pytest.warns(DeprecationWarning, match="TLSv1_1") if version is ssl.TLSVersion.TLSv1_1 else nullcontext():
         context.minimum_version = context.maximum_version = version
     if ciphers is not None:
         context.set_ciphers(ciphers)

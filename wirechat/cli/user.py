@@ -242,7 +242,7 @@ def _password(given: str | None) -> bytes:
 async def _add(data: Path, handle: str, password: bytes, name: str | None) -> None:
     try:
         check_handle(handle)
-        check_password(password)
+        check_password(password, handle)
         async with _opened(data, THROUGH_IT) as store:
             phc = await Passwords(REAL).hash(password)
             await create_account(store, REAL, handle, name, phc)
@@ -267,7 +267,7 @@ async def _reset(data: Path, handle: str, given: str | None) -> None:
         _number(await store.read(accounts.find, handle), handle)
         password = _password(given)
         try:
-            check_password(password)
+            check_password(password, handle)
         except RequestError as error:
             die(f"{handle}: {error.text}")
         await store.write(accounts.set_password, handle, await Passwords(REAL).hash(password))

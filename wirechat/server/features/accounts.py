@@ -12,6 +12,7 @@ from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError
+from wirechat.server.guessable import why_guessable
 from wirechat.server.hub import Hub
 from wirechat.server.identifiers import draw, new_device
 from wirechat.server.passwords import Passwords
@@ -63,7 +64,7 @@ class Accounts:
         if request.method == AuthMethod.PASSWORD:
             if not self._config.allows_password(peer):
                 raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
-            check_password(request.secret)
+            check_password(request.secret, request.handle)
             phc = await self._passwords.hash(request.secret)
             return wire.RegisterOk(request.rid, await self._create(request, phc))
         if request.method != AuthMethod.DEVICE_KEY or len(request.secret) != 32:
@@ -166,9 +167,9 @@ class Secrets:
         peer, old = connection.endpoint.peer, request.old
         if not self._config.allows_password(peer) and (request.password is not None or old is not None):
             raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
-        if request.password is not None:
-            check_password(request.password)
         handle, phc = await self._store.read(accounts.secret, user)
+        if request.password is not None:
+            check_password(request.password, handle)
         if phc is None:
             return None
         if old is None:
@@ -204,11 +205,13 @@ def check_handle(handle: str) -> None:
         )
 
 
-def check_password(password: bytes) -> None:
-    """Raises RequestError 3000 unless it is long enough and text."""
+def check_password(password: bytes, handle: str) -> None:
+    """Raises RequestError 3000 unless it is long enough, text, and not what everybody would try for this handle."""
     try:
-        password.decode()
+        text = password.decode()
     except UnicodeDecodeError:
         raise RequestError(wire.errors.BAD_REQUEST, "a password is UTF-8") from None
     if len(password) < wire.limits.PASSWORD_BYTES_MIN:
         raise RequestError(wire.errors.BAD_REQUEST, f"a password has at least {wire.limits.PASSWORD_BYTES_MIN} bytes")
+    if (why := why_guessable(text, handle)) is not None:
+        raise RequestError(wire.errors.BAD_REQUEST, why)
