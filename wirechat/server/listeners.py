@@ -97,10 +97,12 @@ class Listener:
         *,
         tls: Tls | None = None,
         trusted_proxies: frozenset[str] = frozenset(),
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self.transport = transport
         self._tls = tls
         self._trusted = trusted_proxies
+        self.origins = origins
         self._sock = open_socket(address)
         self._reserve = os.open(os.devnull, os.O_RDONLY)
 
@@ -118,7 +120,8 @@ class Listener:
 
     async def __aiter__(self) -> AsyncIterator[Endpoint]:
         async for stream in self.streams():
-            yield WebSocketEndpoint(stream) if self.transport in ("ws", "wss") else stream
+            web = self.transport in ("ws", "wss")
+            yield WebSocketEndpoint(stream, origins=self.origins) if web else stream
 
     async def streams(self) -> AsyncIterator[StreamEndpoint]:
         """The newcomers as they are, for who has yet to see what they speak."""

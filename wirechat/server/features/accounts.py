@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+import structlog
+
 from wirechat import wire
 from wirechat.server.account_log import AccountLog
 from wirechat.server.config import Config
@@ -23,6 +25,8 @@ from wirechat.store.records import Refusal
 from wirechat.store.tx import Tx
 from wirechat.wire.registries import Audience, AuthMethod, EntryKind
 from wirechat.world import World
+
+log = structlog.get_logger(__name__)
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
@@ -66,15 +70,17 @@ class Accounts:
                 raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
             check_password(request.secret, request.handle)
             phc = await self._passwords.hash(request.secret)
-            return wire.RegisterOk(request.rid, await self._create(request, phc))
+            return wire.RegisterOk(request.rid, await self._create(connection, request, phc))
         if request.method != AuthMethod.DEVICE_KEY or len(request.secret) != 32:
             raise RequestError(wire.errors.BAD_REQUEST, "an account begins with a password or a 32-byte key")
-        user = await self._create(request, None)
+        user = await self._create(connection, request, None)
         device = await new_device(self._store, self._world, user, request.secret, request.device_name or "")
         return wire.RegisterOk(request.rid, user, device)
 
-    async def _create(self, request: wire.Register, phc: str | None) -> int:
-        return await create_account(self._store, self._world, request.handle, request.name, phc)
+    async def _create(self, connection: Connection, request: wire.Register, phc: str | None) -> int:
+        user = await create_account(self._store, self._world, request.handle, request.name, phc)
+        log.info("an account was made", peer=connection.endpoint.peer.address, user=user, handle=request.handle)
+        return user
 
     async def get(self, connection: Connection, request: wire.UserGet) -> wire.Message:
         """Accounts by id."""
@@ -158,6 +164,10 @@ class Secrets:
 
         await self._account_log.enter(user, EntryKind.DEVICE, project, device=device)
         self._hub.revoked(ended)
+        log.info(
+            "a login was changed", peer=connection.endpoint.peer.address, user=user, device=device,
+            password=phc is not None, key=key is not None, revoked=ended,
+        )  # fmt: skip
         return wire.SecretSetOk(request.rid)
 
     async def _checked(self, connection: Connection, user: int, request: wire.SecretSet) -> str | None:
