@@ -66,7 +66,7 @@ def application(health: Health, metrics: Metrics) -> Starlette:
     async def scrape(request: Request) -> Response:
         return Response(await metrics.text(), media_type=CONTENT_TYPE)
 
-    return Starlette(
+    made = Starlette(
         routes=[
             Route("/", about),
             Route("/livez", livez),
@@ -75,6 +75,8 @@ def application(health: Health, metrics: Metrics) -> Starlette:
         ],
         middleware=[Middleware(_Wary)],
     )
+    made.router.redirect_slashes = False  # a probe that asks for the wrong path is told so
+    return made
 
 
 def _report(checks: list[Check]) -> str:
