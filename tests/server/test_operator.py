@@ -103,6 +103,32 @@ async def test_all_devices_are_revoked(data: Path) -> None:
         await rig.again(bob)
 
 
+async def test_a_disabled_account_lets_nobody_in(data: Path) -> None:
+    """By no method; what it wrote stays, and a new password opens it again."""
+    async with serving(data) as rig:
+        bob = await rig.person("bob-with-a-key")
+        ada = await rig.greeted()
+        phone = await ada.ask(wire.Auth(0, 1, "ada", proof=PASSWORD), wire.AuthOk)
+        await ada.sync()
+        conv = (await ada.ask(wire.ConvNew(0, b"c" * 8, 1, (bob.user,)), wire.ConvNewOk)).conv
+        await ada.say(conv, "what she wrote")
+    result = await run("disable", "ada", data=data)
+    assert (result.exit_code, result.output) == (0, "Nobody can log in as ada any more; 2 devices are revoked.\n")
+    assert await told("disable", "ada", data=data) == {"devices": []}
+    async with serving(data) as rig:
+        client = await rig.greeted()
+        assert await client.refused(wire.Auth(0, 1, "ada", proof=PASSWORD)) == 2001
+        assert await client.refused(wire.Auth(0, 1, "ada", proof=PASSWORD, device=phone.device)) == 2001
+        assert await client.refused(wire.Auth(0, 4, proof=phone.resume)) == 2002
+        bob = await rig.again(bob)
+        await bob.sync()
+        page = await bob.ask(wire.Changes(0, conv, 0), wire.ChangesOk)
+        assert [record.content.data for record in page.records if record.content] == ["what she wrote"]
+    assert (await run("reset", "ada", "--password", "battery staple", data=data)).exit_code == 0
+    async with serving(data) as rig:
+        await (await rig.greeted()).ask(wire.Auth(0, 1, "ada", proof=b"battery staple"), wire.AuthOk)
+
+
 @pytest.mark.parametrize("args", [["revoke", "ada"], ["revoke", "ada", "7", "--all"]])
 async def test_one_device_or_all(data: Path, args: list[str]) -> None:
     """Not neither, not both."""

@@ -44,6 +44,7 @@ BY_HERSELF = "or, who knows the old password sets a new one in wirechat chat bes
 CLOSED = (
     "the server makes accounts only when asked from its own machine; run this there, or set accounts.open_registration"
 )
+BY_STOPPING = "for only then can nobody be inside"
 BY_ANOTHER = "or let another device of the account revoke it beside the running server"
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -59,7 +60,8 @@ EPILOG = """\b
 wirechat user add --url wirechat://127.0.0.1:7667 bob
 wirechat user devices --data ./data alice
 wirechat user revoke --data ./data alice 4711
-wirechat user revoke --data ./data alice --all"""
+wirechat user revoke --data ./data alice --all
+wirechat user disable --data ./data alice"""
 
 
 @click.group(epilog=EPILOG)
@@ -103,6 +105,20 @@ def reset(data: Path, handle: str, password: str | None) -> None:
         f"{handle} has a new password. Devices that are logged in stay so: wirechat user devices shows them,"
         " wirechat user revoke ends one, or all."
     )
+
+
+@user.command()
+@DATA
+@click.argument("handle")
+@JSON
+def disable(data: Path, handle: str, as_json: bool) -> None:
+    """Let nobody into an account any more: no password, no device. What it wrote stays.
+
+    `wirechat user reset` gives it a password again.
+    """
+    ended = run(_disable, data, handle)
+    text = f"Nobody can log in as {handle} any more; {len(ended)} devices are revoked."
+    click.echo(json.dumps({"devices": ended}) if as_json else text)
 
 
 @user.command(name="list")
@@ -248,15 +264,28 @@ async def _revoke_all(data: Path, handle: str) -> list[int]:
     """As SECRET_SET with `revoke`, but of all."""
     _present(data)
     async with _opened(data, BY_ANOTHER) as store:
+        return await _end(store, _number(await store.read(accounts.find, handle), handle))
+
+
+async def _disable(data: Path, handle: str) -> list[int]:
+    """First the password, so that no login comes between, then the devices."""
+    _present(data)
+    async with _opened(data, BY_STOPPING) as store:
         number = _number(await store.read(accounts.find, handle), handle)
-        ended: list[int] = []
+        await store.write(accounts.set_password, handle, None)
+        return await _end(store, number)
 
-        async def project(tx: Tx, stamp: int) -> bool | Refusal:
-            ended[:] = await devices.revoke_others(tx, number, NO_DEVICE, stamp)
-            return bool(ended)
 
-        await _account_log(store).enter(number, EntryKind.DEVICE, project)
-        return ended
+async def _end(store: Store, user: int) -> list[int]:
+    """Revoke all devices; which ones."""
+    ended: list[int] = []
+
+    async def project(tx: Tx, stamp: int) -> bool | Refusal:
+        ended[:] = await devices.revoke_others(tx, user, NO_DEVICE, stamp)
+        return bool(ended)
+
+    await _account_log(store).enter(user, EntryKind.DEVICE, project)
+    return ended
 
 
 def _account_log(store: Store) -> AccountLog:
