@@ -26,9 +26,9 @@ from wirechat.store.tx import Tx
 from wirechat.wire.registries import Audience, AuthMethod, EntryKind
 from wirechat.world import World
 
-log = structlog.get_logger(__name__)
-
 HANDLE = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
+
+log = structlog.get_logger(__name__)
 
 
 class Accounts:
