@@ -174,6 +174,31 @@ async def test_registration_rules(tmp_path: Path) -> None:
         assert await client.refused(wire.Register(0, "carol", 3, b"no key")) == 3000
 
 
+async def test_a_stranger_makes_so_many_accounts(tmp_path: Path) -> None:
+    """Then 5001, whether the handle is free or not; who comes from elsewhere, or from this machine, makes his."""
+    config = Config(grease=0, open_registration=True, limits=Limits(accounts_per_address=2))
+    async with serving(tmp_path, config, trusted=frozenset({"127.0.0.1"})) as rig:
+
+        async def asked(address: str, handle: str) -> wire.Message:
+            client = Client(await rig.stream())
+            await client.stream.send_all(f"PROXY TCP4 {address} 127.0.0.1 4000 7667\r\n".encode())
+            await client.send(wire.Hello("WC", 1, 1, (), "test"))
+            await client.expect(wire.Welcome)
+            return await client.ask(wire.Register(0, handle, 3, bytes(range(32))), wire.Message)
+
+        assert isinstance(await asked("192.0.2.1", "one"), wire.RegisterOk)
+        taken = await asked("192.0.2.1", "one")
+        assert isinstance(taken, wire.Error)
+        assert taken.code == 4005
+        for handle in ("one", "three"):
+            refused = await asked("192.0.2.1", handle)
+            assert isinstance(refused, wire.Error)
+            assert (refused.code, 0 < (refused.retry_ms or 0) <= 3_600_000) == (5001, True)
+        assert isinstance(await asked("192.0.2.2", "three"), wire.RegisterOk)
+        for handle in ("four", "five", "six"):
+            assert isinstance(await asked("127.0.0.1", handle), wire.RegisterOk)
+
+
 def test_passwords_and_strangers_only_where_the_peer_really_is_there() -> None:
     """Loopback or TLS for passwords, loopback for registration; the operator may allow more."""
     local = Peer("127.0.0.1", "tcp", True)

@@ -40,6 +40,7 @@ class Accounts:
         world: World,
         store: Store,
         passwords: Passwords,
+        throttle: Throttle,
         account_log: AccountLog,
         changed: Callable[[int], None],
     ) -> None:
@@ -47,6 +48,7 @@ class Accounts:
         self._world = world
         self._store = store
         self._passwords = passwords
+        self._throttle = throttle
         self._account_log = account_log
         self._changed = changed
         """Told which user has another profile or audience."""
@@ -64,6 +66,8 @@ class Accounts:
         peer = connection.endpoint.peer
         if not self._config.allows_registration(peer):
             raise RequestError(wire.errors.REGISTRATION_CLOSED, "accounts are made by the operator")
+        if not peer.loopback:
+            self._throttle.newcomer(peer.address)
         check_handle(request.handle)
         if request.method == AuthMethod.PASSWORD:
             if not self._config.allows_password(peer):
