@@ -78,6 +78,24 @@ async def test_who_breaks_the_protocol_is_told(tmp_path: Path, sent: bytes, code
     ]
 
 
+async def test_who_tries_doors_is_told_once(tmp_path: Path) -> None:
+    """By SEND or by reading, for want of a right or of a conversation; what is merely wrong is none of it."""
+    async with serving(tmp_path) as rig:
+        alice, bob, eve = [await rig.person(handle) for handle in ("alice", "bob", "eve")]
+        conv = await rig.group(alice, bob)
+        with capture_logs() as lines:
+            assert await bob.refused(wire.ConvSet(0, conv, b"s" * 8, "mine now")) == 4001
+            assert await eve.refused(wire.Send(0, conv, b"c" * 8, 1, wire.Content(1, "x"))) == 4002
+            for _ in range(5):
+                assert await eve.refused(wire.Changes(0, conv, 0)) == 4002
+            assert await alice.refused(wire.Send(0, conv, b"c" * 8, 3, None, 77)) == 4000
+    found = [line for line in lines if line["event"] == "a request was not allowed"]
+    assert [(line["user"], line["device"], line["code"]) for line in found] == [
+        (bob.user, bob.device, 4001),
+        (eve.user, eve.device, 4002),
+    ]
+
+
 async def test_a_line_says_when_in_utc(tmp_path: Path) -> None:
     """For whoever puts the logs of several machines together."""
     async with serving_node(tmp_path, "--tcp", "127.0.0.1:0") as node:

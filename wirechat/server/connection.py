@@ -258,6 +258,8 @@ class Connection:
     def refuse(self, rid: int, error: RequestError) -> None:
         """Answer a request with an error."""
         self._dispatcher.errors[error.code] += 1
+        if self.session is not None:
+            self.session.refused(error.code)
         self.send(error.message(rid))
 
     def require_session(self) -> Session:
