@@ -11,12 +11,10 @@ import trio
 from wirechat import wire
 from wirechat.server.config import Config
 from wirechat.server.errors import RequestError
+from wirechat.server.limits import NEWCOMERS_SECONDS
 
 FAILURES_KEPT = 100_000
 """Addresses and accounts remembered; the oldest go first."""
-
-NEWCOMERS_SECONDS = 3600.0
-"""For how long it is remembered how many accounts an address asked for."""
 
 
 class Throttle:
