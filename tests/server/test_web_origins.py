@@ -27,7 +27,13 @@ OURS = "https://chat.example.org"
         ("Origin: null\r\n", b"403"),
         ("Origin: \r\n", b"403"),
         (f"Origin: {OURS}\r\nOrigin: https://evil.example\r\n", b"403"),
-        ("Origin: http://127.0.0.1\r\n", b"403"),
+        ("Origin: http://localhost:8080\r\n", b"101"),
+        ("Origin: http://[::1]:8080\r\n", b"101"),
+        ("Origin: http://localhost.evil.example\r\n", b"403"),
+        ("Origin: http://localhost@evil.example\r\n", b"403"),
+        ("Origin: http://[::1\r\n", b"403"),
+        ("Origin: http://localhost\r\nOrigin: https://evil.example\r\n", b"403"),
+        ("Origin: http://localhost\r\nX-Forwarded-For: 192.0.2.7\r\n", b"403"),
     ],
 )
 async def test_only_pages_that_were_named_and_programs(tmp_path: Path, headers: str, status: bytes) -> None:

@@ -21,6 +21,7 @@ import sys
 import termios
 from collections.abc import Sequence
 from typing import Protocol, cast
+from urllib.parse import urlsplit
 
 import attrs
 import structlog
@@ -410,9 +411,12 @@ class WebSocketEndpoint:
             transport.peer = attrs.evolve(self.peer, loopback=False)
 
     async def _check_origin(self, request: WebSocketRequest) -> None:
-        """Browsers say which page connects, and only they do. Raises ConnectionClosed."""
-        for name, value in request.headers:
-            if name.lower() == b"origin" and (origin := value.decode("latin-1")) not in self._origins:
+        """Browsers say which page connects, and only they do. Pages of this machine are welcome to it. Raises
+        ConnectionClosed.
+        """
+        for value in [value for name, value in request.headers if name.lower() == b"origin"]:
+            origin = value.decode("latin-1")
+            if origin not in self._origins and not (self.peer.loopback and _is_ours(value)):
                 log.info("a web page was refused", peer=self.peer.address, origin=ascii(origin[:ORIGIN_SHOWN]))
                 await request.reject(403, body=b"the operator of this server has not named this origin (web.origins)\n")
                 raise ConnectionClosed(None)
@@ -449,6 +453,15 @@ class WebSocketEndpoint:
             with trio.move_on_after(CLOSE_SECONDS):
                 await self._ws.aclose(4000 + code - 1000 if 1000 <= code < 2000 else 1000)
         self.transport.abort()
+
+
+def _is_ours(origin: bytes) -> bool:
+    """Whether a page with this origin came from this machine."""
+    try:
+        host = urlsplit(origin.decode("latin-1")).hostname
+    except ValueError:
+        return False
+    return host is not None and (host == "localhost" or is_loopback(host))
 
 
 def _message(frame: bytes) -> bytes:

@@ -80,7 +80,8 @@ class Web:
 
     origins: tuple[WebOrigin, ...] = setting(
         (),
-        "Whose pages may connect; those of any other origin are refused. Programs that are no browsers name none.",
+        "Whose pages may connect, beside those of this machine; others are refused. Programs that are no browsers name"
+        " none.",
         unit="origin",
         flag="--origin",
     )
