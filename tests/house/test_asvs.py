@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import attrs
@@ -50,6 +51,24 @@ def test_what_is_wrong_is_found(number: str, changes: dict[str, object], problem
     """The check must be able to fail."""
     found = list(asvs.problems(but(number, **changes)))
     assert any(line.endswith(problem) for line in found), found
+
+
+POINTER = re.compile(r"`((?:tests|wirechat|tools|deploy)/[\w./-]+(?:::\w+)?)`|(?<![\w.-])(\d{1,2}-\d{1,2})(?![\w.-])")
+
+
+@pytest.mark.parametrize("page", ["docs/threat-model.md", "docs/proof.md", "docs/operations/log.md", "SECURITY.md"])
+def test_pages_about_security_point_to_what_is_there(page: str) -> None:
+    """Rules, files and tests that are named in the text."""
+    found = [path or rule for path, rule in POINTER.findall((asvs.ROOT / page).read_text(encoding="utf-8"))]
+    lost = [each for each in found if not asvs.leads_somewhere(each) and not (asvs.ROOT / each).is_dir()]
+    assert lost == []
+
+
+def test_a_pointer_in_a_page_is_seen() -> None:
+    """The check must be able to fail."""
+    text = "a (8-7, `tests/x/test_y.py::test_z`), P1 to P12, 800-63B, 2026-11-28, `wirechat verify`"
+    assert POINTER.findall(text) == [("", "8-7"), ("tests/x/test_y.py::test_z", "")]
+    assert not asvs.leads_somewhere("tests/x/test_y.py::test_z")
 
 
 def test_twice_is_wrong() -> None:

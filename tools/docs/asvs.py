@@ -96,11 +96,12 @@ def problems(book: Book, root: Path = ROOT) -> Iterator[str]:
         elif each.status != MET and not each.note:
             yield f"{each.number} is {each.status} without a word why"
         for pointer in each.where:
-            if not _leads_somewhere(pointer, root):
+            if not leads_somewhere(pointer, root):
                 yield f"{each.number}: {pointer} leads nowhere"
 
 
-def _leads_somewhere(pointer: str, root: Path) -> bool:
+def leads_somewhere(pointer: str, root: Path = ROOT) -> bool:
+    """Whether there is such a rule, setting, test or file."""
     if _is_rule(pointer):
         return pointer in _rules(root)
     if pointer in FIELDS:
