@@ -3,18 +3,20 @@ it was committed."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import apsw
 import attrs
 import trio
 
 from tools.history import tally
 from tools.history.checker import History, Violation
+from tools.simulate.clock import pause
 from tools.simulate.file import DeviceFile, Position
 from tools.simulate.gone import Gone
+from tools.simulate.memory import copy_file
 from tools.simulate.network import Connection, Network, SimTransport
 from tools.simulate.plan import Plan
 from tools.simulate.privacy import Privacy
@@ -95,9 +97,8 @@ class Device:
         self._chance = chance
         self._life = 0
         self._scope: trio.CancelScope | None = None
-        self._file: DeviceFile | None = None
         self._connections: list[Connection] = []
-        self._directory().mkdir(parents=True)
+        self._file = self._empty_file()
 
     # living
 
@@ -107,7 +108,7 @@ class Device:
             with trio.CancelScope() as self._scope:
                 await self._run_client()
             self._scope = None
-            await trio.sleep(self._chance.uniform(0.05, 2))
+            await pause(self._chance.uniform(0.05, 2))
 
     async def _run_client(self) -> None:
         account = self._account
@@ -131,9 +132,10 @@ class Device:
                 self.client = client
                 nursery.start_soon(self._watch, client)
                 while self.ops_left:
-                    await trio.sleep(self._chance.expovariate(1 / self._plan.pause))
-                    self.ops_left -= 1
-                    nursery.start_soon(self._act, client)
+                    await pause(self._chance.expovariate(1 / self._plan.pause))
+                    if self._person.sees_something(client):
+                        self.ops_left -= 1
+                        nursery.start_soon(self._act, client)
                 await trio.sleep_forever()
         except* ClientError as group:
             self._trace.event(self.name, "stopped:", group.exceptions[0])
@@ -226,13 +228,16 @@ class Device:
         if self._scope is None:
             return
         self.inspect(always=True)
-        old, self._life = self._directory(), self._life + 1
-        if keep:
-            shutil.copytree(old, self._directory())
+        old, self._life = self._path(), self._life + 1
+        before = self._file
+        if keep and old.exists():
+            self._path().touch()
+            self._file = DeviceFile(copy_file(old, self._path()))
         else:
-            self._directory().mkdir()
+            self._file = self._empty_file()
+        if not keep:
             self.unsettled.clear()
-        self._close_file()
+        before.close()
         for connection in self._connections:
             connection.cut()
         self._connections.clear()
@@ -241,22 +246,22 @@ class Device:
 
     # the file
 
-    def _directory(self) -> Path:
+    def _path(self) -> Path:
         return self._disk / f"{self.name}.{self._life}"
 
-    def _path(self) -> Path:
-        return self._directory() / "cache"
+    def _empty_file(self) -> DeviceFile:
+        self._has_file = False
+        return DeviceFile(apsw.Connection(str(self._path())))
 
     def file(self) -> DeviceFile | None:
         """What is durable now; None before the client made its file."""
-        if self._file is None and self._path().exists():
-            self._file = DeviceFile(self._path())
-        return self._file
+        if not self._has_file:
+            self._has_file = self._path().exists()
+        return self._file if self._has_file else None
 
-    def _close_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def close(self) -> None:
+        """Let go of the file, when the run is over."""
+        self._file.close()
 
     def durable(self) -> dict[int, Position]:
         file = self.file()

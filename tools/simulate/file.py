@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import apsw
 import attrs
@@ -30,10 +29,10 @@ class Position:
 
 
 class DeviceFile:
-    """Read access to the cache of one device, for as long as it lives there."""
+    """Read access to the cache of one device. What is in memory alone lives for as long as this is open."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
 
     def positions(self) -> dict[int, Position]:
         return {row[0]: Position(*row[1:]) for row in self._rows(POSITIONS)}

@@ -12,6 +12,7 @@ from random import Random
 import trio
 
 from tools.history.checker import History, Violation
+from tools.simulate.clock import at
 from tools.simulate.lane import SimLane
 from tools.simulate.memory import MemoryDisk
 from tools.simulate.network import Listener, Network
@@ -25,6 +26,11 @@ from wirechat.store.database import open_sqlite
 from wirechat.world import World
 
 STARTING_SECONDS = 5.0
+WRITER = "wirechat-writer"
+"""The lane of the store that changes anything."""
+
+
+def _nothing() -> None: ...
 
 
 class ServerMachine:
@@ -69,29 +75,28 @@ class ServerMachine:
         self._disk.trouble.rate = 0.0
         with trio.CancelScope() as self._power:
             try:
-                async with trio.open_nursery() as hardware:
-                    await self._serve(hardware)
-                    hardware.cancel_scope.cancel()
+                await self._serve()
             except Exception as error:  # noqa: BLE001  whatever it is, a server must not die of it
                 self._history.violations.append(Violation("P10", "the server died", describe(error)))
         self._power = None
         self._network.listener = None
         self._lanes.clear()
 
-    async def _serve(self, hardware: trio.Nursery) -> None:
-        def lane(*_: object) -> SimLane:
-            made = SimLane(hardware, self._plan.store_delay, self._chance, self._truth.look)
+    async def _serve(self) -> None:
+        def lane(name: str) -> SimLane:
+            ran = self._truth.look if name == WRITER else _nothing
+            made = SimLane(self._plan.store_delay, self._chance, ran)
             self._lanes.append(made)
             return made
 
         async with open_sqlite("", lane=lane, connect=self._disk.connect, locked=False) as store:
             self._network.listener = Listener()
-            hardware.start_soon(self._ail)
+            ail = at(trio.current_time() + STARTING_SECONDS, self._ail)
             await app.serve(Config(), self._world, store, [self._network.listener], self._stop)
+            ail.off()
 
-    async def _ail(self) -> None:
+    def _ail(self) -> None:
         """The disk fails now and then, once the server is up."""
-        await trio.sleep(STARTING_SECONDS)
         self._disk.trouble.chance = self._chance
         self._disk.trouble.rate = self._rate
 

@@ -6,7 +6,10 @@ lane is one whole transaction that runs inline, so that readers and writer never
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,6 +18,25 @@ import attrs
 
 _numbers = itertools.count()
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+
+
+@contextlib.contextmanager
+def files_in_memory() -> Iterator[None]:
+    """Within, whoever opens a file with SQLite gets a database in memory that has its path as its name."""
+    before = apsw.vfs_names()[0]
+    apsw.set_default_vfs("memdb")
+    try:
+        yield
+    finally:
+        apsw.set_default_vfs(before)
+
+
+def copy_file(old: Path, new: Path) -> apsw.Connection:
+    """The new file is what is committed in the old one. It lives for as long as the connection, or another to it."""
+    target = apsw.Connection(str(new))
+    with contextlib.closing(apsw.Connection(str(old))) as source, target.backup("main", source, "main") as backup:
+        backup.step(-1)
+    return target
 
 
 @attrs.define
@@ -66,7 +88,7 @@ class MemoryDisk:
 
     def connect(self, path: str = "", *, write: bool = True) -> apsw.Connection:
         """A connection, whatever path is asked for."""
-        connection = TroubledConnection(self._name, flags=_FLAGS)
+        connection = TroubledConnection(self._name, flags=_FLAGS, statementcachesize=256)
         connection.trouble = self.trouble
         connection.pragma("foreign_keys", True)
         return connection

@@ -16,6 +16,7 @@ from typing import Protocol
 import attrs
 import trio
 
+from tools.simulate.clock import Alarm, at, pause
 from tools.simulate.trace import Trace
 from wirechat.client.errors import network_errors
 from wirechat.server.endpoint import CLOSE_SECONDS, Peer
@@ -57,6 +58,7 @@ class Pipe:
         self._broken = False
         self._readable = trio.lowlevel.ParkingLot()
         self._writable = trio.lowlevel.ParkingLot()
+        self._arriving: Alarm | None = None
 
     def write(self, data: bytes) -> int:
         """Take as much of `data` as fits and return how many bytes that was. Raises BrokenResourceError after a cut."""
@@ -76,6 +78,15 @@ class Pipe:
             last = self._segments[-1][0] if self._segments else 0.0
             self._segments.append((max(last, self._weather.arrival(self._chance)), data[:size]))
             data = data[size:]
+        self._expect()
+
+    def _expect(self) -> None:
+        """Wake the reader when the next segment is there."""
+        if self._segments and self._arriving is None:
+            self._arriving = at(self._segments[0][0], self._arrived)
+
+    def _arrived(self) -> None:
+        self._arriving = None
         self._readable.unpark()
 
     async def wait_writable(self) -> None:
@@ -88,15 +99,12 @@ class Pipe:
         while True:
             if self._broken:
                 raise trio.BrokenResourceError
-            if self._segments:
-                arrival = self._segments[0][0]
-                if arrival <= trio.current_time():
-                    return self._take(bytes_max)
-                await trio.sleep_until(arrival)
-            elif self._ended:
+            if self._segments and self._segments[0][0] <= trio.current_time():
+                return self._take(bytes_max)
+            if self._ended and not self._segments:
                 return b""
-            else:
-                await self._readable.park()
+            self._expect()
+            await self._readable.park()
 
     def _take(self, bytes_max: int) -> bytes:
         parts: list[bytes] = []
@@ -247,7 +255,7 @@ class SimTransport:
 
     async def recv(self) -> bytes:
         if self._connection.pace:
-            await trio.sleep(self._connection.pace)
+            await pause(self._connection.pace)
         with network_errors():
             data = await self._connection.down.read()
         self._tap.received(data)
@@ -292,7 +300,7 @@ class Network:
 
     async def connect(self, owner: str) -> Connection:
         """A new connection of `owner`. Raises OSError when nobody listens."""
-        await trio.sleep(self._chance.expovariate(1 / self._weather.delay))
+        await pause(self._chance.expovariate(1 / self._weather.delay))
         if self.listener is None:
             raise ConnectionRefusedError("nobody listens")
         self._number += 1

@@ -76,7 +76,7 @@ def draw(chance: Random) -> Plan:
     return Plan(
         devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
         groups=pick([1, 2]),
-        ops=pick([4, 8, 12, 24]),
+        ops=pick([2, 4, 6, 12]),
         churn=pick([1, 4]),
         erasing=pick([1, 4]),
         private=pick([1, 1, 6]),

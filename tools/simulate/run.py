@@ -13,11 +13,12 @@ import trio
 
 from tools.history.checker import History, Violation
 from tools.simulate.chance import Chance
-from tools.simulate.clock import JumpingClock, make_repeatable
+from tools.simulate.clock import JumpingClock, make_repeatable, pause
 from tools.simulate.device import Device
 from tools.simulate.founding import Founded, found
 from tools.simulate.gone import Gone
 from tools.simulate.machine import ServerMachine
+from tools.simulate.memory import files_in_memory
 from tools.simulate.nemesis import Nemesis
 from tools.simulate.network import Network
 from tools.simulate.paths import counted
@@ -98,13 +99,19 @@ class Simulation:
             plan.faults, self.network, self.server, list(self.devices), self._skew, self.chance, trace
         )
 
+    def close(self) -> None:
+        """Let go of every disk."""
+        self.server.close()
+        for device in self.devices:
+            device.close()
+
     def world(self, name: str, peril: Callable[[], None] = lambda: None) -> World:
         """Clock, entropy, jitter and blocking calls of one process. `peril` strikes in the middle of such a call."""
         entropy = self.chance.stream(f"{name} entropy")
         jitter = self.chance.stream(f"{name} jitter")
 
         async def run_blocking(fn: Callable[..., Any], *args: Any) -> Any:
-            await trio.sleep(jitter.expovariate(1 / self.plan.store_delay))
+            await pause(jitter.expovariate(1 / self.plan.store_delay))
             if jitter.random() < self._peril:
                 peril()
             return fn(*args)
@@ -182,7 +189,7 @@ def run(seed: int, say: Callable[[str], None] | None = None) -> Outcome:
     trace = Trace(say)
     plan = draw(Chance(seed).stream("plan"))
     founded = found(plan.devices_of)
-    with tempfile.TemporaryDirectory(prefix="wirechat-simulation-", dir=memory()) as directory:
+    with tempfile.TemporaryDirectory(prefix="wirechat-simulation-", dir=memory()) as directory, files_in_memory():
         make_repeatable(f"{seed}/scheduler")
         simulation = Simulation(seed, founded, plan, Path(directory), trace)
 
@@ -198,7 +205,7 @@ def run(seed: int, say: Callable[[str], None] | None = None) -> Outcome:
                 seconds = 0.0
                 simulation.history.violations.append(Violation("P10", "the simulation broke", describe(error)))
             finally:
-                simulation.server.close()
+                simulation.close()
     violations = [str(violation) for violation in simulation.history.violations]
     trace.counts["simulated seconds"] = int(seconds)
     return Outcome(seed, trace.hash(), seconds, violations, dict(sorted(trace.counts.items())))

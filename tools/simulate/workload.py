@@ -39,6 +39,8 @@ DEEDS = {
 }
 CHURN = ("add", "remove")
 ERASING = ("edit", "delete")
+ABOUT = ("reply", *ERASING, "react", "pin", "moderate", "hide")
+"""Deeds that need a message."""
 PRIVATE = ("hide", "block", "profile", "rename")
 
 
@@ -67,8 +69,14 @@ class Person:
         """The program at this device begins anew: what it only knows in memory is gone."""
         self.watched: tuple[int, ...] = ()
         """Whom it was asked to watch."""
+        self._sees = False
         self.active = True
         """Somebody looks at it."""
+
+    def sees_something(self, client: Client) -> bool:
+        """There is a conversation at this device, so that there is something to do."""
+        self._sees = self._sees or any(known.info is not None for known in client.conversations.list())
+        return self._sees
 
     async def act(self, client: Client) -> None:
         """One operation. Raises ClientError when the server or the network would not."""
@@ -79,11 +87,14 @@ class Person:
             await self._revoke(client)
             return
         convs = [known.conv for known in client.conversations.list() if known.info is not None and not known.former]
-        if not convs or self._chance.random() < 0.03:
+        if not convs or self._chance.random() < 0.06:
             await self._meet(client)
             return
         deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
-        await getattr(self, f"_{deed}")(client, self._chance.choice(convs))
+        conv = self._chance.choice(convs)
+        if deed in ABOUT and self._message(client, conv, mine=deed in ERASING) is None:
+            deed = "send"
+        await getattr(self, f"_{deed}")(client, conv)
 
     async def _meet(self, client: Client) -> None:
         user = self._chance.choice(self._everyone)
