@@ -1,5 +1,5 @@
-"""The first day of a simulated server: accounts, devices, and a group of everybody, so that there is something to talk
-about from the start. Made once in a process and copied for each seed."""
+"""The first day of a simulated server: accounts, devices, and conversations, so that there is something to do from the
+start. Made once in a process and copied for each seed."""
 
 from __future__ import annotations
 
@@ -54,14 +54,22 @@ async def _found(disk: MemoryDisk, devices_of: tuple[int, ...]) -> list[Account]
 
 
 async def _gather(store: Store, users: list[int]) -> None:
-    creator, *others = dict.fromkeys(users)
-    group = Append(
-        1, creator, bytes(8), EntryKind.CREATE, None, None, tuple(others), bytes(16), conv_kind=ConversationKind.GROUP
-    )
+    """A group of all but the last, who is a stranger to them and has notes of his own."""
+    *members, stranger = dict.fromkeys(users)
+    convs = [
+        _conversation(1, members[0], ConversationKind.GROUP, members[1:]),
+        _conversation(2, stranger, ConversationKind.SELF, []),
+    ]
     made: Commit = await finished(
-        lambda done: store.start_append([group], FOUNDED_MS, {}, lambda commit: done(outcome.Value(commit)))
+        lambda done: store.start_append(convs, FOUNDED_MS, {}, lambda commit: done(outcome.Value(commit)))
     )
-    assert isinstance(made.results[0], Appended)
+    assert all(isinstance(result, Appended) for result in made.results)
+
+
+def _conversation(conv: int, creator: int, kind: ConversationKind, others: list[int]) -> Append:
+    return Append(
+        conv, creator, bytes(8), EntryKind.CREATE, None, None, tuple(sorted(others)), bytes(16), conv_kind=kind
+    )
 
 
 async def _household(store: Store, world: World, handle: str, devices: int) -> list[Account]:
