@@ -45,7 +45,7 @@ docs: env  ## The site, into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build/html
 	@echo "The site is in docs/_build/html; open docs/_build/html/index.html."
 
-simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace
+simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace; JSON=1 for machines
 	$(BIN)/python -m tools.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(if $(JSON),--json)
 
 bugs: env  ## Prove that the simulation finds every planted bug

@@ -83,6 +83,8 @@ class Device:
         self.unsettled: dict[int, set[Name]] = {}
         self.in_turn = plan.pipeline == 1
         self.client: Client | None = None
+        self.epoch: bytes | None = None
+        """Of the server, once that was restored: before it has heard of it, this device has what was lost."""
         self._account = account
         self._person = person
         self._plan = plan
@@ -180,7 +182,8 @@ class Device:
     async def _act(self, client: Client) -> None:
         try:
             await self._person.act(client)
-            self._check_counts(client)
+            if not self.has_old_data:
+                self._check_counts(client)
         except ClientError as error:
             self._trace.count(f"operation: {type(error).__name__}")
 
@@ -237,12 +240,27 @@ class Device:
             self._file = self._empty_file()
         if not keep:
             self.unsettled.clear()
+            self.epoch = None
         before.close()
         for connection in self._connections:
             connection.cut()
         self._connections.clear()
         self.told = {conv: Evidence(at.want, max(at.rpos, at.rwant)) for conv, at in self.durable().items()}
         self._scope.cancel()
+
+    def restored(self, epoch: bytes) -> None:
+        """The server comes back with older data, of which this device hears later."""
+        if self.file() is not None:
+            self.epoch = epoch
+
+    @property
+    def has_old_data(self) -> bool:
+        """What it has is from before the server was restored."""
+        file = self.file()
+        token = file.token() if self.epoch and file else None
+        if token is not None and token[:4] == self.epoch:
+            self.epoch = None
+        return self.epoch is not None
 
     # the file
 
@@ -270,7 +288,7 @@ class Device:
     def inspect(self, always: bool = False) -> None:
         """Compare what it shows with what it should show, now and then."""
         file = self.file()
-        if file is not None and (always or self._chance.random() < INSPECTED):
+        if file is not None and not self.has_old_data and (always or self._chance.random() < INSPECTED):
             self._trace.count("inspections")
             self.report(file)
 

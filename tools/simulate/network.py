@@ -62,7 +62,7 @@ class Pipe:
 
     def write(self, data: bytes) -> int:
         """Take as much of `data` as fits and return how many bytes that was. Raises BrokenResourceError after a cut."""
-        if self._broken:
+        if self._broken or self._ended:
             raise trio.BrokenResourceError
         taken = min(len(data), self._weather.buffer_bytes - self._held_bytes)
         self._held_bytes += taken
@@ -91,7 +91,7 @@ class Pipe:
 
     async def wait_writable(self) -> None:
         """Until a write would take something, or fail."""
-        while self._held_bytes >= self._weather.buffer_bytes and not self._broken:
+        while self._held_bytes >= self._weather.buffer_bytes and not self.over:
             await self._writable.park()
 
     async def read(self, bytes_max: int = _READ_BYTES_MAX) -> bytes:
@@ -128,6 +128,21 @@ class Pipe:
         """The writer closes: the reader gets what is under way, then b""."""
         self._ended = not self.hole
         self._readable.unpark_all()
+        self._writable.unpark_all()
+
+    @property
+    def laden(self) -> bool:
+        """Something is under way."""
+        return bool(self._segments) and not self.hole
+
+    def lag(self, seconds: float) -> None:
+        """Its writer is gone; what he wrote arrives so much later, and the end with it."""
+        self._segments = deque((arrival + seconds, data) for arrival, data in self._segments)
+        if self._arriving is not None:
+            self._arriving.off()
+            self._arriving = None
+        self.end()
+        self._expect()
 
     def break_(self) -> None:
         """Lose everything under way; both ends notice."""
@@ -162,6 +177,11 @@ class Connection:
         """Both sides see a reset."""
         self.up.break_()
         self.down.break_()
+
+    def straggle(self, seconds: float) -> None:
+        """The client's network has gone for good, but what it sent reaches the server so much later."""
+        self.down.break_()
+        self.up.lag(seconds)
 
     @property
     def over(self) -> bool:

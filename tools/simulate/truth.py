@@ -50,6 +50,10 @@ class Truth:
     def __init__(self, history: History) -> None:
         self._history = history
         self._db: apsw.Connection | None = None
+        self.restored()
+
+    def restored(self) -> None:
+        """The data is about to be another: nothing of what was known is true any more."""
         self._version = -1
         self._logs: dict[int, list[Entry]] = {}
         self._stamps: dict[int, list[int]] = {}
