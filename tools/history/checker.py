@@ -107,16 +107,6 @@ class History:
         """The server says that the operation was surely not executed, and it will not be tried again."""
         self._operations.failed(name)
 
-    def restored(self) -> None:
-        """The logs are about to be as they were in a backup (12-29): what stands in them is told by `logged` again,
-        nothing else is promised any more, and whoever sends something again may get another answer.
-        """
-        for told in (self._bound, self._bound_count, self._place_of_cid, self._told, self._acked_max, self._shown):
-            told.clear()
-        self._receipts.clear()
-        for asked in self._asked.values():
-            asked.seq, asked.above = None, 0
-
     # entries
 
     def saw(self, observer: Hashable, user: int, entry: Entry) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import trio
 
@@ -51,9 +52,9 @@ class ServerMachine:
         truth: Truth,
         trace: Trace,
         chance: Random,
-        restored: Callable[[bytes], None],
+        restored: Callable[[bytes, dict[int, int]], None],
     ) -> None:
-        """`restored` is told the new epoch when it is about to come back with an older state of the data."""
+        """`restored` is told the new epoch, and where the logs end, when it is about to come back with older data."""
         self._plan = plan
         self._network = network
         self._world = world
@@ -146,7 +147,8 @@ class ServerMachine:
         epoch = write(self._disk.holder, meta.renew_epoch(tx, self._world.random_bytes))
         if forget_logins:
             write(self._disk.holder, devices.forget_resume(tx))
-        self._restored(epoch)
+        heads: Any = self._disk.holder.execute("SELECT conv, head FROM conv")
+        self._restored(epoch, dict(heads))
 
     def heal(self) -> None:
         """From now on the disk does what it should."""

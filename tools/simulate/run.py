@@ -141,9 +141,9 @@ class Simulation:
         self.trace.count("fault crash_in_commit")
         self.devices[number].crash()
 
-    def _restored(self, epoch: bytes) -> None:
+    def _restored(self, epoch: bytes, heads: dict[int, int]) -> None:
         """The server comes back with older data: the judges know only what stands in it."""
-        self.history.restored()
+        self.history.restored(heads)
         self.truth.restored()
         self._privacy.restored()
         self._gone.restored()
