@@ -12,7 +12,7 @@ import pytest
 from tools.simulate import bugs as bank
 from tools.simulate.campaign import outcomes
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1000"))
 JOBS = os.cpu_count() or 1
 
 REACHED = (

@@ -101,6 +101,7 @@ class Device:
         self._scope: trio.CancelScope | None = None
         self._connections: list[Connection] = []
         self._file = self._empty_file()
+        person.busy = self._be_busy
 
     # living
 
@@ -216,6 +217,10 @@ class Device:
         self._connections.append(connection)
         witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace)
         return SimTransport(connection, witness)
+
+    def _be_busy(self, seconds: float) -> None:
+        for connection in self._connections:
+            connection.busy_until = trio.current_time() + seconds
 
     # faults
 

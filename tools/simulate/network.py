@@ -172,6 +172,7 @@ class Connection:
         self.down = Pipe(weather, chance)
         self._chance = chance
         self.pace = 0.0  # seconds the client takes for each read: a slow reader
+        self.busy_until = 0.0  # before that it does not read again
 
     def cut(self) -> None:
         """Both sides see a reset."""
@@ -274,8 +275,9 @@ class SimTransport:
                 data = data[up.write(data) :]
 
     async def recv(self) -> bytes:
-        if self._connection.pace:
-            await pause(self._connection.pace)
+        wait = max(self._connection.pace, self._connection.busy_until - trio.current_time())
+        if wait > 0:
+            await pause(wait)
         with network_errors():
             data = await self._connection.down.read()
         self._tap.received(data)

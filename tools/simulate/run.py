@@ -144,7 +144,7 @@ class Simulation:
     def _restored(self, epoch: bytes, heads: dict[int, int]) -> None:
         """The server comes back with older data: the judges know only what stands in it."""
         self.history.restored(heads)
-        self.truth.restored()
+        self.truth.restored(heads)
         self._privacy.restored()
         self._gone.restored()
         for device in self.devices:

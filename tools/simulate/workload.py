@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from random import Random
+
+import trio
 
 from wirechat import wire
 from wirechat.client.client import Client
+from wirechat.client.errors import ClientError
 from wirechat.wire.registries import ConversationKind, EntryKind, Role
 
 DEEDS = {
@@ -31,6 +36,7 @@ DEEDS = {
     "look": 1,
     "typing": 1,
     "page": 2,
+    "skim": 2,
     "who_read": 1,
     "hide": 1,
     "block": 1,
@@ -63,6 +69,8 @@ class Person:
         self._revokes = revokes
         self._chance = chance
         self._said = 0
+        self.busy: Callable[[float], None] = lambda seconds: None
+        """Does not read from the network for so long."""
         self.sit_down()
 
     def sit_down(self) -> None:
@@ -278,6 +286,18 @@ class Person:
     async def _page(self, client: Client, conv: int) -> None:
         before = self._chance.choice([None, self._chance.randint(1, max(1, client.log(conv).head))])
         await client.history.page(conv, before=before, limit=self._chance.randint(1, 5))
+
+    async def _skim(self, client: Client, conv: int) -> None:
+        """Several of the newest pages at once; the program that shows them is busy meanwhile and does not read on."""
+
+        async def page() -> None:
+            with contextlib.suppress(ClientError):
+                await client.history.page(conv, limit=5)
+
+        self.busy(self._chance.choice([0.0, 3.0, 8.0]))
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(page)
 
     async def _who_read(self, client: Client, conv: int) -> None:
         await client.receipts.who_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))
