@@ -6,7 +6,7 @@ SEEDS ?= 200
 CUTS ?= 5000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts mutants bench sbom clean
+.PHONY: help env run test check format docs simulate bugs branches powercuts mutants bench sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace; JSON=
 
 bugs: env  ## Prove that the simulation finds every planted bug
 	$(BIN)/python -m tools.simulate bugs
+
+branches: env  ## Which branches of server and store SEEDS=N seeds do not take
+	$(BIN)/python -m tools.simulate branches --seeds $(SEEDS)
 
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import attrs
 import click
 import trio
 from rich.console import Console
@@ -105,6 +106,31 @@ def _sum_up(report: Report, seconds: float) -> None:
     )
     for name, count in sorted(report.counts.items()):
         click.echo(f"  {name:28} {count:12,}")
+
+
+@main.command("branches")
+@click.option("--seeds", default=1000, show_default=True, type=click.IntRange(1), help="How many seeds to run.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def tell_branches(seeds: int, as_json: bool) -> None:
+    """Run seeds and tell which branches of the server and its store none of them took. Exit status 1 when some are not
+    excused in tests/simulation/unreached.toml.
+    """
+    from tools.simulate.branches import Watch  # coverage is for developers alone
+
+    watch, report = Watch(), Report()
+    with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
+        for seed in progress.track(range(1, seeds + 1), description="seeds"):
+            report.add(watch(seed))
+    reach = watch.reach()
+    if as_json:
+        click.echo(json.dumps({**report.as_json(), **attrs.asdict(reach)}))
+    else:
+        for branch in reach.missing:
+            click.echo(f"{branch}")
+        for excuse in reach.idle:
+            click.echo(f"excused and yet taken, or not there: {excuse}")
+        click.echo(f"{seeds} seeds took {reach.taken} branches; {reach.excused} are excused, {len(reach.missing)} not")
+    sys.exit(1 if reach.missing or report.failures else 0)
 
 
 @main.command("bugs")

@@ -65,8 +65,8 @@ class Truth:
         self._account_logs: dict[int, int] = {}
 
     def restored(self, heads: Mapping[int, int]) -> None:
-        """The data is about to be another, whose logs end there. What is left of each is kept: what was deleted says no more
-        in the database what it had said.
+        """The data is about to be another, whose logs end there. What is left of each is kept: the database does not
+        say any more what a deleted message had said.
         """
         logs, stamps, kinds = self._logs, self._stamps, self._kinds
         self._forget()
