@@ -99,6 +99,19 @@ def _ways_to_say(branch: Branch) -> tuple[str, str, str]:
     return branch.file, function, f"{function}: {branch.text}"
 
 
+def places() -> set[str]:
+    """Everything that an excuse may name."""
+    found = set()
+    for package in WHERE:
+        for path in (ROOT / package.replace(".", "/")).rglob("*.py"):
+            name = str(path.relative_to(ROOT))
+            found.add(name)
+            for line, text in enumerate(path.read_text().splitlines(), 1):
+                function = f"{name} {_function(path, line)}"
+                found |= {function, f"{function}: {text.strip()}"}
+    return found
+
+
 def _branches(path: Path, arcs: list[tuple[int, int]]) -> Iterator[Branch]:
     lines = path.read_text().splitlines()
     for line, to in sorted(arcs):

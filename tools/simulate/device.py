@@ -102,6 +102,7 @@ class Device:
         self._connections: list[Connection] = []
         self._file = self._empty_file()
         person.busy = self._be_busy
+        person.all_there_are = truth.conversations
 
     # living
 

@@ -38,6 +38,8 @@ DEEDS = {
     "page": 2,
     "skim": 2,
     "who_read": 1,
+    "members": 1,
+    "pry": 2,
     "hide": 1,
     "block": 1,
     "profile": 1,
@@ -71,6 +73,8 @@ class Person:
         self._said = 0
         self.busy: Callable[[float], None] = lambda seconds: None
         """Does not read from the network for so long."""
+        self.all_there_are: Callable[[], list[int]] = list
+        """The conversations of everybody."""
         self.sit_down()
 
     def sit_down(self) -> None:
@@ -298,6 +302,27 @@ class Person:
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(page)
+
+    async def _members(self, client: Client, conv: int) -> None:
+        await client.conversations.members(conv)
+
+    async def _pry(self, client: Client, conv: int) -> None:
+        """Asks for what is mostly none of his business, or does not exist."""
+        where = self._chance.choice([1, *self.all_there_are()])
+        request = self._chance.choice(
+            [
+                wire.Changes(0, where, 0),
+                wire.History(0, where),
+                wire.Records(0, where, (1, 2)),
+                wire.Marks(0, where, 0),
+                wire.WhoRead(0, where, 1),
+                wire.Mentions(0, where),
+                wire.Pins(0, where),
+                wire.Members(0, where),
+                wire.Hide(0, where, (1,)),
+            ]
+        )
+        await client._call(request, request.REPLY)
 
     async def _who_read(self, client: Client, conv: int) -> None:
         await client.receipts.who_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))
