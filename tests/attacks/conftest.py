@@ -7,6 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.attacks.victim import Victim, attacked
+from wirechat.server import passwords
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Passwords cost little here: the cases count how many are checked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "MEMORY_KIB", 64)
+        yield
 
 
 @pytest.fixture(scope="module")

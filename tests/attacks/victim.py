@@ -105,13 +105,15 @@ class Victim:
 
 
 @contextmanager
-def attacked(folder: Path, config: Config | None = None, tls: Tls | None = None) -> Iterator[Victim]:
+def attacked(
+    folder: Path, config: Config | None = None, tls: Tls | None = None, trusted: frozenset[str] = frozenset()
+) -> Iterator[Victim]:
     """A server for as long as the block runs."""
     ready, box = threading.Event(), []
     config = config or Config(grease=0, limits=LIMITS)
 
     async def main() -> None:
-        async with serving(folder, config, tls=tls) as rig:
+        async with serving(folder, config, tls=tls, trusted=trusted) as rig:
             over = trio.Event()
             box.append((Victim(rig, folder, trio.lowlevel.current_trio_token()), over))
             ready.set()
