@@ -357,8 +357,8 @@ async def test_8_22_and_8_24_a_new_key(tmp_path: Path) -> None:
 
 
 async def test_8_22_and_8_23_what_is_wrong_with_secrets(tmp_path: Path) -> None:
-    """3000 for what cannot be, 2001 for a wrong password; which counts like a failed login: then 2006."""
-    async with serving(tmp_path, Config(grease=0, limits=Limits(failures_per_account=3))) as rig:
+    """3000 for what cannot be, 2001 for a wrong password; each that was tried counts like a failed login: then 2006."""
+    async with serving(tmp_path, Config(grease=0, limits=Limits(failures_per_account=5))) as rig:
         ada = await member(rig, "ada")
         for request in (
             wire.SecretSet(0, PASSWORD),
