@@ -1,5 +1,7 @@
-"""Attacks 1 to 6: bytes that are meant to cost more than they are. Over TCP before and behind HELLO, and over WebSocket;
-whoever sends them is told the code of the registry and is gone, and nobody else notices (P10).
+"""Attacks 1 to 6: bytes that are meant to cost more than they are.
+
+Over TCP before and behind HELLO, and over WebSocket; whoever sends them is told the code of the registry and is gone,
+and nobody else notices (P10).
 """
 
 from __future__ import annotations

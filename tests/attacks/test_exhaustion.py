@@ -254,6 +254,12 @@ def hoard(victim: Victim) -> Hoard:
 
 
 @pytest.fixture
+def no_refill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody regains anything of his budget meanwhile."""
+    monkeypatch.setattr(wire.limits, "REQUESTS_PER_SECOND", 0)
+
+
+@pytest.fixture
 def short_walks(monkeypatch: pytest.MonkeyPatch) -> None:
     """One read looks at twenty entries, and each costs one request."""
     for module in (history, mentions):
@@ -268,11 +274,11 @@ PASSED: dict[str, tuple[Callable[[int], Any], Callable[[Any], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", PASSED)
-@pytest.mark.usefixtures("short_walks")
+@pytest.mark.usefixtures("short_walks", "no_refill")
 def test_a26_what_is_passed_over_is_read_in_bites_and_paid_for(victim: Victim, hoard: Hoard, name: str) -> None:
     """A26 (P10): others get between, the answer is that of one long read, and the budget has gone down."""
     request, shown, feature = PASSED[name]
-    (connection,) = [c for c in victim.rig.server.connections if c.session and c.session.user == hoard.asker.user]
+    connection = victim.connection(hoard.asker.user)
     connection.tokens = wire.limits.REQUESTS_BURST
     with reads(victim) as found:
         answer = hoard.asker.answer(request(hoard.conv))
@@ -281,10 +287,10 @@ def test_a26_what_is_passed_over_is_read_in_bites_and_paid_for(victim: Victim, h
     assert connection.tokens <= wire.limits.REQUESTS_BURST - 180
 
 
-@pytest.mark.usefixtures("short_walks")
+@pytest.mark.usefixtures("short_walks", "no_refill")
 def test_a26_history_that_shows_nothing_is_paid_for(victim: Victim, hoard: Hoard) -> None:
     """A26: a page may be empty, and is not free for that."""
-    (connection,) = [c for c in victim.rig.server.connections if c.session and c.session.user == hoard.asker.user]
+    connection = victim.connection(hoard.asker.user)
     connection.tokens = wire.limits.REQUESTS_BURST
     page = hoard.asker.ask(wire.History(0, hoard.conv, 150), wire.HistoryOk)
     assert (page.records, page.lo) == ((), 131)
@@ -298,7 +304,7 @@ def test_a26_who_looks_in_vain_again_and_again_is_told_to_wait(
 ) -> None:
     """A26: 5001, never 1008: how much was passed over is nothing that a client could know."""
     monkeypatch.setattr(limits, "SWEEP_SECONDS", 0.05)
-    (connection,) = [c for c in victim.rig.server.connections if c.session and c.session.user == hoard.asker.user]
+    connection = victim.connection(hoard.asker.user)
     connection.tokens = 300
     answers = [hoard.asker.answer(PASSED[name][0](hoard.conv)) for _ in range(3)]
     assert codes(answers)[0] == 0
@@ -307,12 +313,13 @@ def test_a26_who_looks_in_vain_again_and_again_is_told_to_wait(
     connection.tokens = wire.limits.REQUESTS_BURST
 
 
+@pytest.mark.usefixtures("no_refill")
 def test_a26_unread_in_one_flight_is_paid_for_one_by_one(
     victim: Victim, hoard: Hoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A26 [13-13]: sixty questions at once are not looked at before the first is paid for."""
     monkeypatch.setattr(limits, "ENTRIES_PER_TOKEN", 1)
-    (connection,) = [c for c in victim.rig.server.connections if c.session and c.session.user == hoard.asker.user]
+    connection = victim.connection(hoard.asker.user)
     connection.tokens = 500
     with reads(victim) as found:
         answers = codes(flight(hoard.asker, *[wire.Unread(0, (hoard.conv,)) for _ in range(60)]))
@@ -323,6 +330,8 @@ def test_a26_unread_in_one_flight_is_paid_for_one_by_one(
 
 def test_a26_unread_looks_at_so_many_entries(victim: Victim, hoard: Hoard) -> None:
     """A26 [13-13]: the same conversation named 256 times is counted once."""
+    connection = victim.connection(hoard.asker.user)
+    connection.tokens = wire.limits.REQUESTS_BURST
     answer = hoard.asker.ask(wire.Unread(0, (hoard.conv,) * 256), wire.UnreadOk)
     assert len(answer.counts) == 1
 
@@ -336,7 +345,7 @@ def test_a26_typing_is_not_passed_on_as_often_as_it_comes(victim: Victim) -> Non
     ann.send(*[wire.Typing(conv, True)] * 100)
     assert ann.alive()
     assert not [push for push in bob.pushes() if isinstance(push, wire.Typing)]
-    (connection,) = [c for c in victim.rig.server.connections if c.session and c.session.user == ann.user]
+    connection = victim.connection(ann.user)
     assert connection.tokens <= wire.limits.REQUESTS_BURST - 2_000 + wire.limits.REQUESTS_PER_SECOND
     ann.send(*[wire.Typing(conv, True)] * 900)
     assert ann.closed() == 1008

@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.server.rig import PATIENCE, Rig, serving
 from wirechat import wire
 from wirechat.server.config import Config, Limits
+from wirechat.server.connection import Connection
 from wirechat.server.listeners import Tls
 from wirechat.wire.packing import pack
 
@@ -75,6 +76,11 @@ class Victim:
             self._stored = version, {name: db.execute(_select(db, name)).fetchall() for name in names}
         return self._stored[1]
 
+    def connection(self, user: int) -> Connection:
+        """The server's side of somebody's only connection."""
+        (found,) = [each for each in self.rig.server.connections if each.session and each.session.user == user]
+        return found
+
     def attacker(self, transport: str = "tcp") -> Attacker:
         """A bare connection."""
         return Attacker(socket.create_connection(("127.0.0.1", self.port(transport)), PATIENCE))
@@ -106,14 +112,19 @@ class Victim:
 
 @contextmanager
 def attacked(
-    folder: Path, config: Config | None = None, tls: Tls | None = None, trusted: frozenset[str] = frozenset()
+    folder: Path,
+    config: Config | None = None,
+    tls: Tls | None = None,
+    trusted: frozenset[str] = frozenset(),
+    opened: Callable[[Path], AbstractAsyncContextManager[Rig]] | None = None,
 ) -> Iterator[Victim]:
-    """A server for as long as the block runs."""
+    """A server for as long as the block runs. `opened`: another way to open one."""
     ready, box = threading.Event(), []
     config = config or Config(grease=0, limits=LIMITS)
 
     async def main() -> None:
-        async with serving(folder, config, tls=tls, trusted=trusted) as rig:
+        opening = opened(folder) if opened else serving(folder, config, tls=tls, trusted=trusted)
+        async with opening as rig:
             over = trio.Event()
             box.append((Victim(rig, folder, trio.lowlevel.current_trio_token()), over))
             ready.set()
