@@ -9,6 +9,7 @@ import sys
 
 import structlog
 
+from wirechat.cli.terminal import visible
 from wirechat.settings.schema import Log
 
 
@@ -20,12 +21,25 @@ def configure(log: Log | None = None) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *([_console()] if pretty else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]),
+            *(
+                [_shown, _console()]
+                if pretty
+                else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+            ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,  # the level may change
     )
+
+
+def _json() -> structlog.processors.JSONRenderer:
+    return structlog.processors.JSONRenderer()
+
+
+def _shown(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What a peer sent is text, whatever is in it. (JSON escapes by itself.)"""
+    return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _console() -> structlog.dev.ConsoleRenderer:
