@@ -26,7 +26,7 @@ run: env  ## Run a server on this machine with two demo accounts and a short rep
 test: env  ## The full suite, with a real PostgreSQL from its wheel
 	$(BIN)/python -m pytest
 
-check: env docs  ## Format, lint, types, import contracts, freshness of generated files, the site
+check: env docs  ## Format, lint, types, import contracts, freshness of generated files, vulnerabilities, the site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -34,6 +34,7 @@ check: env docs  ## Format, lint, types, import contracts, freshness of generate
 	$(BIN)/python -m tools.protocol check
 	$(BIN)/python -m tools.protocol evolution
 	$(BIN)/python -m tools.docs check
+	$(BIN)/python -m tools.audit
 
 format: env  ## Format the code and generate what is generated
 	$(BIN)/python -m tools.protocol generate
