@@ -17,6 +17,9 @@ def configure(log: Log | None = None) -> None:
     """Log to standard error as the operator says. May be called again, and then holds from the next line on."""
     log = log or Log()
     pretty = log.format == "pretty" or (log.format == "auto" and sys.stderr.isatty())
+    rendering: list[structlog.typing.Processor] = (
+        [_shown, _console()] if pretty else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -31,10 +34,6 @@ def configure(log: Log | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,  # the level may change
     )
-
-
-def _json() -> structlog.processors.JSONRenderer:
-    return structlog.processors.JSONRenderer()
 
 
 def _shown(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
