@@ -92,10 +92,10 @@ SLOW: dict[str, tuple[str, bytes, bytes, int | None]] = {
 def test_a07_who_takes_his_time_is_gone_in_time(hasty: Victim, what: str) -> None:
     """A07 [7-1]: whatever he does to look busy, his time does not become more; when it is over he is gone."""
     transport, first, again, code = SLOW[what]
-    before = set(hasty.rig.server.connections)
+    before = set(hasty.connections())
     attacker = hasty.attacker(transport)
     attacker.raw(first)
-    while not (found := set(hasty.rig.server.connections) - before):
+    while not (found := set(hasty.connections()) - before):
         time.sleep(0.001)
     (connection,) = found
     deadline = connection.endpoint.opened_at + wire.limits.HELLO_MS / 1000

@@ -196,9 +196,9 @@ def test_a06_what_was_announced_is_not_held(victim: Victim) -> None:
     member, stranger = victim.person("announcer"), victim.attacker()
     member.raw(b"\0\x01\0\0" + bytes(30_000))
     stranger.raw(b"\0\0\x10\0" + bytes(2_000))
-    while sum(connection.wire.buffered for connection in victim.rig.server.connections) < 32_008:
+    while sum(connection.wire.buffered for connection in victim.connections()) < 32_008:
         pass
-    held = [connection.wire.buffered for connection in victim.rig.server.connections]
+    held = [connection.wire.buffered for connection in victim.connections()]
     assert max(held) == 30_004
     member.close()
     stranger.close()

@@ -208,7 +208,7 @@ def test_a25_a_peer_that_never_reads_is_not_read_from(victim: Victim) -> None:
     ann = victim.person("mute")
     conv = group(ann)
     ann.say(conv, "x" * 16_000)
-    outboxes: list[Outbox] = [each.outbox for each in victim.rig.server.connections if each.session is not None]
+    outboxes: list[Outbox] = [each.outbox for each in victim.connections() if each.session is not None]
     ann.sock.settimeout(0.3)
     sent = 0
     question = wire.History(1, conv).encode() * 100

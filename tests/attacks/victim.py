@@ -76,9 +76,17 @@ class Victim:
             self._stored = version, {name: db.execute(_select(db, name)).fetchall() for name in names}
         return self._stored[1]
 
+    def connections(self) -> list[Connection]:
+        """The server's side of all connections."""
+
+        async def found() -> list[Connection]:
+            return list(self.rig.server.connections)
+
+        return list(self.run(found))
+
     def connection(self, user: int) -> Connection:
         """The server's side of somebody's only connection."""
-        (found,) = [each for each in self.rig.server.connections if each.session and each.session.user == user]
+        (found,) = [each for each in self.connections() if each.session and each.session.user == user]
         return found
 
     def attacker(self, transport: str = "tcp") -> Attacker:

@@ -17,18 +17,14 @@ def configure(log: Log | None = None) -> None:
     """Log to standard error as the operator says. May be called again, and then holds from the next line on."""
     log = log or Log()
     pretty = log.format == "pretty" or (log.format == "auto" and sys.stderr.isatty())
-    rendering: list[structlog.typing.Processor] = (
-        [_shown, _console()] if pretty else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
+    rendering: list[structlog.typing.Processor] = [_shown, _console()]
+    if not pretty:
+        rendering = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *(
-                [_shown, _console()]
-                if pretty
-                else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-            ),
+            *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

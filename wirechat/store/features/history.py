@@ -34,10 +34,13 @@ async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_ma
         *view.parameters, start, end, limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
-    more = len(records) < len(rows) or end < view.upto
-    reached = max(view.upto, since) if not more else records[-1].rev if records else end
-    walked = min(end, view.upto) if len(records) == len(rows) else reached
-    return ChangesPage(reached, records, more, max(walked - start, 0) - len(records))
+    fits = len(records) == len(rows)
+    more = not fits or end < view.upto
+    walked = min(end, view.upto) if fits else records[-1].rev
+    passed = max(walked - start, 0) - len(records)
+    if not more:
+        return ChangesPage(max(view.upto, since), records, more, passed)
+    return ChangesPage(records[-1].rev if records else end, records, more, passed)
 
 
 async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, bytes_max: int) -> HistoryPage | Refusal:
