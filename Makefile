@@ -6,7 +6,7 @@ SEEDS ?= 200
 CUTS ?= 5000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts mutants bench sbom clean
+.PHONY: help env run test check format docs simulate bugs powercuts mutants bench enumeration sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ mutants: env  ## Prove that the conformance runner catches every mutant of the s
 
 bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path
+
+enumeration: env  ## Measure whether the time of a failed login tells who exists
+	$(BIN)/python -m bench enumeration --samples 2000
 
 sbom:  ## A bill of materials of all that a server installs (CycloneDX), into dist/sbom.json
 	@echo "Installing a server into dist/.server ..."
