@@ -6,7 +6,7 @@ SEEDS ?= 200
 CUTS ?= 5000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts mutants bench sbom clean
+.PHONY: help env run test check format docs simulate bugs powercuts mutants bench enumeration sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,7 @@ run: env  ## Run a server on this machine with two demo accounts and a short rep
 test: env  ## The full suite, with a real PostgreSQL from its wheel
 	$(BIN)/python -m pytest
 
-check: env docs  ## Format, lint, types, import contracts, freshness of generated files, the site
+check: env docs  ## Format, lint, types, import contracts, freshness of generated files, vulnerabilities, the site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -34,6 +34,7 @@ check: env docs  ## Format, lint, types, import contracts, freshness of generate
 	$(BIN)/python -m tools.protocol check
 	$(BIN)/python -m tools.protocol evolution
 	$(BIN)/python -m tools.docs check
+	$(BIN)/python -m tools.audit
 
 format: env  ## Format the code and generate what is generated
 	$(BIN)/python -m tools.protocol generate
@@ -59,6 +60,9 @@ mutants: env  ## Prove that the conformance runner catches every mutant of the s
 
 bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path
+
+enumeration: env  ## Measure whether the time of a failed login tells who exists
+	$(BIN)/python -m bench enumeration --samples 2000
 
 sbom:  ## A bill of materials of all that a server installs (CycloneDX), into dist/sbom.json
 	@echo "Installing a server into dist/.server ..."
