@@ -153,8 +153,12 @@ class Simulation:
         self.truth.check_lists()
         self.truth.check_account_logs()
         for device in self.devices:
+            self._blame("counted wrongly", (f"{device.name}: {text}" for text in device.miscounted()))
             file = device.file()
             if file is not None:
+                self._blame("not in order", (f"{device.name}: {text}" for text in file.disordered()))
+                if device.ended:
+                    self._blame("8-30 revoked", (f"{device.name}: keeps its {secret}" for secret in file.secrets()))
                 device.report(file)
         self.history.finish()
 

@@ -47,6 +47,8 @@ def unfinished(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
         position = positions.get(conv)
         if position is None or position.pos != head(times, truth.log(conv)) or position.catch:
             yield f"{conv}: at {position}, the log is at {head(times, truth.log(conv))}"
+        elif bool(position.former) != (times[-1][1] is not None):
+            yield f"{conv}: at {position}, a member in {times}"
         elif conv != truth.account_log(user) and device.info(conv) != truth.described(conv, user)[0]:
             yield f"{conv}: described as {device.info(conv)}, should be {truth.described(conv, user)[0]}"
         elif times[-1][1] is None:
