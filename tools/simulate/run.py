@@ -77,7 +77,8 @@ class Simulation:
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
             more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
             more |= dict.fromkeys(PRIVATE, plan.private)
-            person = Person(account.name, everyone, groups, more, plan.revokes and number == 0, chance)
+            revokes = plan.revokes and number == 0
+            person = Person(account.name, everyone, groups, more, revokes, self.truth.strange, chance)
             self.devices.append(
                 Device(
                     account,
