@@ -182,7 +182,8 @@ class Device:
         for user in self._person.watched:
             status = self.client.presence.get(user)
             apart = user in self._truth.blocked(self.user) or self.user in self._truth.blocked(user)
-            expected = user in there and self._truth.together(self.user, user) and not apart
+            shown = self._truth.shows_presence(user) and self._truth.shows_presence(self.user)
+            expected = shown and user in there and self._truth.together(self.user, user) and not apart
             if status is None or status.online != expected or (status.seen is not None and status.online):
                 yield f"told {status}, {'there' if expected else 'not there, or a stranger'}"
 

@@ -19,7 +19,7 @@ from tools.history.copies import Copies
 from tools.history.reference import deleted
 from tools.history.standing import Described, Standing
 from wirechat import wire
-from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
+from wirechat.wire.registries import Audience, ContentType, ConversationKind, EntryKind
 
 ENTRIES = (
     "SELECT seq, ts, sender, kind, content, ref, users, cid, role, origin_user, origin_ts"
@@ -31,6 +31,10 @@ STORED = """
         AND coalesce(content, latest, users, latest_users, origin_user, origin_ts, pinned) IS NOT NULL
     UNION SELECT seq FROM mention WHERE conv = ?1 AND seq = ?2
 """
+
+
+Account = tuple[int, int, list[bytes | None]]
+"""(audience, rev, what everyone may see)."""
 
 
 def said(content: wire.Content | None) -> str | bytes | tuple[int, str | bytes] | None:
@@ -83,6 +87,7 @@ class Truth:
         self._standings: dict[int, Standing] = {}
         self._kinds: dict[int, int] = {}
         self._account_logs: dict[int, int] = {}
+        self._accounts: dict[int, Account] = {}
 
     # looking
 
@@ -108,6 +113,7 @@ class Truth:
                 self._check_roles(self._db, conv)
         self._check_copies()
         self._take_receipts(self._db)
+        self._take_accounts(self._db)
 
     def _take_entries(self, db: apsw.Connection, conv: int, stamp: int) -> None:
         log, stamps = self._logs.setdefault(conv, []), self._stamps.setdefault(conv, [])
@@ -161,6 +167,18 @@ class Truth:
                     self._blame(
                         "P7", "delivered beyond the head", f"{conv}: {delivered} of {len(self._logs.get(conv, ()))}"
                     )
+
+    def _take_accounts(self, db: apsw.Connection) -> None:
+        """8-20: rev rises with what everyone may see, and with nothing else."""
+        for user, audience, rev, *shown in _rows(db, "SELECT user_id, audience, rev, handle, name, about FROM account"):
+            before, now = self._accounts.get(user), (audience, rev, shown)
+            if before is not None and (rev > before[1]) != (shown != before[2]):
+                self._blame("8-20", "rev of a profile", f"{user}: {before}, then {now}")
+            self._accounts[user] = now
+
+    def shows_presence(self, user: int) -> bool:
+        """He lets those see that he is there with whom he shares a conversation, and sees them."""
+        return self._accounts[user][0] == Audience.CONTACTS
 
     def _check_survivors(self, db: apsw.Connection) -> None:
         """What was committed before a crash is still there after it."""

@@ -9,7 +9,7 @@ import trio
 
 from wirechat import wire
 from wirechat.client.client import Client
-from wirechat.wire.registries import ContentType, ConversationKind, EntryKind, Role
+from wirechat.wire.registries import Audience, ContentType, ConversationKind, EntryKind, Role
 
 DEEDS = {
     "send": 9,
@@ -330,7 +330,10 @@ class Person:
             await client.account.block(other)
 
     async def _profile(self, client: Client, conv: int) -> None:
-        await client.account.set_profile(about=self._text())
+        """Sometimes also who may see that this user is there, or only that."""
+        about = self._chance.choice((self._text(), None))
+        audience = None if about and self._chance.random() < 0.7 else self._chance.choice(list(Audience))
+        await client.account.set_profile(about=about, audience=audience)
 
     async def _rename(self, client: Client, conv: int) -> None:
         await client.account.rename_device(client.device, self._text()[:20])
