@@ -79,7 +79,7 @@ def draw(chance: Random) -> Plan:
         devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
         groups=pick([1, 2]),
         ops=pick([4, 8, 12, 24]),
-        churn=pick([1, 4]),
+        churn=pick([1, 4, 12]),
         erasing=pick([1, 4]),
         private=pick([1, 1, 6]),
         revokes=pick([False, False, False, True]),

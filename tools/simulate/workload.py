@@ -35,7 +35,7 @@ DEEDS = {
     "look": 1,
     "typing": 1,
     "page": 2,
-    "who_read": 1,
+    "who_read": 2,
     "hide": 1,
     "block": 1,
     "profile": 1,
@@ -99,6 +99,7 @@ class Person:
         self._strange = strange
         self._chance = chance
         self._said = 0
+        self._hidden: tuple[int, list[int]] | None = None
         self.sit_down()
 
     def sit_down(self) -> None:
@@ -201,7 +202,9 @@ class Person:
             await client.messages.delete(conv, seq)
 
     async def _react(self, client: Client, conv: int) -> None:
-        seq = self._message_or_any(client, conv)
+        others = [record.seq for record in client.log(conv).records.values() if record.reactions]
+        again = others and self._chance.random() < 0.5
+        seq = self._chance.choice(others) if again else self._message_or_any(client, conv)
         if seq is not None:
             await client.messages.react(conv, seq, self._chance.choice([None, self._text()[:20]]))
 
@@ -316,9 +319,13 @@ class Person:
         )
 
     async def _hide(self, client: Client, conv: int) -> None:
+        """Sometimes what is hidden already."""
         seq = self._message(client, conv, mine=False)
-        if seq is not None:
+        if self._hidden is not None and self._chance.random() < 0.3:
+            await client.account.hide(*self._hidden)
+        elif seq is not None:
             await client.account.hide(conv, [seq])
+            self._hidden = conv, [seq]
 
     async def _block(self, client: Client, conv: int) -> None:
         """A block is taken back sooner or later, or there would soon be nobody to talk to."""
