@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import attrs
 import pytest
+import trio
+import trio.testing
 
 from tools.history.checker import Entry, Periods
 from tools.simulate.privacy import Privacy
@@ -33,6 +35,7 @@ class World:
     doings: Doings = attrs.Factory(Doings)
     entries: list[Entry] = attrs.Factory(lambda: list(LOG))
     members: dict[int, Periods] = attrs.Factory(lambda: {BOB: ((1, None),), ANN: ((2, None),)})
+    deaf: bool = False
     privacy: Privacy = attrs.Factory(Privacy)
     blamed: list[str] = attrs.Factory(list)
 
@@ -49,7 +52,7 @@ class World:
         def blame(promise: str, rule: str, detail: str) -> None:
             self.blamed.append(rule)
 
-        rules = Rules(self, self, self.privacy, blame)  # type: ignore[arg-type]  a truth for this test
+        rules = Rules(self, self, self.privacy, blame, lambda: self.deaf)  # type: ignore[arg-type]  a truth for this test
         if synced:
             rules.received(wire.SyncOk(1, SyncMode.DIGEST, (), None, b"token"))
         return rules
@@ -73,6 +76,19 @@ def exchange(rules: Rules, request: wire.Request, answer: wire.Message) -> None:
     rules.received(answer)
 
 
+@pytest.mark.parametrize(("pause", "deaf", "blamed"), [(20, False, ["7-27"]), (20, True, []), (100, False, [])])
+async def test_who_says_something_is_not_silent(
+    autojump_clock: trio.testing.MockClock, pause: float, deaf: bool, blamed: list[str]
+) -> None:
+    world = World(deaf=deaf)
+    rules = world.connect()
+    for _ in range(5):
+        await trio.sleep(pause)
+        rules.sent(wire.Ping(1))
+    rules.received(wire.Error(code=errors.IDLE))
+    assert world.blamed == blamed
+
+
 @pytest.mark.parametrize(
     ("answer", "blamed"),
     [
@@ -82,13 +98,13 @@ def exchange(rules: Rules, request: wire.Request, answer: wire.Message) -> None:
         (wire.MembersOk(2, (), False), ["9-10"]),
     ],
 )
-def test_a_stranger_learns_nothing(world: World, answer: wire.Message, blamed: list[str]) -> None:
+async def test_a_stranger_learns_nothing(world: World, answer: wire.Message, blamed: list[str]) -> None:
     exchange(world.connect(), wire.Members(2, ELSEWHERE), answer)
     assert world.blamed == blamed
 
 
 @pytest.mark.parametrize(("conv", "blamed"), [(HERE, []), (ELSEWHERE, ["9-10"])])
-def test_only_what_one_was_in_is_described(world: World, conv: int, blamed: list[str]) -> None:
+async def test_only_what_one_was_in_is_described(world: World, conv: int, blamed: list[str]) -> None:
     exchange(world.connect(), wire.ConvGet(2, (conv,)), wire.ConvGetOk(2, (wire.Info(conv, 2, 1, 2),)))
     assert world.blamed == blamed
 
@@ -101,7 +117,7 @@ def test_only_what_one_was_in_is_described(world: World, conv: int, blamed: list
         (wire.SendOk(3, 4, 40, True), ["11-4"]),
     ],
 )
-def test_a_cid_stands_for_one_content(world: World, answer: wire.Message, blamed: list[str]) -> None:
+async def test_a_cid_stands_for_one_content(world: World, answer: wire.Message, blamed: list[str]) -> None:
     rules = world.connect()
     exchange(rules, send(2), wire.SendOk(2, 4, 40))
     exchange(rules, send(3, text="something else"), answer)
@@ -109,7 +125,7 @@ def test_a_cid_stands_for_one_content(world: World, answer: wire.Message, blamed
 
 
 @pytest.mark.parametrize(("ts", "blamed"), [(40, []), (41, ["11-3"])])
-def test_a_repetition_has_the_time_of_the_entry(world: World, ts: int, blamed: list[str]) -> None:
+async def test_a_repetition_has_the_time_of_the_entry(world: World, ts: int, blamed: list[str]) -> None:
     rules = world.connect()
     world.entries.append(Entry(HERE, 4, 40, ANN, EntryKind.MSG, "hello", cid=CID))
     exchange(rules, send(2), wire.SendOk(2, 4, 40))
@@ -117,7 +133,7 @@ def test_a_repetition_has_the_time_of_the_entry(world: World, ts: int, blamed: l
     assert world.blamed == blamed
 
 
-def test_surely_not_executed_is_not_there(world: World) -> None:
+async def test_surely_not_executed_is_not_there(world: World) -> None:
     rules = world.connect()
     exchange(rules, send(2), failed(2, errors.UNAVAILABLE))
     assert not world.blamed
@@ -126,7 +142,7 @@ def test_surely_not_executed_is_not_there(world: World) -> None:
     assert world.blamed == ["surely not executed, and yet there"]
 
 
-def test_what_failed_goes_before_what_is_new(world: World) -> None:
+async def test_what_failed_goes_before_what_is_new(world: World) -> None:
     rules = world.connect()
     exchange(rules, send(2), failed(2, errors.UNAVAILABLE))
     rules.sent(send(3))
@@ -138,7 +154,7 @@ def test_what_failed_goes_before_what_is_new(world: World) -> None:
 
 
 @pytest.mark.parametrize(("synced", "blamed"), [(True, []), (False, ["11-15"])])
-def test_what_refers_to_a_seq_waits_for_the_digest(world: World, synced: bool, blamed: list[str]) -> None:
+async def test_what_refers_to_a_seq_waits_for_the_digest(world: World, synced: bool, blamed: list[str]) -> None:
     rules = world.connect(synced)
     rules.sent(send(2))
     rules.sent(send(3, OTHER_CID, ref=3))
@@ -146,7 +162,7 @@ def test_what_refers_to_a_seq_waits_for_the_digest(world: World, synced: bool, b
 
 
 @pytest.mark.parametrize(("logins", "blamed"), [(1, ["8-14"]), (2, ["8-14"]), (20, [])])
-def test_a_resume_token_is_good_until_its_successor_is_used(world: World, logins: int, blamed: list[str]) -> None:
+async def test_a_resume_token_is_good_until_its_successor_is_used(world: World, logins: int, blamed: list[str]) -> None:
     for _ in range(logins):
         rules = world.connect(synced=False)
         rules.sent(wire.Auth(1, AuthMethod.RESUME, proof=b"token"))
@@ -158,13 +174,13 @@ def test_a_resume_token_is_good_until_its_successor_is_used(world: World, logins
     ("seq", "readers", "blamed"),
     [(2, [ANN], []), (3, [ANN], []), (3, [ANN, BOB], ["13-10"]), (1, [], ["13-10"]), (3, [CAT], ["13-10"])],
 )
-def test_readers_are_those_who_were_there(world: World, seq: int, readers: list[int], blamed: list[str]) -> None:
+async def test_readers_are_those_who_were_there(world: World, seq: int, readers: list[int], blamed: list[str]) -> None:
     marks = tuple(wire.Watermark(user, 3, 3) for user in readers)
     exchange(world.connect(), wire.WhoRead(2, HERE, seq), wire.WhoReadOk(2, marks))
     assert world.blamed == blamed
 
 
-def test_nobody_sees_type_whom_he_has_blocked(world: World) -> None:
+async def test_nobody_sees_type_whom_he_has_blocked(world: World) -> None:
     rules = world.connect()
     typing = wire.Typing(HERE, True, BOB)
     asked = world.privacy.asks(ANN, BOB, on=True)
@@ -180,6 +196,6 @@ def test_nobody_sees_type_whom_he_has_blocked(world: World) -> None:
 
 
 @pytest.mark.parametrize(("sender", "blamed"), [(ANN, []), (BOB, ["the cid of somebody else"])])
-def test_a_cid_is_for_its_sender(world: World, sender: int, blamed: list[str]) -> None:
+async def test_a_cid_is_for_its_sender(world: World, sender: int, blamed: list[str]) -> None:
     world.connect().received(wire.Event(HERE, 3, 30, sender, EntryKind.MSG, TEXT, cid=CID))
     assert world.blamed == blamed

@@ -25,7 +25,7 @@ from tools.simulate.verdict import differences, holdings
 from tools.simulate.witness import Evidence, Name, Witness
 from tools.simulate.workload import Person
 from wirechat.client.client import Client, open_client
-from wirechat.client.errors import ClientError
+from wirechat.client.errors import ClientError, Refused
 from wirechat.client.events import Disconnected, MessageAdded, Resynced
 from wirechat.wire.errors import DEVICE_REVOKED
 from wirechat.world import World
@@ -193,6 +193,8 @@ class Device:
             self._check_counts(client)
         except ClientError as error:
             self._trace.count(f"operation: {type(error).__name__}")
+            if isinstance(error, Refused) and error.code is not None and error.code // 1000 not in (3, 4):
+                self._history.violations.append(Violation("P12", "11-14", f"{self.name}: gave up at {error}"))
 
     def _check_counts(self, client: Client) -> None:
         """What the device counts by itself is what its log says, but for what it knows to be deleted already, and for
@@ -233,7 +235,10 @@ class Device:
         if life != self._life:
             connection.cut()
         self._connections.append(connection)
-        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace)
+        witness = Witness(
+            self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace,
+            lambda: connection.up.hole,
+        )  # fmt: skip
         return SimTransport(connection, witness)
 
     # faults

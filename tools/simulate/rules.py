@@ -1,5 +1,6 @@
 """Numbered rules of docs/protocol.md that one frame shows, beside what histories are about.
 
+7-27     who answers is never ended for silence, nor is a slow reader
 8-14     a resume token is good until its successor was used
 9-10     of a conversation one was never in one learns nothing
 11-3     a repetition is answered like the first time; 11-4: the same cid about something else is refused
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import attrs
+import trio
 
 from tools.history.checker import is_within
 from tools.simulate.privacy import Privacy
@@ -33,6 +35,9 @@ Name = tuple[int, int, bytes]
 
 TOKENS_KEPT = 16
 """A server keeps so many of the tokens of a device at least."""
+
+QUIET_HEARTBEATS = 1.5
+"""Who never says nothing for so long is not silent, however slow the network is."""
 
 
 @attrs.define
@@ -60,24 +65,36 @@ class Behaving(Protocol):
 
 
 class Rules:
-    """One connection of one device. `blame` is given promise, rule and detail."""
+    """One connection of one device. `blame` is given promise, rule and detail; `deaf` tells whether what is sent gets
+    lost on its way.
+    """
 
     def __init__(
-        self, device: Behaving, truth: Truth, privacy: Privacy, blame: Callable[[str, str, str], None]
+        self,
+        device: Behaving,
+        truth: Truth,
+        privacy: Privacy,
+        blame: Callable[[str, str, str], None],
+        deaf: Callable[[], bool],
     ) -> None:
         self._device = device
         self._truth = truth
         self._privacy = privacy
         self._blame = blame
+        self._deaf = deaf
         self._asked: dict[int, wire.Request] = {}
         self._clashes: set[int] = set()
         """rids of requests that use a cid for something else, on purpose."""
         self._synced = False
+        self._sent_at = trio.current_time()
+        self._quiet = 0.0
+        """The longest time without a frame, in seconds."""
         self._walls: dict[int, int] = {}
         """User -> number of the block against him that was answered here."""
 
     def sent(self, message: wire.Message) -> bool:
         """True for a request that only this judge understands."""
+        self._quiet, self._sent_at = max(self._quiet, self._silence), trio.current_time()
         if isinstance(message, wire.Request):
             self._asked[message.rid] = message
             self._clashes.discard(message.rid)
@@ -101,6 +118,8 @@ class Rules:
             self._synced = True
             if message.mode == SyncMode.RESET:
                 self._device.doings.put_off.clear()
+        elif isinstance(message, wire.Error) and message.rid is None:
+            self._check_end(message)
         if not isinstance(message, wire.Reply | wire.Error) or message.rid not in self._asked:
             return False
         request = self._asked.pop(message.rid)
@@ -123,6 +142,19 @@ class Rules:
 
     def _name(self, request: Appending) -> Name:
         return self._device.user, request.conv, request.cid
+
+    @property
+    def _silence(self) -> float:
+        return trio.current_time() - self._sent_at
+
+    def _check_end(self, error: wire.Error) -> None:
+        quiet = max(self._quiet, self._silence)
+        if (
+            error.code == errors.IDLE
+            and not self._deaf()
+            and quiet < QUIET_HEARTBEATS * wire.limits.HEARTBEAT_MS / 1000
+        ):
+            self._blame("P6", "7-27", f"ended for silence, and was quiet for {quiet:.1f} s at most")
 
     # cids
 

@@ -95,6 +95,7 @@ class Witness:
         gone: Gone,
         privacy: Privacy,
         trace: Trace,
+        deaf: Callable[[], bool] = lambda: False,
     ) -> None:
         self._device = device
         self._label = label
@@ -107,7 +108,7 @@ class Witness:
         self._asked: dict[int, wire.Request] = {}
         self._then: dict[int, Any] = {}
         """rid -> what was so when it was asked: the walls, what was hidden."""
-        self._rules = Rules(device, truth, privacy, self._blame)
+        self._rules = Rules(device, truth, privacy, self._blame, deaf)
         self._pushes: list[tuple[int, int] | None] = []
         self._acked = 0
 
