@@ -1,0 +1,216 @@
+"""Frames that a client may send, with ids that exist, and scripts made of them.
+
+Every frame of the schema is here by itself: fields are filled by their type, and by their name where that says what
+would be worth trying. A new frame is fuzzed from the day it is in protocol/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+import attrs
+
+from tools.fuzz.bodies import Mutator, Tree, build, parse
+from tools.fuzz.names import TEXTS, Name
+from tools.fuzz.script import LINES, STEPS_MAX, Op, Script, Step
+from tools.protocol.schema import Field, Frame, Schema, load
+from tools.protocol.types import Type
+from tools.simulate.bugs import ROOT
+from wirechat.wire.registries import EntryKind
+
+CONVS: Final = (*[Name.GROUP] * 6, *[Name.DIRECT] * 3, Name.CLOSED, Name.PAIR, Name.NEW, Name.ACCOUNT)
+USERS: Final = (Name.U1, Name.U2, Name.U3, Name.U4, Name.U5, Name.MYSELF, Name.NOBODY)
+SEQS: Final = (Name.SEQ, Name.HEAD)
+DEVICES: Final = (Name.MY_DEVICE, Name.DEVICE_1, Name.DEVICE_2, Name.DEVICE_4)
+CIDS: Final = tuple(bytes(7) + bytes([n]) for n in range(6))
+"""Few, so that they are used again."""
+
+HANDLES: Final = ("u1", "u4", "newcomer", "Ünïcode", "u1 ", "")
+NUMBERS: Final = {
+    "conv": CONVS, "convs": CONVS, "user": USERS, "users": USERS, "members": USERS, "mentions": USERS,
+    "seq": SEQS, "seqs": SEQS, "ref": SEQS, "hi": SEQS, "since": SEQS, "after": SEQS, "pos": SEQS,
+    "n": (Name.PUSHES,), "device": DEVICES,
+}  # fmt: skip
+"""What a field of this name may refer to."""
+
+SMALL: Final = 8
+SENT: Final = (EntryKind.MSG, EntryKind.EDIT, EntryKind.DELETE, EntryKind.REACT, EntryKind.PIN, EntryKind.UNPIN)
+OFTEN: Final = ("SEND", "SEND", "SEND", "MARK", "CHANGES", "HISTORY", "ACK", "CONV_NEW", "MEMBER_ADD")
+ENDING: Final = frozenset({"HELLO", "AUTH", "REGISTER", "SYNC"})
+"""Out of place they end the connection, and everything after them is wasted."""
+
+
+class Grammar:
+    """Draws frames and scripts, and changes scripts."""
+
+    def __init__(self, random: Random, schema: Schema | None = None) -> None:
+        self._random = random
+        self._schema = schema or load(ROOT / "protocol")
+        self._frames = {frame.name: frame for frame in self._schema.frames if frame.side in ("client", "both")}
+        self._names = (*self._frames, *[name for name in self._frames if name not in ENDING] * 4, *OFTEN * 20)
+        self._donors: Sequence[Tree] = [self.frame() for _ in range(50)]
+        self._bodies = Mutator(random, self._donors)
+
+    # frames
+
+    def frame(self) -> Tree:
+        """Some frame of a client, right in every field."""
+        frame = self._frames[self._random.choice(self._names)]
+        values = {field.name: self._field(field) for field in self._fields(frame)}
+        if self._random.random() < 0.8:
+            values |= self._sense(frame.name)
+        items = [frame.code, *([self._random.randrange(SMALL)] if frame.rid else ()), *values.values()]
+        while items[-1] is None:
+            items.pop()
+        return items
+
+    def _sense(self, name: str) -> dict[str, Tree]:
+        """Fields that must fit together, or else the frame gets no further than their check."""
+        random = self._random
+        if name == "CONV_NEW":
+            members = random.sample(USERS, random.choice((1, 1, 2, 3)))
+            return {"kind": 1 if len(members) == 1 else 2, "members": [user.number for user in members]}
+        if name != "SEND":
+            return {}
+        kind = random.choice((*[EntryKind.MSG] * 5, *SENT))
+        forward, content = None, None
+        ref: int | None = random.choice((Name.SEQ.number, Name.HEAD.number, 3, 4))
+        if kind == EntryKind.REACT:
+            content = random.choice((None, [2, "x"]))
+        elif kind in (EntryKind.MSG, EntryKind.EDIT):
+            content = [1, random.choice(("x", "hello", "é" * 20))]
+        if kind == EntryKind.MSG:
+            ref = random.choice((None, ref))
+            if random.random() < 0.1:
+                content, forward = None, [random.choice(CONVS).number, ref or 3]
+        mentions = [Name.U1.number, Name.U4.number] if content is not None and random.random() < 0.2 else None
+        return {"kind": int(kind), "content": content, "ref": ref, "mentions": mentions, "forward": forward}
+
+    def _fields(self, frame: Frame) -> Sequence[Field]:
+        return [field for field in frame.fields if field.name != "rid" or not frame.rid]
+
+    def _field(self, field: Field) -> Tree:
+        if field.const is not None:
+            return field.const
+        if field.type.optional and self._random.random() < 0.4:
+            return None
+        return self._value(field, field.type)
+
+    def _value(self, field: Field, kind: Type) -> Tree:
+        random = self._random
+        if kind.item is not None:
+            most = min(kind.size, random.choice((0, 1, 1, 2, 3, 8)))
+            return [self._value(field, kind.item) for _ in range(most)]
+        if kind.struct:
+            return [self._field(each) for each in self._schema.structs[kind.struct].fields]
+        if kind.kind == "b":
+            return random.random() < 0.5
+        if kind.kind == "u":
+            return self._number(field, kind)
+        if kind.kind == "s" or (kind.kind == "s|x" and random.random() < 0.9):
+            return self._text(field, kind)
+        if field.name in ("token", "cursor", "proof"):
+            return random.choice(TEXTS)
+        if kind.exact:
+            return random.choice(CIDS) if kind.size == len(CIDS[0]) else bytes([random.randrange(3)]) * kind.size
+        return random.choice((b"", b"x", b"correct horse", bytes(min(kind.size, 64))))
+
+    def _number(self, field: Field, kind: Type) -> int:
+        random = self._random
+        names = NUMBERS.get(field.name)
+        if names is not None and random.random() < 0.9:
+            return random.choice(names).number
+        low = field.min or 0
+        high = kind.size if field.max is None else field.max
+        if field.name in ("kind", "type", "role", "method", "audience", "window") and random.random() < 0.8:
+            high = min(high, 13)
+        return random.choice((low, high, random.randint(low, max(low, min(high, SMALL)))))
+
+    def _text(self, field: Field, kind: Type) -> str:
+        if field.name == "handle":
+            return self._random.choice(HANDLES)
+        text = self._random.choice(("", "x", "hello", "\0", "é" * 20, "x" * kind.size))
+        return text.encode()[: kind.size].decode(errors="ignore")
+
+    # scripts
+
+    def script(self) -> Script:
+        """A short session: some lines log in, and say what they may say."""
+        random = self._random
+        steps = [Step(Op.LOGIN, line, random.randrange(4)) for line in range(random.choice((1, 1, 2, 3)))]
+        steps += [self.step() for _ in range(random.choice((1, 2, 4, 8)))]
+        return Script(random.randrange(256), tuple(steps))
+
+    def step(self) -> Step:
+        """Some step."""
+        random = self._random
+        line, choice = random.choice((0, 0, 0, 1, 1, 2, 3)), random.random()
+        if choice < 0.66:
+            return Step(Op.BODY, line, 0, build(self.frame()))
+        if choice < 0.78:
+            return Step(Op.BODY, line, 0, build(self._bodies.mutate(self.frame())))
+        if choice < 0.81:
+            return Step(Op.RAW, line, 0, self._raw())
+        op = random.choice((*[Op.SETTLE] * 5, *[Op.LOGIN] * 2, *Op)[2:])
+        number = (
+            random.randrange(4) if op is not Op.WAIT else random.choice((1, 100, 1000, 3000, 12_000, 31_000, 65_000))
+        )
+        return Step(op, line, number)
+
+    def _raw(self) -> bytes:
+        """Bytes that are no whole frame: a part of one, two in one go, a length that is too long, nothing of ours."""
+        random = self._random
+        body = build(self.frame())
+        stream = len(body).to_bytes(4, "big") + body
+        return random.choice(
+            (
+                stream[: random.randrange(len(stream))],
+                stream * 2,
+                b"\0\1\0\1" + body,
+                bytes(4),
+                random.randbytes(5),
+                b"GET /",
+            )
+        )
+
+    def mutate(self, script: Script, other: Script | None = None) -> Script:
+        """Another script. `other`: one to cross it with."""
+        steps, random = list(script.steps), self._random
+        seed = random.randrange(256) if random.random() < 0.1 else script.seed
+        for _ in range(random.choice((1, 1, 2, 4))):
+            steps = self._change(steps, other)
+        return Script(seed, tuple(steps[:STEPS_MAX]))
+
+    def _change(self, steps: list[Step], other: Script | None) -> list[Step]:
+        random = self._random
+        at, choice = random.randrange(len(steps) + 1), random.random()
+        if not steps or choice < 0.3:
+            return [*steps[:at], self.step(), *steps[at:]]
+        at = random.randrange(len(steps))
+        step = steps[at]
+        if choice < 0.6:
+            return [*steps[:at], self._changed(step), *steps[at + 1 :]]
+        if choice < 0.7:
+            return [*steps[:at], *steps[at + 1 :]]
+        if choice < 0.77:
+            return [*steps[:at], *[step] * random.choice((2, 2, 3, 10)), *steps[at + 1 :]]
+        if choice < 0.85:
+            to = random.randrange(len(steps))
+            rest = [*steps[:at], *steps[at + 1 :]]
+            return [*rest[:to], step, *rest[to:]]
+        if choice < 0.92:
+            return [*steps[:at], attrs.evolve(step, line=random.randrange(LINES)), *steps[at + 1 :]]
+        theirs = other.steps if other is not None and other.steps else self.script().steps
+        start = random.randrange(len(theirs))
+        return [*steps[:at], *theirs[start : start + random.choice((1, 3, 8))], *steps[at:]]
+
+    def _changed(self, step: Step) -> Step:
+        if step.op is not Op.BODY:
+            return self.step()
+        try:
+            tree = parse(step.body)
+        except ValueError:
+            return self.step()
+        return attrs.evolve(step, body=build(self._bodies.mutate(tree)))

@@ -1,0 +1,136 @@
+"""One real server on one disk in memory, in simulated time, with the lines that lead to it.
+
+Everything is a function of the chance that it is given: clock, entropy, network and the store's lanes are those of the
+simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tools.fuzz.line import Line
+from tools.simulate.device import Account
+from tools.simulate.lane import SimLane
+from tools.simulate.memory import MemoryDisk
+from tools.simulate.network import Listener, SimEndpoint
+from tools.simulate.run import NOW_MS
+from tools.simulate.sealed import describe
+from wirechat.server import app
+from wirechat.server.config import Config
+from wirechat.store.database import Store, open_sqlite
+from wirechat.wire.auth import signed_bytes
+from wirechat.world import World
+
+LANE_SECONDS = 0.0005
+SLOW_JOBS = 0.1
+PATIENCE_SECONDS = 20.0
+"""How long an honest client waits for an answer."""
+
+DEVICE_KEY = 3
+
+
+class Stage:
+    """A server, from its start to its end. `faults`: what it did wrong."""
+
+    def __init__(self, disk: MemoryDisk, chance: Random) -> None:
+        self.disk = disk
+        self.faults: list[str] = []
+        self.server: app.Server
+        self.store: Store
+        self._chance = chance
+        self._lines = 0
+        self._listener = Listener()
+        self._nursery: trio.Nursery
+        self._wire: trio.Nursery
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Within, the server serves; at the end it is stopped politely."""
+        async with trio.open_nursery() as hardware:
+            self._nursery = hardware
+            async with open_sqlite("", lane=self._lane, connect=self.disk.connect, locked=False) as self.store:
+                self.server = app.Server(Config(), self._world(), self.store)
+                stop, stopped = trio.Event(), trio.Event()
+                hardware.start_soon(self._serve, stop, stopped)
+                yield
+                stop.set()
+                await stopped.wait()
+            hardware.cancel_scope.cancel()
+
+    async def _serve(self, stop: trio.Event, stopped: trio.Event) -> None:
+        try:
+            await self.server.run([self._listener], stop)
+        except Exception as error:  # noqa: BLE001  whatever it is, a server must not die of it
+            self.faults.append(f"P10 the server died: {describe(error)}")
+        finally:
+            stopped.set()
+
+    def _lane(self, name: str) -> SimLane:
+        return QuickLane(self._nursery, LANE_SECONDS, self._chance, lambda: None)
+
+    def _world(self) -> World:
+        return World(self._now_ms, self._chance.randbytes, self._chance.uniform, _inline)
+
+    def _now_ms(self) -> int:
+        return NOW_MS + int(trio.current_time() * 1000)
+
+    def connect(self, owner: str) -> Line:
+        """A new connection; its other end is with the server."""
+        self._lines += 1
+        line = Line(self._lines, owner, self._chance, self._nursery)
+        self._listener.offer(SimEndpoint(line.connection))
+        return line
+
+    async def login(self, line: Line, account: Account) -> bool:
+        """HELLO, AUTH, and SYNC to the end. False: the server did not let it in."""
+        return await self.greet(line) and await self.prove(line, account, 1) and await self.sync(line, 2)
+
+    async def greet(self, line: Line) -> bool:
+        """HELLO, and wait for WELCOME."""
+        line.send_body(b"\x96\x01\xa2WC\x01\x01\x92\x0b\x0c\xa4fuzz")
+        with trio.move_on_after(PATIENCE_SECONDS):
+            return await line.until("WELCOME") is not None
+        return False
+
+    async def prove(self, line: Line, account: Account, rid: int) -> bool:
+        """AUTH by the key of the account, with the nonce of the last WELCOME."""
+        nonce = next((frame["nonce"] for frame in reversed(line.frames) if frame.name == "WELCOME"), bytes(32))
+        proof = Ed25519PrivateKey.from_private_bytes(account.key).sign(signed_bytes(nonce, account.device, 0, b""))
+        with trio.move_on_after(PATIENCE_SECONDS):
+            answer = await line.ask("AUTH", rid, method=DEVICE_KEY, proof=proof, device=account.device)
+            return answer is not None and answer.name == "AUTH_OK"
+        return False
+
+    async def sync(self, line: Line, rid: int) -> bool:
+        """SYNC from the beginning, page after page."""
+        cursor = None
+        with trio.move_on_after(PATIENCE_SECONDS):
+            while True:
+                answer = await line.ask("SYNC", rid, cursor=cursor)
+                if answer is None or answer.name != "SYNC_OK":
+                    return False
+                cursor = answer["cursor"]
+                if cursor is None:
+                    return True
+        return False
+
+
+class QuickLane(SimLane):
+    """A lane whose jobs mostly take no time, though others go on meanwhile: most of what a session costs is waiting."""
+
+    async def _pause(self) -> None:
+        if self._chance.random() < SLOW_JOBS:
+            await super()._pause()
+        else:
+            await trio.lowlevel.checkpoint()
+
+
+async def _inline(fn: Callable[..., Any], *args: Any) -> Any:
+    await trio.sleep(LANE_SECONDS)
+    return fn(*args)

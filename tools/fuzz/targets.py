@@ -1,0 +1,151 @@
+"""What is fuzzed: how an input is judged, told, changed, and which inputs begin."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from types import ModuleType
+from typing import Protocol
+from unittest import mock
+
+from tools.fuzz import corpus, names, script
+from tools.fuzz.bodies import Mutator, build, parse
+from tools.fuzz.codec import SIDES, Codec
+from tools.fuzz.grammar import Grammar
+from tools.fuzz.session import play
+from wirechat.server import passwords
+
+BYTES_AT_RANDOM = 0.3
+"""Share of the codec's inputs that are changed as bytes, not as trees."""
+
+OTHERS = 400
+"""Scripts that are remembered to be crossed with others."""
+
+DONOR_BYTES_MAX = 500
+
+
+class Target(Protocol):
+    """One of the two."""
+
+    input_bytes_max: int
+    unit: str
+    """What is counted."""
+
+    @property
+    def done(self) -> int:
+        """So many of them."""
+
+    def seeds(self) -> list[bytes]:
+        """Inputs to begin with, beside those that are kept."""
+
+    def judge(self, data: bytes) -> list[str]:
+        """What is wrong."""
+
+    def tell(self, data: bytes, say: Callable[[str], None]) -> list[str]:
+        """The same, with its story."""
+
+    def mutate(self, data: bytes, random: Random, change_bytes: Callable[[bytes], bytes]) -> bytes:
+        """Another input."""
+
+    def figures(self) -> dict[str, float]:
+        """What else the ledger keeps."""
+
+
+class CodecTarget:
+    """Bodies of frames. Short ones, because a long one costs as much as a hundred; the judge blows some up."""
+
+    input_bytes_max = 1500
+    unit = "frames"
+
+    def __init__(self, watched: ModuleType | None = None) -> None:
+        self._codec = Codec(watched)
+        self._donors = [tree for body in corpus.vectors() if (tree := _tree(body)) and len(body) < DONOR_BYTES_MAX]
+
+    @property
+    def done(self) -> int:
+        """See `Target`."""
+        return self._codec.frames
+
+    def seeds(self) -> list[bytes]:
+        """See `Target`."""
+        return corpus.vectors()
+
+    def judge(self, data: bytes) -> list[str]:
+        """See `Target`."""
+        return self._codec.judge(data)
+
+    def tell(self, data: bytes, say: Callable[[str], None]) -> list[str]:
+        """See `Target`."""
+        for side in SIDES:
+            say(f"from a {side}: {names.told(data, side)}")
+        faults = self.judge(data)
+        for side in SIDES:
+            say(f"from a {side} it takes {self._codec.slowest[side]:.3f} ms")
+        return faults
+
+    def mutate(self, data: bytes, random: Random, change_bytes: Callable[[bytes], bytes]) -> bytes:
+        """See `Target`."""
+        tree = None if random.random() < BYTES_AT_RANDOM else _tree(data)
+        if tree is None:
+            return change_bytes(data)
+        return build(Mutator(random, self._donors).mutate(tree))
+
+    def figures(self) -> dict[str, float]:
+        """See `Target`."""
+        return {f"slowest_{side}_ms": round(ms, 3) for side, ms in self._codec.slowest.items()}
+
+
+def _tree(body: bytes) -> object:
+    try:
+        return parse(body)
+    except ValueError:
+        return None
+
+
+class SessionsTarget:
+    """Scripts against a server."""
+
+    input_bytes_max = 16_384
+    unit = "sessions"
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.frames = 0
+        self.answers: Counter[str] = Counter()
+        self._others: list[script.Script] = []
+
+    def seeds(self) -> list[bytes]:
+        """See `Target`."""
+        grammar = Grammar(Random("seeds"))
+        return [grammar.script().pack() for _ in range(20)]
+
+    def judge(self, data: bytes) -> list[str]:
+        """See `Target`."""
+        return self.tell(data, None)
+
+    def tell(self, data: bytes, say: Callable[[str], None] | None) -> list[str]:
+        """See `Target`."""
+        with mock.patch.multiple(passwords, MEMORY_KIB=8, ITERATIONS=1):
+            played = play(script.unpack(data), say)
+        self.done += 1
+        self.frames += played.frames
+        self.answers += played.answers
+        return played.faults
+
+    def mutate(self, data: bytes, random: Random, change_bytes: Callable[[bytes], bytes]) -> bytes:
+        """See `Target`."""
+        grammar, mine = Grammar(random), script.unpack(data)
+        other = random.choice(self._others) if self._others else None
+        if len(self._others) < OTHERS:
+            self._others.append(mine)
+        else:
+            self._others[random.randrange(OTHERS)] = mine
+        return grammar.mutate(mine, other).pack()
+
+    def figures(self) -> dict[str, float]:
+        """See `Target`."""
+        return {"frames": self.frames, "answers": sum(self.answers.values())}
+
+
+TARGETS = {"codec": CodecTarget, "sessions": SessionsTarget}
