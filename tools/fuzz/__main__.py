@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from tools.fuzz import corpus
 from tools.fuzz.campaign import Campaign
 from tools.fuzz.targets import TARGETS, Target
 from tools.ledger import Ledger
@@ -49,7 +50,11 @@ def _options(amount: str, default: int) -> Callable[[Callable[..., None]], Calla
         ),
         click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time."),
         click.option("--seed", type=click.IntRange(1), help="The first seed; 1, or the next of the ledger."),
-        click.option("--replay", type=click.Path(exists=True, path_type=Path), help="This input, or all of a folder."),
+        click.option(
+            "--replay",
+            type=click.Path(exists=True, path_type=Path, dir_okay=False),
+            help="An input, or a .txt of kept ones.",
+        ),
         click.option(
             "--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Go on from this file, and add to it."
         ),
@@ -92,13 +97,17 @@ def _run(
     begin = seed if seed is not None else book.next_seed if book else 1
     campaign = Campaign(name, FINDS, kept)
     try:
+        campaign.prepare()
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    try:
         _hunt(campaign, amount, begin, minutes, book, as_json)
         if keep and not campaign.finds:
             console.print(f"{campaign.keep(console.print)} inputs are kept")
     finally:
         campaign.close()
     _tell(campaign, as_json)
-    return 1 if campaign.finds or campaign.figures.faults else 0
+    return 1 if campaign.figures.faults else 0
 
 
 def _hunt(
@@ -109,20 +118,19 @@ def _hunt(
         for number, figures in enumerate(campaign.run(amount, begin, minutes)):
             progress.update(task, completed=figures.done)
             if book and number % WRITE_EVERY == 0:
-                book.write((begin, campaign.seed), figures.as_json())
+                book.write((begin, campaign.seed), figures.as_json(campaign.unit))
     if book:
-        book.write((begin, campaign.seed), campaign.figures.as_json())
+        book.write((begin, campaign.seed), campaign.figures.as_json(campaign.unit))
 
 
 def _tell(campaign: Campaign, as_json: bool) -> None:
     figures = campaign.figures
     if as_json:
         finds = [{"file": str(find.file), "about": find.about} for find in campaign.finds]
-        click.echo(json.dumps({"target": campaign.name, **figures.as_json(), "finds": finds}))
+        click.echo(json.dumps({"target": campaign.name, **figures.as_json(campaign.unit), "finds": finds}))
         return
-    unit = _target(campaign.name).unit
-    click.echo(f"{figures.done:,} {unit}, {len(campaign.finds)} finds, {figures.cpu_seconds:.0f} s CPU")
-    for label, value in figures.as_json().items():
+    click.echo(f"{figures.done:,} {campaign.unit}, {len(figures.faults)} faults, {figures.cpu_seconds:.0f} s CPU")
+    for label, value in figures.as_json(campaign.unit).items():
         click.echo(f"  {label:32} {value:14,}")
     for find in campaign.finds:
         click.echo(f"{find.about}\n    python -m tools.fuzz {campaign.name} --replay {shlex.quote(str(find.file))}")
@@ -131,18 +139,18 @@ def _tell(campaign: Campaign, as_json: bool) -> None:
 
 
 def _replay(name: str, path: Path, as_json: bool) -> int:
-    """One input with its story, or each of a folder."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    """One input with its story, or each of a file of kept ones."""
+    try:
+        inputs = corpus.read(path) if path.suffix == ".txt" else [path.read_bytes()]
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
     say: Callable[[str], None] = (lambda line: None) if as_json else click.echo
-    faults = {}
-    for file in files:
-        if found := _target(name).tell(file.read_bytes(), say):
-            faults[str(file)] = found
+    faults = [found for data in inputs if (found := _target(name).tell(data, say))]
     if as_json:
-        click.echo(json.dumps({"target": name, "inputs": len(files), "faults": faults}))
+        click.echo(json.dumps({"target": name, "inputs": len(inputs), "faults": faults}))
     else:
-        click.echo(f"{len(files)} inputs, {len(faults)} with faults")
-        for found in faults.values():
+        click.echo(f"{len(inputs)} inputs, {len(faults)} with faults")
+        for found in faults:
             click.echo("\n".join(found))
     return 1 if faults else 0
 

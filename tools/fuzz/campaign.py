@@ -37,10 +37,10 @@ class Figures:
     """The most that a process had more at its end than after its warm-up."""
     grown_kib: int = 0
     """The most that its largest size in memory grew meanwhile, the fuzzer's own inputs included."""
-    crashes: int = 0
     more: dict[str, float] = attrs.Factory(dict)
     """What the target counts beside."""
     faults: list[str] = attrs.Factory(list)
+    """Crashes, wrong results, frames that take too long, memory that grows."""
 
     def with_process(self, told: dict[str, Any]) -> Figures:
         """These and what a process tells of itself: counts add up, what is slowest or largest is the larger."""
@@ -53,15 +53,14 @@ class Figures:
             round(self.cpu_seconds + told["cpu_seconds"], 1),
             max(self.grown_objects, told.get("grown_objects", 0)),
             max(self.grown_kib, told.get("grown_kib", 0)),
-            self.crashes,
             more,
             [*self.faults, *([told["fault"]] if "fault" in told else [])],
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """One object."""
+    def as_json(self, unit: str) -> dict[str, Any]:
+        """One object; what was counted has the name of its unit."""
         plain = attrs.asdict(self)
-        return {**plain.pop("more"), **plain, "faults": len(self.faults)}
+        return {unit: plain.pop("done"), **plain.pop("more"), **plain, "faults": len(self.faults)}
 
 
 _OF_ALL = {"done", "cpu_seconds", "grown_objects", "grown_kib", "fault", "over"}
@@ -80,6 +79,7 @@ class Campaign:
 
     def __init__(self, target: str, finds: Path, kept: Path | None = None) -> None:
         self.name = target
+        self.unit = _target(target).unit
         self.figures = Figures()
         self.finds: list[Find] = []
         self.seed = 0
@@ -87,27 +87,31 @@ class Campaign:
         self._finds = finds
         self._kept = corpus.FOLDER / f"{target}.txt" if kept is None else kept
         self._folder = tempfile.TemporaryDirectory(prefix="wirechat-fuzz-")
+        self._inputs = Path(self._folder.name) / "inputs"
+
+    def prepare(self) -> None:
+        """Lay out the inputs to begin with. Raises ValueError when what is kept is no corpus."""
+        self._inputs.mkdir()
+        target = _target(self.name)
+        for number, data in enumerate((*target.seeds(), *corpus.read(self._kept))):
+            if len(data) <= target.input_bytes_max:
+                (self._inputs / f"{number}").write_bytes(data)
 
     def run(self, amount: int, first_seed: int, minutes: float | None) -> Iterator[Figures]:
         """Hunt; yields about once a second how far it is. Ends early when something was found."""
-        inputs = Path(self._folder.name) / "corpus"
-        inputs.mkdir()
-        for number, data in enumerate((*_target(self.name).seeds(), *corpus.read(self._kept))):
-            if len(data) <= _target(self.name).input_bytes_max:
-                (inputs / f"{number}").write_bytes(data)
         end = None if minutes is None else time.monotonic() + 60 * minutes
         self.seed = first_seed - 1
         while self.figures.done < amount and not self.finds and (end is None or time.monotonic() < end):
             self.seed += 1
             seconds = 1e6 if end is None else max(1.0, end - time.monotonic())
-            yield from self._process(inputs, min(SLICE[self.name], amount - self.figures.done), seconds)
+            yield from self._process(min(SLICE[self.name], amount - self.figures.done), seconds)
 
-    def _process(self, inputs: Path, amount: int, seconds: float) -> Iterator[Figures]:
+    def _process(self, amount: int, seconds: float) -> Iterator[Figures]:
         before, raw = self.figures, Path(self._folder.name) / f"finds-{self.seed}"
         raw.mkdir()
         command = [
             sys.executable, "-m", "tools.fuzz.hunt", self.name, "--amount", str(amount), "--seed", str(self.seed),
-            "--seconds", str(seconds), "--corpus", str(inputs), "--finds", str(raw),
+            "--seconds", str(seconds), "--corpus", str(self._inputs), "--finds", str(raw),
         ]  # fmt: skip
         with (
             tempfile.TemporaryFile("w+") as errors,
@@ -131,19 +135,19 @@ class Campaign:
             raise RuntimeError(f"the fuzzer itself failed with status {status}:\n{errors[-2000:]}")
         for path in found:
             kind = path.name.partition("-")[0]
-            about = self.figures.faults[-1] if self.figures.faults else f"{kind}: {_last_line(errors)}"
-            self.figures.crashes += 1
+            if not self.figures.faults:
+                self.figures.faults.append(f"{kind}: {_last_line(errors)}")
             self._finds.mkdir(parents=True, exist_ok=True)
             kept = self._finds / f"{self.name}-{path.name}"
             kept.write_bytes(path.read_bytes())
-            self.finds.append(Find(kept, about))
+            self.finds.append(Find(kept, self.figures.faults[-1]))
 
     def keep(self, tell: Callable[[str], None]) -> int:
         """Put what reached something new with what is kept, without what adds nothing. How many there are now."""
-        inputs = [path.read_bytes() for path in (Path(self._folder.name) / "corpus").iterdir()]
+        inputs = [path.read_bytes() for path in self._inputs.iterdir()]
         target = _target(self.name)
         tell(f"minimising {len(inputs)} inputs")
-        kept = list(corpus.minimised(inputs, target.judge, KEPT_BYTES_MAX[self.name]))
+        kept = list(corpus.minimised(inputs, target.reach, KEPT_BYTES_MAX[self.name]))
         corpus.write(self._kept, kept)
         return len(kept)
 

@@ -99,6 +99,16 @@ class Codec:
                 pass
 
 
+def reach(body: bytes) -> None:
+    """Decode and encode it for both sides, and on a connection, and judge nothing."""
+    outcomes: dict[wire.Side, Outcome] = {}
+    for side in SIDES:
+        outcomes[side] = found = understood(body, side)
+        if not isinstance(found, wire.ProtocolViolation | wire.Unknown):
+            found.encode()
+    _on_a_connection(body, outcomes)
+
+
 def _time(body: bytes, side: wire.Side) -> float:
     began = time.thread_time_ns()
     understood(body, side)

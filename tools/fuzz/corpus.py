@@ -1,4 +1,5 @@
-"""Inputs that are kept: one file for each target, a line in base64 for each input, the shortest first.
+"""Inputs that are kept: one file for each target, a line in base64 for each input, the shortest first. Lines that begin
+with # say what the next ones are.
 
 An input is kept when it takes the product along an arc of its code, from one line to another, that no shorter one of
 them takes. Python's own tracing tells, so that what is kept does not hang on the fuzzing library.
@@ -30,7 +31,8 @@ def read(path: Path) -> list[bytes]:
     if not path.exists():
         return []
     try:
-        return [base64.b64decode(line, validate=True) for line in path.read_text().split()]
+        lines = [line for line in path.read_text().splitlines() if line[:1] != "#"]
+        return [base64.b64decode(line, validate=True) for line in lines if line]
     except (UnicodeDecodeError, binascii.Error) as error:
         raise ValueError(f"{path} is no corpus: {error}") from None
 

@@ -27,6 +27,9 @@ DEVICES: Final = (Name.MY_DEVICE, Name.DEVICE_1, Name.DEVICE_2, Name.DEVICE_4)
 CIDS: Final = tuple(bytes(7) + bytes([n]) for n in range(6))
 """Few, so that they are used again."""
 
+HORIZONS: Final = (bytes(12), bytes(11) + b"\5", bytes(11) + b"\5\1", bytes(4) + b"\xff" * 8, b"old!" + bytes(8))
+"""Tokens of SYNC that nobody gave out; the epoch of the town is four zero bytes."""
+
 HANDLES: Final = ("u1", "u4", "newcomer", "Ünïcode", "u1 ", "")
 NUMBERS: Final = {
     "conv": CONVS, "convs": CONVS, "user": USERS, "users": USERS, "members": USERS, "mentions": USERS,
@@ -112,7 +115,7 @@ class Grammar:
         if kind.kind == "s" or (kind.kind == "s|x" and random.random() < 0.9):
             return self._text(field, kind)
         if field.name in ("token", "cursor", "proof"):
-            return random.choice(TEXTS)
+            return random.choice((*TEXTS, *HORIZONS))
         if kind.exact:
             return random.choice(CIDS) if kind.size == len(CIDS[0]) else bytes([random.randrange(3)]) * kind.size
         return random.choice((b"", b"x", b"correct horse", bytes(min(kind.size, 64))))

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import atheris
 
@@ -45,7 +45,8 @@ class Fault(Exception):
 class Hunt:
     """One run of libFuzzer: counts, measures and tells."""
 
-    def __init__(self, target: Target, amount: int, seconds: float) -> None:
+    def __init__(self, target: Target, amount: int, seconds: float, out: TextIO) -> None:
+        self._out = out
         self._target = target
         self._amount = amount
         self._began = self._told = time.monotonic()
@@ -78,18 +79,24 @@ class Hunt:
         if blocks - was_blocks > BLOCKS_MAX:
             self._tell(fault=f"memory grows: {blocks - was_blocks} objects more than after the warm-up", **grown)
         self._tell(over=True, **grown)
-        sys.stdout.flush()
         os._exit(0)  # libFuzzer has no other way out that leaves the figures to us
 
     def _tell(self, **more: Any) -> None:
         seconds = time.process_time()
         told = {"done": self._target.done, "cpu_seconds": round(seconds, 1), **self._target.figures(), **more}
-        print(json.dumps(told), flush=True)
+        print(json.dumps(told), file=self._out, flush=True)
 
 
 def _memory() -> tuple[int, int]:
     gc.collect()
     return sys.getallocatedblocks(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _standard_output() -> TextIO:
+    """The way to the campaign alone: what libFuzzer and atheris print goes where errors go."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return out
 
 
 def _target(name: str) -> Target:
@@ -122,7 +129,7 @@ def main(arguments: Sequence[str]) -> None:
         parser.add_argument(f"--{name}", type=kind, required=True)
     given = parser.parse_args(arguments)
     target = _target(given.target)
-    hunt = Hunt(target, given.amount, given.seconds)
+    hunt = Hunt(target, given.amount, given.seconds, _standard_output())
 
     def mutate(data: bytes, size_max: int, seed: int) -> bytes:
         changed = target.mutate(data, Random(seed), lambda data: bytes(atheris.Mutate(data, size_max)))

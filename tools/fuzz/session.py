@@ -40,6 +40,9 @@ THOROUGH = 4
 LEAVING_SECONDS = 7.0
 """In which everything that is written behind is written, and those who left are forgotten."""
 
+WANTED = "a client presents a horizon from the future"
+"""An error in the log that docs/operations/backup.md promises, and that any client can bring about."""
+
 GREETING = {"type": 1, "data": "still here"}
 
 CACHES = frozenset(
@@ -70,7 +73,7 @@ def play(script: Script, say: Callable[[str], None] | None = None) -> Played:
 
     def heard(level: str, text: str) -> None:
         session.tell("log", f"{level}: {text}")
-        if level in ("error", "critical", "exception"):
+        if level in ("error", "critical", "exception") and not text.startswith(WANTED):
             stage.faults.append(f"P10 error in the log: {text}")
 
     make_repeatable(f"session {script.seed}")

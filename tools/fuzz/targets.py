@@ -11,7 +11,7 @@ from unittest import mock
 
 from tools.fuzz import corpus, names, script
 from tools.fuzz.bodies import Mutator, build, parse
-from tools.fuzz.codec import SIDES, Codec
+from tools.fuzz.codec import SIDES, Codec, reach
 from tools.fuzz.grammar import Grammar
 from tools.fuzz.session import play
 from wirechat.server import passwords
@@ -42,8 +42,11 @@ class Target(Protocol):
     def judge(self, data: bytes) -> list[str]:
         """What is wrong."""
 
+    def reach(self, data: bytes) -> None:
+        """Run the product on it, and no judge."""
+
     def tell(self, data: bytes, say: Callable[[str], None]) -> list[str]:
-        """The same, with its story."""
+        """Judge it, with its story."""
 
     def mutate(self, data: bytes, random: Random, change_bytes: Callable[[bytes], bytes]) -> bytes:
         """Another input."""
@@ -74,6 +77,10 @@ class CodecTarget:
     def judge(self, data: bytes) -> list[str]:
         """See `Target`."""
         return self._codec.judge(data)
+
+    def reach(self, data: bytes) -> None:
+        """See `Target`."""
+        reach(data)
 
     def tell(self, data: bytes, say: Callable[[str], None]) -> list[str]:
         """See `Target`."""
@@ -123,6 +130,10 @@ class SessionsTarget:
     def judge(self, data: bytes) -> list[str]:
         """See `Target`."""
         return self.tell(data, None)
+
+    def reach(self, data: bytes) -> None:
+        """See `Target`."""
+        self.judge(data)
 
     def tell(self, data: bytes, say: Callable[[str], None] | None) -> list[str]:
         """See `Target`."""
