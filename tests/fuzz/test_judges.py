@@ -108,7 +108,7 @@ def test_bodies_are_blown_up_to_what_is_allowed(side: wire.Side) -> None:
     """Some come out shorter, because lists have an end; most are nearly as long as a frame may be."""
     sizes = [len(blown_up(build([54, n, 300, [1, "hi"]]), side)) for n in range(50)]
     assert max(sizes) <= codec.BYTES_MAX[side]
-    assert sorted(sizes)[25] > codec.BYTES_MAX[side] * 0.8
+    assert sorted(sizes)[-10] > codec.BYTES_MAX[side] * 0.8
 
 
 # sessions

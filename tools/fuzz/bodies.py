@@ -26,7 +26,6 @@ NUMBERS: Final = tuple(
 )
 SHORT: Final = (0, 1, 2, 3, 7, 8, 9, 15, 16, 31, 32, 33)
 LENGTHS: Final = (50, 51, 64, 65, 100, 101, 128, 129, 255, 256, 257, 500, 501, 1000, 1001)
-SIZES: Final = (*LENGTHS, 1024, 1025, 2047, 2048, 4096, 16_383, 16_384, 16_385, 32_768, 65_535, 65_536)
 DEPTHS: Final = (1, 2, 6, 7, 8, 9, 30, 1100)
 TEXTS: Final = ("", "a", "\0", "é", "ﬀ", "👩‍👩‍👧", "\u202e", "ann", "WC", "İ", "ß", "a\u0301")
 KEYS: Final = (0, 1, 2, 27, 89, 128, 2**53 - 1, 2**53)
@@ -115,10 +114,10 @@ class Mutator:
     def _once(self, tree: Tree) -> Tree:
         if not isinstance(tree, list) or not tree:
             return copied(self._random.choice(self._donors))
-        parent, index = self._place(tree)
+        parent, index = self.place(tree)
         return self._random.choice(_CHANGES)(self, tree, parent, index)
 
-    def _place(self, tree: list[Tree]) -> tuple[list[Tree], int]:
+    def place(self, tree: list[Tree]) -> tuple[list[Tree], int]:
         """Some list in the tree and one of its items, each level as likely as the next."""
         parent = tree
         while True:
@@ -233,7 +232,7 @@ class Mutator:
         """A part of another frame in this place."""
         donor = self._random.choice(self._donors)
         if isinstance(donor, list) and donor:
-            theirs, at = self._place(donor)
+            theirs, at = self.place(donor)
             parent[index] = copied(theirs[at])
         return tree
 
@@ -270,8 +269,7 @@ class Mutator:
 
     def _length(self) -> int:
         """Mostly a small one: a large frame costs as much as a hundred others."""
-        chance = self._random.random()
-        return self._random.choice(SHORT if chance < 0.9 else LENGTHS if chance < 0.99 else SIZES)
+        return self._random.choice(SHORT if self._random.random() < 0.93 else LENGTHS)
 
     def number(self) -> int:
         """A number at an edge, or a small one."""

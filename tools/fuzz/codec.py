@@ -18,7 +18,7 @@ from typing import Any, Final
 import attrs
 
 from tools.conformance.decoder import Frame, Malformed
-from tools.fuzz.bodies import Raw, Tree, build, parse
+from tools.fuzz.bodies import Mutator, Raw, build, parse
 from tools.fuzz.line import PREFIX, SCHEMA
 from wirechat import wire
 from wirechat.wire import limits
@@ -36,6 +36,11 @@ client that trusts this server: there the time need only grow no faster than the
 
 BYTES_MAX: Final = {wire.CLIENT: limits.FRAME_BYTES, wire.SERVER: limits.SERVER_FRAME_BYTES}
 ITEMS_MAX: Final = {wire.CLIENT: limits.ARRAY_ITEMS, wire.SERVER: limits.SERVER_ARRAY_ITEMS}
+SIZES: Final = (1024, 1025, 8191, 8192, 8193, 16_383, 16_384, 16_385, 32_767, 32_768)
+TEXTS: Final = 0.3
+"""Of the bodies that are blown up so many get one long text instead of many parts."""
+
+ROOM_FOR_HEADS: Final = 32
 LARGE: Final = 2000
 """Of so many bodies one is also judged when it is as large as a frame may be."""
 
@@ -71,7 +76,10 @@ class Codec:
             faults += (f"from a {side}: {text}" for text in _compared(body, side, found))
         if zlib.crc32(body) % LARGE == 0:
             for side in SIDES:
-                self._understood(blown_up(body, side), side, faults)
+                large = blown_up(body, side)
+                found = self._understood(large, side, faults)
+                if found is not None:
+                    faults += (f"from a {side}, blown up: {text}" for text in _compared(large, side, found))
         return faults + _on_a_connection(body, outcomes)
 
     def _understood(self, body: bytes, side: wire.Side, faults: list[str]) -> Outcome | None:
@@ -116,20 +124,26 @@ def _time(body: bytes, side: wire.Side) -> float:
 
 
 def blown_up(body: bytes, side: wire.Side) -> bytes:
-    """A frame about as long as this side may send, made of lists of a part of the body; which, the body decides."""
+    """A frame about as long as this side may send, made of lists of a part of the body, or with a text that is about as
+    long as a text may be. Which, the body decides.
+    """
     random = Random(body)
     try:
         tree = parse(body)
     except ValueError:
+        tree = None
+    if not isinstance(tree, list) or not tree:
         return (body or b"\x91") * (BYTES_MAX[side] // max(1, len(body)))
-    items = tree if isinstance(tree, list) and tree else [tree]
-    part: Tree = random.choice(items)
-    room = BYTES_MAX[side] - len(body) - PREFIX
+    parent, at = Mutator(random, ()).place(tree)
+    if random.random() < TEXTS:
+        parent[at] = random.choice(("a", "é", b"x")) * random.choice(SIZES)
+        return build(tree)
+    part, room = parent[at], BYTES_MAX[side] - len(body) - ROOM_FOR_HEADS
     for _ in range(random.choice((1, 2, 2, 3))):
         packed = build(part)
         part = Raw(build([Raw(packed)] * max(1, min(ITEMS_MAX[side] - random.randrange(2), room // len(packed)))))
-    at = random.randrange(len(items) + 1)
-    return build([*items[:at], part, *items[at:]])
+    parent[at : at + random.randrange(2)] = [part]
+    return build(tree)
 
 
 def understood(body: bytes, side: wire.Side) -> Outcome:

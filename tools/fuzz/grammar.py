@@ -6,7 +6,7 @@ would be worth trying. A new frame is fuzzed from the day it is in protocol/.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Final
 
@@ -48,9 +48,9 @@ ENDING: Final = frozenset({"HELLO", "AUTH", "REGISTER", "SYNC"})
 class Grammar:
     """Draws frames and scripts, and changes scripts."""
 
-    def __init__(self, random: Random, schema: Schema | None = None) -> None:
+    def __init__(self, random: Random) -> None:
         self._random = random
-        self._schema = schema or load(ROOT / "protocol")
+        self._schema: Schema = load(ROOT / "protocol")
         self._frames = {frame.name: frame for frame in self._schema.frames if frame.side in ("client", "both")}
         self._names = (*self._frames, *[name for name in self._frames if name not in ENDING] * 4, *OFTEN * 20)
         self._donors: Sequence[Tree] = [self.frame() for _ in range(50)]
@@ -58,9 +58,9 @@ class Grammar:
 
     # frames
 
-    def frame(self) -> Tree:
-        """Some frame of a client, right in every field."""
-        frame = self._frames[self._random.choice(self._names)]
+    def frame(self, name: str | None = None) -> Tree:
+        """Some frame of a client, or one of this name, right in every field."""
+        frame = self._frames[name or self._random.choice(self._names)]
         values = {field.name: self._field(field) for field in self._fields(frame)}
         if self._random.random() < 0.8:
             values |= self._sense(frame.name)
@@ -138,6 +138,14 @@ class Grammar:
         return text.encode()[: kind.size].decode(errors="ignore")
 
     # scripts
+
+    def visits(self) -> Iterator[Script]:
+        """For each frame a session in which it comes, right and not quite right."""
+        for name in self._frames:
+            bodies = [
+                build(frame) for frame in (self.frame(name), self._bodies.mutate(self.frame(name)), self.frame(name))
+            ]
+            yield Script(0, (Step(Op.LOGIN, 0, 0), *(Step(Op.BODY, 0, 0, body) for body in bodies)))
 
     def script(self) -> Script:
         """A short session: some lines log in, and say what they may say."""

@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -132,7 +131,7 @@ def main(arguments: Sequence[str]) -> None:
     hunt = Hunt(target, given.amount, given.seconds, _standard_output())
 
     def mutate(data: bytes, size_max: int, seed: int) -> bytes:
-        changed = target.mutate(data, Random(seed), lambda data: bytes(atheris.Mutate(data, size_max)))
+        changed = target.mutate(data, seed, lambda data: bytes(atheris.Mutate(data, size_max)))
         return changed if len(changed) <= size_max else data[:size_max]
 
     options = {

@@ -48,7 +48,7 @@ class Target(Protocol):
     def tell(self, data: bytes, say: Callable[[str], None]) -> list[str]:
         """Judge it, with its story."""
 
-    def mutate(self, data: bytes, random: Random, change_bytes: Callable[[bytes], bytes]) -> bytes:
+    def mutate(self, data: bytes, seed: int, change_bytes: Callable[[bytes], bytes]) -> bytes:
         """Another input."""
 
     def figures(self) -> dict[str, float]:
@@ -63,7 +63,9 @@ class CodecTarget:
 
     def __init__(self, watched: ModuleType | None = None) -> None:
         self._codec = Codec(watched)
-        self._donors = [tree for body in corpus.vectors() if (tree := _tree(body)) and len(body) < DONOR_BYTES_MAX]
+        self._random = Random()
+        donors = [tree for body in corpus.vectors() if (tree := _tree(body)) and len(body) < DONOR_BYTES_MAX]
+        self._mutator = Mutator(self._random, donors)
 
     @property
     def done(self) -> int:
@@ -91,12 +93,12 @@ class CodecTarget:
             say(f"from a {side} it takes {self._codec.slowest[side]:.3f} ms")
         return faults
 
-    def mutate(self, data: bytes, random: Random, change_bytes: Callable[[bytes], bytes]) -> bytes:
+    def mutate(self, data: bytes, seed: int, change_bytes: Callable[[bytes], bytes]) -> bytes:
         """See `Target`."""
-        tree = None if random.random() < BYTES_AT_RANDOM else _tree(data)
-        if tree is None:
-            return change_bytes(data)
-        return build(Mutator(random, self._donors).mutate(tree))
+        self._random.seed(seed)
+        tree = None if self._random.random() < BYTES_AT_RANDOM else _tree(data)
+        changed = b"" if tree is None else build(self._mutator.mutate(tree))
+        return changed if 0 < len(changed) <= self.input_bytes_max else change_bytes(data)
 
     def figures(self) -> dict[str, float]:
         """See `Target`."""
@@ -121,11 +123,13 @@ class SessionsTarget:
         self.frames = 0
         self.answers: Counter[str] = Counter()
         self._others: list[script.Script] = []
+        self._random = Random("grammar")
+        self._grammar = Grammar(self._random)
 
     def seeds(self) -> list[bytes]:
         """See `Target`."""
-        grammar = Grammar(Random("seeds"))
-        return [grammar.script().pack() for _ in range(20)]
+        self._random.seed("seeds")
+        return [visit.pack() for visit in self._grammar.visits()]
 
     def judge(self, data: bytes) -> list[str]:
         """See `Target`."""
@@ -144,15 +148,16 @@ class SessionsTarget:
         self.answers += played.answers
         return played.faults
 
-    def mutate(self, data: bytes, random: Random, change_bytes: Callable[[bytes], bytes]) -> bytes:
+    def mutate(self, data: bytes, seed: int, change_bytes: Callable[[bytes], bytes]) -> bytes:
         """See `Target`."""
-        grammar, mine = Grammar(random), script.unpack(data)
-        other = random.choice(self._others) if self._others else None
+        self._random.seed(seed)
+        mine = script.unpack(data)
+        other = self._random.choice(self._others) if self._others else None
         if len(self._others) < OTHERS:
             self._others.append(mine)
         else:
-            self._others[random.randrange(OTHERS)] = mine
-        return grammar.mutate(mine, other).pack()
+            self._others[self._random.randrange(OTHERS)] = mine
+        return self._grammar.mutate(mine, other).pack()
 
     def figures(self) -> dict[str, float]:
         """See `Target`."""
