@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from tools.fuzz.targets import Target
 
 TELL_SECONDS = 1.0
-HANG_SECONDS = 60
+HANG_SECONDS = 300
+"""An input that takes longer is written down. Much, because the machine may be busy with something else."""
+
 WARM_UP = 0.2
 """Share of a run after which memory must not grow any more."""
 
@@ -135,7 +137,8 @@ def main(arguments: Sequence[str]) -> None:
         return changed if len(changed) <= size_max else data[:size_max]
 
     options = {
-        "seed": given.seed, "max_len": target.input_bytes_max, "len_control": 0, "timeout": HANG_SECONDS,
+        "seed": given.seed, "max_len": target.input_bytes_max, "len_control": 0,
+        "timeout": HANG_SECONDS, "report_slow_units": HANG_SECONDS,
         "artifact_prefix": f"{given.finds}/", "print_final_stats": 0, "verbosity": 0, "cross_over": 0,
     }  # fmt: skip
     flags = [f"-{name}={value}" for name, value in options.items()]
