@@ -24,6 +24,12 @@ CONVS: Final = (*[Name.GROUP] * 6, *[Name.DIRECT] * 3, Name.CLOSED, Name.PAIR, N
 USERS: Final = (Name.U1, Name.U2, Name.U3, Name.U4, Name.U5, Name.MYSELF, Name.NOBODY)
 SEQS: Final = (Name.SEQ, Name.HEAD)
 DEVICES: Final = (Name.MY_DEVICE, Name.DEVICE_1, Name.DEVICE_2, Name.DEVICE_4)
+OPS: Final = (
+    *[Op.SETTLE] * 5, *[Op.LOGIN] * 2, *[Op.WAIT] * 2, Op.CUT, Op.END, Op.PAUSE, Op.RESUME, Op.GREET, Op.PROVE, Op.SYNC,
+    Op.STOP,
+)  # fmt: skip
+"""What is not a body: mostly the server gets time."""
+
 CIDS: Final = tuple(bytes(7) + bytes([n]) for n in range(6))
 """Few, so that they are used again."""
 
@@ -164,7 +170,7 @@ class Grammar:
             return Step(Op.BODY, line, 0, build(self._bodies.mutate(self.frame())))
         if choice < 0.81:
             return Step(Op.RAW, line, 0, self._raw())
-        op = random.choice((*[Op.SETTLE] * 5, *[Op.LOGIN] * 2, *Op)[2:])
+        op = random.choice(OPS)
         number = (
             random.randrange(4) if op is not Op.WAIT else random.choice((1, 100, 1000, 3000, 12_000, 31_000, 65_000))
         )

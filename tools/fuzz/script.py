@@ -47,6 +47,8 @@ class Op(enum.IntEnum):
     """AUTH with the key of account `number`, and wait."""
     SYNC = 11
     """SYNC until the last page."""
+    STOP = 12
+    """The server is told to stop: GOAWAY, and 5003 to requests."""
 
 
 @attrs.frozen

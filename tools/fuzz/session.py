@@ -111,12 +111,13 @@ class Session:
         """All steps, then the judgement."""
         stage = self._stage
         async with stage.open():
-            honest = stage.connect("u4")
-            if not await stage.login(honest, self._town.accounts[HOSTILE]):
-                stage.faults.append("P10 an honest client cannot log in")
+            honest = await self._honest()
             for step in script.steps:
                 await self._step(step)
             await trio.sleep(SETTLE_SECONDS)
+            if stage.stopping:
+                await stage.restart()
+                honest = await self._honest()
             thorough = script.seed % THOROUGH == 0
             await self._still_serves(honest, thorough)
             for line in self._all:
@@ -127,6 +128,12 @@ class Session:
                 await trio.sleep(LEAVING_SECONDS)
                 stage.faults += (f"P10 {text}" for text in left_over(stage.server))
                 await stage.store.read(checking(lambda text: stage.faults.append(f"the store: {text}")))
+
+    async def _honest(self) -> Line:
+        line = self._stage.connect("u4")
+        if not await self._stage.login(line, self._town.accounts[HOSTILE]):
+            self._stage.faults.append("P10 an honest client cannot log in")
+        return line
 
     # steps
 
@@ -168,6 +175,8 @@ class Session:
                 await trio.sleep(step.number % WAIT_MS_MAX / 1000)
             case Op.SETTLE:
                 await trio.sleep(SETTLE_SECONDS)
+            case Op.STOP:
+                self._stage.stop()
             case Op.PAUSE:
                 line.pause()
             case Op.RESUME:

@@ -36,7 +36,7 @@ DEVICE_KEY = 3
 
 
 class Stage:
-    """A server, from its start to its end. `faults`: what it did wrong."""
+    """A server, from its start to its end, and another one if that ends early. `faults`: what it did wrong."""
 
     def __init__(self, disk: MemoryDisk, chance: Random) -> None:
         self.disk = disk
@@ -45,9 +45,10 @@ class Stage:
         self.store: Store
         self._chance = chance
         self._lines = 0
-        self._listener = Listener()
+        self._listener: Listener
         self._nursery: trio.Nursery
-        self._wire: trio.Nursery
+        self._stop: trio.Event
+        self._stopped: trio.Event
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -55,13 +56,31 @@ class Stage:
         async with trio.open_nursery() as hardware:
             self._nursery = hardware
             async with open_sqlite("", lane=self._lane, connect=self.disk.connect, locked=False) as self.store:
-                self.server = app.Server(Config(), self._world(), self.store)
-                stop, stopped = trio.Event(), trio.Event()
-                hardware.start_soon(self._serve, stop, stopped)
+                self._start()
                 yield
-                stop.set()
-                await stopped.wait()
+                self.stop()
+                await self._stopped.wait()
             hardware.cancel_scope.cancel()
+
+    def _start(self) -> None:
+        self.server = app.Server(Config(), self._world(), self.store)
+        self._stop, self._stopped, self._listener = trio.Event(), trio.Event(), Listener()
+        self._nursery.start_soon(self._serve, self._stop, self._stopped)
+
+    def stop(self) -> None:
+        """The operator wants it to stop; it takes its time."""
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """It was told to."""
+        return self._stop.is_set()
+
+    async def restart(self) -> None:
+        """Wait until it has stopped; from then on another one serves, on the same store."""
+        self.stop()
+        await self._stopped.wait()
+        self._start()
 
     async def _serve(self, stop: trio.Event, stopped: trio.Event) -> None:
         try:
