@@ -29,6 +29,8 @@ HOSTILE = 4
 """So many of the first accounts are in the hands of the fuzzer."""
 
 DIRECT, GROUP = 1, 2
+PASSWORD = b"correct horse"
+"""Of u1."""
 
 
 @attrs.frozen
@@ -76,6 +78,7 @@ async def _found(stage: Stage, accounts: tuple[Account, ...]) -> tuple[int, int,
                 await _must(u1, "SEND", 20 + number, conv=conv, cid=b"founding"[:7] + bytes([number]), kind=1,
                             content={"type": 1, "data": f"message {number}"})  # fmt: skip
             await _must(u1, "SEND", 30, conv=group, cid=b"reaction", kind=4, ref=3, content={"type": 2, "data": "x"})
+            await _must(u1, "SECRET_SET", 40, password=PASSWORD)
         async with _online(stage, accounts[4]) as u4:
             pair = await _create(u4, DIRECT, [users[4]])
     return direct, group, closed, pair

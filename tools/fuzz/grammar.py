@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from tools.fuzz.bodies import Mutator, Tree, build, parse
+from tools.fuzz.founding import HOSTILE, PASSWORD
 from tools.fuzz.names import TEXTS, Name
 from tools.fuzz.script import LINES, STEPS_MAX, Op, Script, Step
 from tools.protocol.schema import Field, Frame, Schema, load
@@ -29,6 +30,24 @@ OPS: Final = (
     Op.STOP,
 )  # fmt: skip
 """What is not a body: mostly the server gets time."""
+
+LOGINS: Final[tuple[dict[str, Tree], ...]] = (
+    {"method": 1, "handle": "u1", "proof": PASSWORD, "device": None, "key": None, "name": "new", "binding": None},
+    {"method": 1, "handle": "u1", "proof": PASSWORD, "device": Name.DEVICE_1.number, "key": bytes(32)},
+    {"method": 1, "handle": "u1", "proof": b"wrong horse"},
+    {"method": 1, "handle": "nobody", "proof": PASSWORD},
+    {"method": 4, "proof": b"@resume"},
+    {"method": 3, "device": Name.DEVICE_1.number, "proof": bytes(64), "binding": 1},
+)
+REGISTRATIONS: Final[tuple[dict[str, Tree], ...]] = (
+    {"handle": "newcomer", "method": 1, "secret": PASSWORD},
+    {"handle": "newcomer", "method": 3, "secret": bytes(32)},
+    {"handle": "u1", "method": 1, "secret": PASSWORD},
+    {"handle": "newcomer", "method": 1, "secret": b"short"},
+)
+
+NARROW: Final = HOSTILE
+"""`number` of a login as the first account, with a window of 1."""
 
 CIDS: Final = tuple(bytes(7) + bytes([n]) for n in range(6))
 """Few, so that they are used again."""
@@ -81,6 +100,10 @@ class Grammar:
         if name == "CONV_NEW":
             members = random.sample(USERS, random.choice((1, 1, 2, 3)))
             return {"kind": 1 if len(members) == 1 else 2, "members": [user.number for user in members]}
+        if name == "AUTH":
+            return random.choice(LOGINS)
+        if name == "REGISTER":
+            return random.choice(REGISTRATIONS)
         if name != "SEND":
             return {}
         kind = random.choice((*[EntryKind.MSG] * 5, *SENT))
@@ -145,18 +168,47 @@ class Grammar:
 
     # scripts
 
+    def scenes(self) -> Iterator[Script]:
+        """Sessions that get where drawing seldom does: behind a full window, to what watchers hear, to every login."""
+
+        def body(line: int, *items: Tree) -> Step:
+            return Step(Op.BODY, line, 0, build(list(items)))
+
+        def wait(ms: int) -> Step:
+            return Step(Op.WAIT, 0, ms)
+
+        said = [body(1, 54, 10 + n, Name.GROUP.number, bytes(7) + bytes([n]), 1, [1, "x" * 900]) for n in range(6)]
+        both, settle = (Step(Op.LOGIN, 0, NARROW), Step(Op.LOGIN, 1, 2)), Step(Op.SETTLE, 0)
+        acks = (body(0, 5, Name.PUSHES.number), settle) * 3
+        watch, look = body(0, 90, 3, [Name.U2.number, Name.U4.number]), body(1, 8, False)
+        yield Script(0, (*both, *said, settle, *acks, wait(1500), *acks))
+        yield Script(1, (*both, Step(Op.PAUSE, 0), *said, wait(1500), Step(Op.RESUME, 0), *acks))
+        slow = (Step(Op.LOGIN, 0, 0), both[1], Step(Op.PAUSE, 0))
+        yield Script(3, (*slow, *said, settle, body(1, 54, 20, Name.GROUP.number, bytes(8), 3, None, Name.SEQ.number)))
+        yield Script(3, (*slow, *said, wait(1500), Step(Op.RESUME, 0), *acks))
+        yield Script(0, (*both, watch, look, wait(2500), body(1, 94, 4, Name.U1.number, True), wait(2500)))
+        yield Script(1, (*both, watch, Step(Op.CUT, 1), wait(7000), Step(Op.LOGIN, 1, 2), wait(2500)))
+        yield Script(
+            2, (*both, settle, body(1, 32, Name.GROUP.number, True), settle, body(1, 32, Name.GROUP.number, False))
+        )
+        for login in LOGINS[:4]:
+            fields = [login["method"], login["handle"], login["proof"], login.get("device"), login.get("key")]
+            again = (Step(Op.CUT, 0), Step(Op.GREET, 0), body(0, 48, 8, 4, None, b"@resume"), Step(Op.SYNC, 0))
+            yield Script(0, (Step(Op.GREET, 0), body(0, 48, 7, *fields), settle, Step(Op.SYNC, 0), *again))
+
     def visits(self) -> Iterator[Script]:
         """For each frame a session in which it comes, right and not quite right."""
         for name in self._frames:
             bodies = [
                 build(frame) for frame in (self.frame(name), self._bodies.mutate(self.frame(name)), self.frame(name))
             ]
-            yield Script(0, (Step(Op.LOGIN, 0, 0), *(Step(Op.BODY, 0, 0, body) for body in bodies)))
+            begin = Op.GREET if name in ENDING else Op.LOGIN
+            yield Script(0, (Step(begin, 0, 0), *(Step(Op.BODY, 0, 0, body) for body in bodies)))
 
     def script(self) -> Script:
         """A short session: some lines log in, and say what they may say."""
         random = self._random
-        steps = [Step(Op.LOGIN, line, random.randrange(4)) for line in range(random.choice((1, 1, 2, 3)))]
+        steps = [Step(Op.LOGIN, line, random.randrange(16)) for line in range(random.choice((1, 1, 2, 3)))]
         steps += [self.step() for _ in range(random.choice((1, 2, 4, 8)))]
         return Script(random.randrange(256), tuple(steps))
 
@@ -172,7 +224,7 @@ class Grammar:
             return Step(Op.RAW, line, 0, self._raw())
         op = random.choice(OPS)
         number = (
-            random.randrange(4) if op is not Op.WAIT else random.choice((1, 100, 1000, 3000, 12_000, 31_000, 65_000))
+            random.randrange(16) if op is not Op.WAIT else random.choice((1, 100, 1000, 3000, 12_000, 31_000, 65_000))
         )
         return Step(op, line, number)
 

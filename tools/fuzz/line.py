@@ -17,7 +17,7 @@ from tools.simulate.network import Connection, Pipe, Weather
 
 SCHEMA = Schema()
 WIDE = Weather(delay=0.0005, cut_up=0.1, buffer_bytes=1 << 20, slow=0, tick=0.001)
-NARROW = Weather(delay=0.0005, cut_up=0.1, buffer_bytes=16_384, slow=0, tick=0.001)
+NARROW = Weather(delay=0.0005, cut_up=0.1, buffer_bytes=2_048, slow=0, tick=0.001)
 """Towards a client: one that stops reading is soon noticed."""
 
 ERROR = 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tools.conformance.decoder import Malformed
@@ -53,11 +54,11 @@ TEXTS = (b"@token", b"@cursor", b"@resume", b"@nonce")
 
 
 class Known:
-    """What is known on a line. `used`: something was looked up and found."""
+    """What is known on the first of some lines, or else on the next. `used`: something was looked up and found."""
 
-    def __init__(self, place: Town, line: Line) -> None:
+    def __init__(self, place: Town, lines: Sequence[Line]) -> None:
         self._town = place
-        self._line = line
+        self._lines = lines
         self.used = False
 
     def number(self, name: int) -> int | None:
@@ -89,16 +90,17 @@ class Known:
         if name in fixed:
             return fixed[name]
         if name == Name.PUSHES:
-            return sum(SCHEMA.is_counted(frame.code) for frame in self._line.frames)
+            return sum(SCHEMA.is_counted(frame.code) for frame in self._lines[0].frames)
         heard = _HEARD.get(name)
         found: int | None = None if heard is None else self._last(*heard)
         return found
 
     def _last(self, field: str, frame: str | None = None) -> Any:
         """The newest value of a field, in frames of this name or in any."""
-        for each in reversed(self._line.frames):
-            if (frame is None or each.name == frame) and each.fields.get(field) is not None:
-                return each.fields[field]
+        for line in self._lines:
+            for each in reversed(line.frames):
+                if (frame is None or each.name == frame) and each.fields.get(field) is not None:
+                    return each.fields[field]
         return None
 
 

@@ -22,12 +22,14 @@ from tools.conformance.decoder import Frame
 from tools.fuzz import names
 from tools.fuzz.bodies import build, parse
 from tools.fuzz.founding import HOSTILE, Town, town
-from tools.fuzz.line import PREFIX, Line
+from tools.fuzz.line import PREFIX, SCHEMA, Line
 from tools.fuzz.script import WAIT_MS_MAX, Op, Script, Step, resolved
 from tools.fuzz.stage import PATIENCE_SECONDS, Stage
+from tools.simulate import tuning
 from tools.simulate.clock import JumpingClock, make_repeatable
 from tools.simulate.sealed import describe, logging_to
 from wirechat.cli.verify import checking
+from wirechat.wire import limits
 
 SETTLE_SECONDS = 0.05
 HEARD = 0.6
@@ -39,6 +41,9 @@ THOROUGH = 4
 
 LEAVING_SECONDS = 7.0
 """In which everything that is written behind is written, and those who left are forgotten."""
+
+WINDOWS = (None, 1, 2, 5)
+"""Of pushes; `number` of a step chooses."""
 
 WANTED = "a client presents a horizon from the future"
 """An error in the log that docs/operations/backup.md promises, and that any client can bring about."""
@@ -77,7 +82,7 @@ def play(script: Script, say: Callable[[str], None] | None = None) -> Played:
             stage.faults.append(f"P10 error in the log: {text}")
 
     make_repeatable(f"session {script.seed}")
-    with logging_to(heard):
+    with logging_to(heard), tuning.draw(Random(f"limits {script.seed}")).applied():
         try:
             trio.run(session.run, script, clock=JumpingClock())
         except Exception as error:  # noqa: BLE001  whatever it is, this script shows it
@@ -99,6 +104,7 @@ class Session:
         self._say = say
         self._lines: dict[int, Line] = {}
         self._all: list[Line] = []
+        self._honest: Line
         self.frames = 0
         self.answers: Counter[str] = Counter()
 
@@ -111,29 +117,28 @@ class Session:
         """All steps, then the judgement."""
         stage = self._stage
         async with stage.open():
-            honest = await self._honest()
+            await self._greet_honest()
             for step in script.steps:
                 await self._step(step)
             await trio.sleep(SETTLE_SECONDS)
             if stage.stopping:
                 await stage.restart()
-                honest = await self._honest()
+                await self._greet_honest()
             thorough = script.seed % THOROUGH == 0
-            await self._still_serves(honest, thorough)
+            await self._still_serves(thorough)
             for line in self._all:
                 self._judge(line)
                 line.cut()
-            honest.cut()
+            self._honest.cut()
             if thorough:
                 await trio.sleep(LEAVING_SECONDS)
                 stage.faults += (f"P10 {text}" for text in left_over(stage.server))
                 await stage.store.read(checking(lambda text: stage.faults.append(f"the store: {text}")))
 
-    async def _honest(self) -> Line:
-        line = self._stage.connect("u4")
-        if not await self._stage.login(line, self._town.accounts[HOSTILE]):
+    async def _greet_honest(self) -> None:
+        self._honest = self._stage.connect("u4")
+        if not await self._stage.login(self._honest, self._town.accounts[HOSTILE]):
             self._stage.faults.append("P10 an honest client cannot log in")
-        return line
 
     # steps
 
@@ -156,13 +161,14 @@ class Session:
 
     async def _do(self, step: Step, line: Line) -> None:
         account = self._town.accounts[step.number % HOSTILE]
+        window = WINDOWS[step.number // HOSTILE % len(WINDOWS)]
         match step.op:
             case Op.RAW:
                 line.send(step.body)
             case Op.LOGIN:
-                await self._stage.login(line, account)
+                await self._stage.login(line, account, window)
             case Op.GREET:
-                await self._stage.greet(line)
+                await self._stage.greet(line, window)
             case Op.PROVE:
                 await self._stage.prove(line, account, 1)
             case Op.SYNC:
@@ -172,7 +178,7 @@ class Session:
             case Op.END:
                 line.end()
             case Op.WAIT:
-                await trio.sleep(step.number % WAIT_MS_MAX / 1000)
+                await self._wait(step.number % WAIT_MS_MAX / 1000)
             case Op.SETTLE:
                 await trio.sleep(SETTLE_SECONDS)
             case Op.STOP:
@@ -182,26 +188,33 @@ class Session:
             case Op.RESUME:
                 line.resume()
 
+    async def _wait(self, seconds: float) -> None:
+        """Let time pass; the honest client says now and then that it is there."""
+        end = trio.current_time() + seconds
+        while (left := end - trio.current_time()) > 0:
+            await trio.sleep(min(left, limits.HEARTBEAT_MS / 1000))
+            self._honest.send_body(SCHEMA.encode("PING", {"t": 1}))
+
     def _resolved(self, body: bytes, line: Line) -> bytes:
         try:
             tree = parse(body)
         except ValueError:
             return body
-        known = names.Known(self._town, line)
+        known = names.Known(self._town, [line, *reversed(self._all)])
         found = resolved(tree, known.number, known.text)
         return body if not known.used else build(found)
 
     # judging
 
-    async def _still_serves(self, honest: Line, thorough: bool) -> None:
+    async def _still_serves(self, thorough: bool) -> None:
         """Whether it can write, and read that; with `thorough` somebody else comes and reads it."""
-        reader = honest
+        reader = honest = self._honest
         with trio.move_on_after(PATIENCE_SECONDS):
             sent = await honest.ask("SEND", 100, conv=self._town.pair, cid=b"honestly", kind=1, content=GREETING)
             if thorough:
                 reader = self._stage.connect("u5")
                 await self._stage.login(reader, self._town.accounts[HOSTILE + 1])
-            page = await reader.ask("CHANGES", 101, conv=self._town.pair, since=0)
+            page = await reader.ask("HISTORY", 101, conv=self._town.pair)
             if not _is_in(page, sent):
                 self._stage.faults.append(f"P10 an honest client reads {page} after {sent}")
             self._blame(honest)
@@ -224,7 +237,7 @@ class Session:
 
 def _is_in(page: Frame | None, sent: Frame | None) -> bool:
     """Whether what was sent is on the page."""
-    if page is None or page.name != "CHANGES_OK" or sent is None or sent.name != "SEND_OK":
+    if page is None or page.name != "HISTORY_OK" or sent is None or sent.name != "SEND_OK":
         return False
     return any(record["seq"] == sent["seq"] and record["content"] == GREETING for record in page["records"])
 

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tools.fuzz.line import Line
+from tools.fuzz.line import SCHEMA, Line
 from tools.simulate.device import Account
 from tools.simulate.lane import SimLane
 from tools.simulate.memory import MemoryDisk
@@ -106,13 +106,14 @@ class Stage:
         self._listener.offer(SimEndpoint(line.connection))
         return line
 
-    async def login(self, line: Line, account: Account) -> bool:
+    async def login(self, line: Line, account: Account, window: int | None = None) -> bool:
         """HELLO, AUTH, and SYNC to the end. False: the server did not let it in."""
-        return await self.greet(line) and await self.prove(line, account, 1) and await self.sync(line, 2)
+        return await self.greet(line, window) and await self.prove(line, account, 1) and await self.sync(line, 2)
 
-    async def greet(self, line: Line) -> bool:
+    async def greet(self, line: Line, window: int | None = None) -> bool:
         """HELLO, and wait for WELCOME."""
-        line.send_body(b"\x96\x01\xa2WC\x01\x01\x92\x0b\x0c\xa4fuzz")
+        hello = {"magic": "WC", "vmin": 1, "vmax": 1, "caps": [11, 12], "agent": "fuzz", "window": window}
+        line.send_body(SCHEMA.encode("HELLO", hello))
         with trio.move_on_after(PATIENCE_SECONDS):
             return await line.until("WELCOME") is not None
         return False

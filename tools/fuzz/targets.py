@@ -129,7 +129,7 @@ class SessionsTarget:
     def seeds(self) -> list[bytes]:
         """See `Target`."""
         self._random.seed("seeds")
-        return [visit.pack() for visit in self._grammar.visits()]
+        return [each.pack() for each in (*self._grammar.visits(), *self._grammar.scenes())]
 
     def judge(self, data: bytes) -> list[str]:
         """See `Target`."""
