@@ -9,6 +9,6 @@
     hunt, campaign         the process that fuzzes, and the one that starts it and counts
     corpus                 inputs that are kept
 
-Clock, lanes, network, and the disk in memory are those of tools.simulate; the other decoder is the one of
+Clock, network, and the disk in memory are those of tools.simulate; the other decoder is the one of
 tools.conformance.
 """
