@@ -67,8 +67,8 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def commit(root: Path = ROOT) -> str:
-    """Of the source that runs, twelve digits. Raises click.UsageError when it was changed since; pages and ledgers, which
-    do not run, may be.
+    """Of the source that runs, in twelve digits. Raises click.UsageError when it was changed since; pages and ledgers,
+    which do not run, may be.
     """
     changed = _git(root, "status", "--porcelain", "--", ".", ":(exclude)docs")
     if changed:
