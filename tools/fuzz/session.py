@@ -117,15 +117,18 @@ class Session:
         """All steps, then the judgement."""
         stage = self._stage
         async with stage.open():
-            await self._greet_honest()
-            for step in script.steps:
-                await self._step(step)
-            await trio.sleep(SETTLE_SECONDS)
-            if stage.stopping:
-                await stage.restart()
-                await self._greet_honest()
             thorough = script.seed % THOROUGH == 0
-            await self._still_serves(thorough)
+            await self._greet_honest()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_alive)
+                for step in script.steps:
+                    await self._step(step)
+                await trio.sleep(SETTLE_SECONDS)
+                if stage.stopping:
+                    await stage.restart()
+                    await self._greet_honest()
+                await self._still_serves(thorough)
+                nursery.cancel_scope.cancel()
             for line in self._all:
                 self._judge(line)
                 line.cut()
@@ -139,6 +142,12 @@ class Session:
         self._honest = self._stage.connect("u4")
         if not await self._stage.login(self._honest, self._town.accounts[HOSTILE]):
             self._stage.faults.append("P10 an honest client cannot log in")
+
+    async def _keep_alive(self) -> None:
+        """The honest client says often enough that it is there."""
+        while True:
+            await trio.sleep(limits.HEARTBEAT_MS / 1000)
+            self._honest.send_body(SCHEMA.encode("PING", {"t": 1}))
 
     # steps
 
@@ -178,7 +187,7 @@ class Session:
             case Op.END:
                 line.end()
             case Op.WAIT:
-                await self._wait(step.number % WAIT_MS_MAX / 1000)
+                await trio.sleep(step.number % WAIT_MS_MAX / 1000)
             case Op.SETTLE:
                 await trio.sleep(SETTLE_SECONDS)
             case Op.STOP:
@@ -187,13 +196,6 @@ class Session:
                 line.pause()
             case Op.RESUME:
                 line.resume()
-
-    async def _wait(self, seconds: float) -> None:
-        """Let time pass; the honest client says now and then that it is there."""
-        end = trio.current_time() + seconds
-        while (left := end - trio.current_time()) > 0:
-            await trio.sleep(min(left, limits.HEARTBEAT_MS / 1000))
-            self._honest.send_body(SCHEMA.encode("PING", {"t": 1}))
 
     def _resolved(self, body: bytes, line: Line) -> bytes:
         try:
