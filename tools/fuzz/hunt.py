@@ -76,10 +76,10 @@ class Hunt:
     def _leave(self) -> None:
         blocks, kib = _memory()
         was_blocks, was_kib = self._warm or (blocks, kib)
-        grown = {"grown_objects": blocks - was_blocks, "grown_kib": kib - was_kib}
+        told: dict[str, Any] = {"grown_objects": blocks - was_blocks, "grown_kib": kib - was_kib}
         if blocks - was_blocks > BLOCKS_MAX:
-            self._tell(fault=f"memory grows: {blocks - was_blocks} objects more than after the warm-up", **grown)
-        self._tell(over=True, **grown)
+            told["fault"] = f"memory grows: {blocks - was_blocks} objects more than after the warm-up"
+        self._tell(over=True, **told)
         os._exit(0)  # libFuzzer has no other way out that leaves the figures to us
 
     def _tell(self, **more: Any) -> None:
