@@ -8,7 +8,7 @@ FRAMES ?= 200000
 SESSIONS ?= 1000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts fuzz mutants bench clean
+.PHONY: help env run test check format docs simulate bugs powercuts fuzz mutants bench sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,14 @@ mutants: env  ## Prove that the conformance runner catches every mutant of the s
 
 bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path
+
+sbom:  ## A bill of materials of all that a server installs (CycloneDX), into dist/sbom.json
+	@echo "Installing a server into dist/.server ..."
+	@$(PYTHON) -m venv --clear dist/.server dist/.release
+	@dist/.server/bin/pip install --quiet --disable-pip-version-check .
+	@dist/.release/bin/pip install --quiet --disable-pip-version-check '.[release]'
+	@dist/.release/bin/cyclonedx-py environment dist/.server/bin/python --output-file dist/sbom.json
+	@echo "The bill of materials is in dist/sbom.json."
 
 clean:  ## Remove the environment and what was built
 	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .run

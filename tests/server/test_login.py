@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,31 @@ async def test_registration_rules(tmp_path: Path) -> None:
         assert await client.refused(wire.Register(0, "carol", 3, b"no key")) == 3000
 
 
+async def test_a_stranger_makes_so_many_accounts(tmp_path: Path) -> None:
+    """Then 5001, whether the handle is free or not; who comes from elsewhere, or from this machine, makes his."""
+    config = Config(grease=0, open_registration=True, limits=Limits(accounts_per_address=2))
+    async with serving(tmp_path, config, trusted=frozenset({"127.0.0.1"})) as rig:
+
+        async def asked(address: str, handle: str) -> wire.Message:
+            client = Client(await rig.stream())
+            await client.stream.send_all(f"PROXY TCP4 {address} 127.0.0.1 4000 7667\r\n".encode())
+            await client.send(wire.Hello("WC", 1, 1, (), "test"))
+            await client.expect(wire.Welcome)
+            return await client.ask(wire.Register(0, handle, 3, bytes(range(32))), wire.Message)
+
+        assert isinstance(await asked("192.0.2.1", "one"), wire.RegisterOk)
+        taken = await asked("192.0.2.1", "one")
+        assert isinstance(taken, wire.Error)
+        assert taken.code == 4005
+        for handle in ("one", "three"):
+            refused = await asked("192.0.2.1", handle)
+            assert isinstance(refused, wire.Error)
+            assert (refused.code, 0 < (refused.retry_ms or 0) <= 3_600_000) == (5001, True)
+        assert isinstance(await asked("192.0.2.2", "three"), wire.RegisterOk)
+        for handle in ("four", "five", "six"):
+            assert isinstance(await asked("127.0.0.1", handle), wire.RegisterOk)
+
+
 def test_passwords_and_strangers_only_where_the_peer_really_is_there() -> None:
     """Loopback or TLS for passwords, loopback for registration; the operator may allow more."""
     local = Peer("127.0.0.1", "tcp", True)
@@ -205,6 +231,33 @@ async def test_tls_with_channel_binding(tmp_path: Path, authority: tuple[trustme
                 assert (await client.ask(request, wire.AuthOk)).user == alice.user
             else:
                 assert await client.refused(request) == 2001
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "works"),
+    [
+        (ssl.TLSVersion.TLSv1_3, None, True),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM", True),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE+AES:!AESGCM:!AESCCM", False),
+        (ssl.TLSVersion.TLSv1_2, "AESGCM:!ECDHE:!DHE", False),
+        (ssl.TLSVersion.TLSv1_1, "DEFAULT:@SECLEVEL=0", False),
+    ],
+)
+async def test_only_strong_tls(
+    tmp_path: Path, authority: tuple[trustme.CA, Tls], version: ssl.TLSVersion, ciphers: str | None, works: bool
+) -> None:
+    """1.2 and 1.3, and of 1.2 what is forward secret and authenticated; a client of anything else gets no handshake."""
+    ca, tls = authority
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    with pytest.warns(DeprecationWarning, match="TLSv1_1") if version is ssl.TLSVersion.TLSv1_1 else nullcontext():
+        context.minimum_version = context.maximum_version = version
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    async with serving(tmp_path / "data", tls=tls) as rig:
+        stream = trio.SSLStream(await rig.stream("tls"), context, server_hostname="localhost")
+        with nullcontext() if works else pytest.raises(trio.BrokenResourceError):
+            await stream.do_handshake()
 
 
 async def test_a_logged_in_connection_may_not_log_in_again(tmp_path: Path) -> None:

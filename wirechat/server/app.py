@@ -75,7 +75,7 @@ class Server:
         for feature in (
             self.resumption,
             self.logins,
-            Accounts(config, world, store, passwords, account_log, self.changed),
+            Accounts(config, world, store, passwords, throttle, account_log, self.changed),
             Secrets(config, store, passwords, throttle, account_log, self.hub),
             self._devices,
             Privacy(account_log, self.changed),

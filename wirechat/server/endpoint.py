@@ -21,8 +21,10 @@ import sys
 import termios
 from collections.abc import Sequence
 from typing import Protocol, cast
+from urllib.parse import urlsplit
 
 import attrs
+import structlog
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
@@ -34,6 +36,10 @@ CLOSE_SECONDS = 2.0
 """How long a polite goodbye (close_notify, WebSocket close) may take."""
 
 SUBPROTOCOL = "wirechat.v1"
+ORIGIN_SHOWN = 100
+"""Characters of a web page's origin in the log."""
+
+log = structlog.get_logger(__name__)
 
 
 @attrs.frozen
@@ -341,14 +347,18 @@ class DirectStream(trio.abc.Stream):
 class WebSocketEndpoint:
     """WebSocket: trio-websocket shakes hands, receives and closes; our frames are built here and written directly.
 
-    `head`: the beginning of the request, when someone else shook hands with the transport and read it.
+    `head`: the beginning of the request, when someone else shook hands with the transport and read it. `origins`: whose
+    web pages may connect. A browser would also knock at servers that its own machine alone can reach, for any page.
     """
 
-    __slots__ = ("_head", "_ws", "transport")
+    __slots__ = ("_head", "_origins", "_ws", "transport")
 
-    def __init__(self, transport: StreamEndpoint, head: bytes | None = None) -> None:
+    def __init__(
+        self, transport: StreamEndpoint, head: bytes | None = None, origins: frozenset[str] = frozenset()
+    ) -> None:
         self.transport = transport
         self._head = head
+        self._origins = origins
         self._ws: WebSocketConnection | None = None
 
     @property
@@ -376,6 +386,7 @@ class WebSocketEndpoint:
             nursery, stream, max_message_size=limits.FRAME_BYTES, message_queue_size=1
         )
         self._note_forwarded(request)
+        await self._check_origin(request)
         if SUBPROTOCOL not in request.proposed_subprotocols:
             await request.reject(400, body=b"this server speaks the subprotocol wirechat.v1\n")
             raise ConnectionClosed(None)
@@ -398,6 +409,17 @@ class WebSocketEndpoint:
         elif forwarded is not None:
             proxy.warn(self.peer.address, "a forwarding header")
             transport.peer = attrs.evolve(self.peer, loopback=False)
+
+    async def _check_origin(self, request: WebSocketRequest) -> None:
+        """Browsers say which page connects, and only they do. Pages of this machine are welcome to it. Raises
+        ConnectionClosed.
+        """
+        for value in [value for name, value in request.headers if name.lower() == b"origin"]:
+            origin = value.decode("latin-1")
+            if origin not in self._origins and not (self.peer.loopback and _is_ours(value)):
+                log.info("a web page was refused", peer=self.peer.address, origin=ascii(origin[:ORIGIN_SHOWN]))
+                await request.reject(403, body=b"the operator of this server has not named this origin (web.origins)\n")
+                raise ConnectionClosed(None)
 
     def try_send(self, frames: Sequence[bytes]) -> bool:
         """See `Endpoint`."""
@@ -431,6 +453,15 @@ class WebSocketEndpoint:
             with trio.move_on_after(CLOSE_SECONDS):
                 await self._ws.aclose(4000 + code - 1000 if 1000 <= code < 2000 else 1000)
         self.transport.abort()
+
+
+def _is_ours(origin: bytes) -> bool:
+    """Whether a page with this origin came from this machine."""
+    try:
+        host = urlsplit(origin.decode("latin-1")).hostname
+    except ValueError:
+        return False
+    return host is not None and (host == "localhost" or is_loopback(host))
 
 
 def _message(frame: bytes) -> bytes:

@@ -182,7 +182,9 @@ class Journal:
         submission.answer(result)
         if not isinstance(result, Appended):
             if submission.session is not None:  # whoever waits for it answers, and counts, himself
-                self.refusals[_error_of(result).code] += 1
+                code = _error_of(result).code
+                self.refusals[code] += 1
+                submission.session.refused(code)
         elif result.dup:
             self.repeats += 1
         else:

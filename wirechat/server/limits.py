@@ -94,6 +94,9 @@ FAILURES_PAUSE_MS = 10_000
 password.
 """
 
+NEWCOMERS_SECONDS = 3600.0
+"""For how long it is remembered how many accounts an address asked for."""
+
 HTTP_HEAD_BYTES = 16_384
 """Of a request to the side door; its first line and headers must be complete within hello_ms."""
 

@@ -62,6 +62,9 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2: forward secret and authenticated, which every suite of TLS 1.3 is."""
+
 Tls = tuple[ssl.SSLContext, bytes]
 """A server context and the digest of its certificate for channel binding."""
 
@@ -72,6 +75,7 @@ def tls_context(certificate: Path, key: Path) -> Tls:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
     context.set_alpn_protocols(["wirechat/1", "http/1.1"])
     context.num_tickets = 0  # a ticket costs 250 bytes and 30 us a handshake, and resume tokens do its work
     for file in (certificate, key):
@@ -93,10 +97,12 @@ class Listener:
         *,
         tls: Tls | None = None,
         trusted_proxies: frozenset[str] = frozenset(),
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self.transport = transport
         self._tls = tls
         self._trusted = trusted_proxies
+        self.origins = origins
         self._sock = open_socket(address)
         self._reserve = os.open(os.devnull, os.O_RDONLY)
 
@@ -114,7 +120,8 @@ class Listener:
 
     async def __aiter__(self) -> AsyncIterator[Endpoint]:
         async for stream in self.streams():
-            yield WebSocketEndpoint(stream) if self.transport in ("ws", "wss") else stream
+            web = self.transport in ("ws", "wss")
+            yield WebSocketEndpoint(stream, origins=self.origins) if web else stream
 
     async def streams(self) -> AsyncIterator[StreamEndpoint]:
         """The newcomers as they are, for who has yet to see what they speak."""

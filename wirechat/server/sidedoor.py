@@ -124,7 +124,7 @@ class SideDoor:
         if patience.cancelled_caught or not head:
             return False
         if upgrades and port.chats:
-            await self._found.send(WebSocketEndpoint(stream, head))
+            await self._found.send(WebSocketEndpoint(stream, head, port.listener.origins))
             return True
         if port.requests < limits.HTTP_REQUESTS_MAX:
             port.requests += 1

@@ -11,6 +11,7 @@ import trio
 from wirechat import wire
 from wirechat.server.config import Config
 from wirechat.server.errors import RequestError
+from wirechat.server.limits import NEWCOMERS_SECONDS
 
 FAILURES_KEPT = 100_000
 """Addresses and accounts remembered; the oldest go first."""
@@ -22,6 +23,7 @@ class Throttle:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._failures: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._newcomers: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
 
     def check(self, address: str, account: str) -> None:
         """Raises RequestError 2006 when there were too many failures lately."""
@@ -43,6 +45,19 @@ class Throttle:
             self._failures[key] = (since, count + 1)
         while len(self._failures) > FAILURES_KEPT:
             self._failures.popitem(last=False)
+
+    def newcomer(self, address: str) -> None:
+        """One more account is asked for. Raises RequestError 5001 when there were too many lately."""
+        now, (key,) = trio.current_time(), _keys(address, "")
+        since, count = self._newcomers.pop(key, (now, 0))
+        if now - since > NEWCOMERS_SECONDS:
+            since, count = now, 0
+        self._newcomers[key] = (since, count + 1)
+        if len(self._newcomers) > FAILURES_KEPT:
+            self._newcomers.popitem(last=False)
+        if count >= self._config.limits.accounts_per_address:
+            left = int((since + NEWCOMERS_SECONDS - now) * 1000)
+            raise RequestError(wire.errors.RATE_LIMIT, "too many accounts were asked for from there", retry_ms=left)
 
 
 def too_many(retry_ms: int) -> str:

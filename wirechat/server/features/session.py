@@ -143,6 +143,11 @@ class Sessions:
             self.logins[method, of_store(error).code] += 1
             raise
         self.logins[method, 0 if reply else wire.errors.LOCKED] += 1
+        if isinstance(reply, wire.AuthOk):
+            log.info(
+                "a login", peer=connection.endpoint.peer.address, user=reply.user, device=reply.device,
+                method=AuthMethod(method).name.lower(),
+            )  # fmt: skip
         return reply
 
     async def _log_in(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
