@@ -21,6 +21,7 @@ from tools.simulate import founding
 from tools.simulate.clock import JumpingClock, make_repeatable
 from tools.simulate.device import Account
 from tools.simulate.memory import MemoryDisk
+from tools.simulate.sealed import logging_to
 
 DEVICES = (2, 1, 1, 1, 1)
 """Of each user."""
@@ -59,7 +60,8 @@ def town() -> Town:
     founded = founding.found(DEVICES)
     stage = Stage(founded.disk.copy(), Random("town"))
     make_repeatable("town")
-    direct, group, closed, pair = trio.run(_found, stage, founded.accounts, clock=JumpingClock())
+    with logging_to(lambda level, text: None):
+        direct, group, closed, pair = trio.run(_found, stage, founded.accounts, clock=JumpingClock())
     if stage.faults:
         raise AssertionError(f"the town cannot be founded: {stage.faults}")
     return Town(stage.disk, founded.accounts, direct, group, closed, pair)
