@@ -8,7 +8,7 @@ FRAMES ?= 200000
 SESSIONS ?= 1000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts fuzz mutants bench sbom clean
+.PHONY: help env run test check format docs simulate bugs powercuts mutants bench enumeration sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,7 +28,7 @@ run: env  ## Run a server on this machine with two demo accounts and a short rep
 test: env  ## The full suite, with a real PostgreSQL from its wheel
 	$(BIN)/python -m pytest
 
-check: env docs  ## Format, lint, types, import contracts, freshness of generated files, the site
+check: env docs  ## Format, lint, types, import contracts, freshness of generated files, vulnerabilities, the site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -36,6 +36,7 @@ check: env docs  ## Format, lint, types, import contracts, freshness of generate
 	$(BIN)/python -m tools.protocol check
 	$(BIN)/python -m tools.protocol evolution
 	$(BIN)/python -m tools.docs check
+	$(BIN)/python -m tools.audit
 
 format: env  ## Format the code and generate what is generated
 	$(BIN)/python -m tools.protocol generate
@@ -56,6 +57,7 @@ bugs: env  ## Prove that the simulation finds every planted bug
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
 
+.PHONY: fuzz
 fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached something new is kept
 	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
 	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep
@@ -65,6 +67,9 @@ mutants: env  ## Prove that the conformance runner catches every mutant of the s
 
 bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path
+
+enumeration: env  ## Measure whether the time of a failed login tells who exists
+	$(BIN)/python -m bench enumeration --samples 2000
 
 sbom:  ## A bill of materials of all that a server installs (CycloneDX), into dist/sbom.json
 	@echo "Installing a server into dist/.server ..."

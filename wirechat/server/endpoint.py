@@ -393,7 +393,9 @@ class WebSocketEndpoint:
         self._ws = await request.accept(subprotocol=SUBPROTOCOL)
 
     def _note_forwarded(self, request: WebSocketRequest) -> None:
-        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy."""
+        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy. Nor
+        is that of a page from elsewhere, though the browser that shows it is here.
+        """
         headers = {name.lower(): value.decode("latin-1") for name, value in request.headers}
         forwarded = headers.get(b"x-forwarded-for", headers.get(b"forwarded"))
         transport = self.transport
@@ -408,6 +410,8 @@ class WebSocketEndpoint:
             )
         elif forwarded is not None:
             proxy.warn(self.peer.address, "a forwarding header")
+            transport.peer = attrs.evolve(self.peer, loopback=False)
+        if not all(_is_ours(value) for name, value in request.headers if name.lower() == b"origin"):
             transport.peer = attrs.evolve(self.peer, loopback=False)
 
     async def _check_origin(self, request: WebSocketRequest) -> None:

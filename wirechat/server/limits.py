@@ -57,7 +57,9 @@ POSITIONS_PER_TOKEN = 4
 """Positions listed in ACKs that count as one request: 48,000 at once and 8,000 a second, then 1008."""
 
 ENTRIES_PER_TOKEN = 100
-"""Entries that UNREAD looked at that count as one request: 600,000 at once and 200,000 a second, then 5001."""
+"""Entries that UNREAD looked at, and HISTORY, CHANGES and MENTIONS in vain, that count as one request: 600,000 at once
+and 200,000 a second, then 5001.
+"""
 
 TOKENS_PER_WATCHED = 8
 """Requests that watching one user counts as: whether the two share a conversation takes up to 0.4 ms to find out."""

@@ -78,6 +78,7 @@ def tls_context(certificate: Path, key: Path) -> Tls:
     context.set_ciphers(CIPHERS)
     context.set_alpn_protocols(["wirechat/1", "http/1.1"])
     context.num_tickets = 0  # a ticket costs 250 bytes and 30 us a handshake, and resume tokens do its work
+    context.options |= ssl.OP_NO_TICKET  # the same for TLS 1.2, whose tickets also outlive the secrecy of their keys
     for file in (certificate, key):
         file.open().close()  # OpenSSL would not say which one it cannot read
     context.load_cert_chain(certificate, key, password="")  # without one it would ask on the terminal

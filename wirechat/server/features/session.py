@@ -197,22 +197,23 @@ class Sessions:
         if auth.method == AuthMethod.PASSWORD:
             if not self._config.allows_password(connection.endpoint.peer):
                 raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
-            return await self._by_password(auth, next_token, until)
+            return await self._by_password(auth, connection.endpoint.peer.address, next_token, until)
         if auth.method != AuthMethod.DEVICE_KEY:
             raise RequestError(wire.errors.BAD_REQUEST, "this server does not offer that method")
         device = await self._by_key(connection, auth)
         await self._store.write(_same_key, device, next_token, until)
         return device.user, device.device
 
-    async def _by_password(self, auth: wire.Auth, token: bytes, until: int) -> tuple[int, int]:
+    async def _by_password(self, auth: wire.Auth, address: str, token: bytes, until: int) -> tuple[int, int]:
         """The password is looked at once more in the transaction that lets in: nobody gets in by one that was changed
         while it was checked.
         """
-        if auth.handle is None:
+        handle = auth.handle
+        if handle is None:
             raise RequestError(wire.errors.BAD_REQUEST, "a password needs a handle")
-        login = await self._store.read(accounts.login, auth.handle)
+        login = await self._store.read(accounts.login, handle)
         user, phc = login or (0, None)
-        if not await self._passwords.check(auth.proof, phc):
+        if not await self._passwords.check(auth.proof, phc, lambda: self._throttle.check(address, handle)):
             raise of_refusal(Refusal.WRONG_PASSWORD)
         if auth.device is None:
             return user, await self._new_device(user, phc, auth, token, until)
