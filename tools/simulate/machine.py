@@ -20,7 +20,7 @@ from tools.simulate.sealed import describe
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from wirechat.server import app
-from wirechat.server.config import Config
+from wirechat.server.config import Config, Limits
 from wirechat.store.database import open_sqlite
 from wirechat.world import World
 
@@ -87,7 +87,8 @@ class ServerMachine:
         async with open_sqlite("", lane=lane, connect=self._disk.connect, locked=False) as store:
             self._network.listener = Listener()
             hardware.start_soon(self._ail)
-            await app.serve(Config(), self._world, store, [self._network.listener], self._stop)
+            config = Config(limits=Limits(inflight=self._plan.inflight))
+            await app.serve(config, self._world, store, [self._network.listener], self._stop)
 
     async def _ail(self) -> None:
         """The disk fails now and then, once the server is up."""
