@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 200
 CUTS ?= 5000
+FRAMES ?= 200000
+SESSIONS ?= 1000
 JOBS ?= 2
 
 .PHONY: help env run test check format docs simulate bugs powercuts mutants bench enumeration sbom clean
@@ -54,6 +56,11 @@ bugs: env  ## Prove that the simulation finds every planted bug
 
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
+
+.PHONY: fuzz
+fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached something new is kept
+	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
+	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep
 
 mutants: env  ## Prove that the conformance runner catches every mutant of the server
 	$(BIN)/python -m tools.mutants
