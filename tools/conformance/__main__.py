@@ -1,4 +1,4 @@
-"""`python -m tools.conformance server URL` or `client -- COMMAND`; beside a copy of protocol/ `python -m conformance`."""
+"""`python -m tools.conformance server URL`, or `client -- COMMAND`; beside a copy of protocol/ `-m conformance`."""
 
 import sys
 

@@ -76,14 +76,14 @@ def reach(target: Target) -> str:
 
 
 def run(subject: Subject, checks: Iterable[Check], threads: int = THREADS, *, frames: bool = False) -> Iterator[Result]:
-    """The results, as they come, with their frames if they failed or `frames` is set.
+    """The results, as they come, with their frames if they failed or `frames` is set. One thread: one after the other.
 
     Slow checks begin first: they only wait. Those of section 8 come last: they fail to log in, and a server may lock
     out who does that often.
     """
     waiting = sorted(checks, key=lambda each: (not each.slow, each.section.startswith("8.")))
     slow = sum(each.slow for each in waiting)
-    with ThreadPoolExecutor(threads + slow) as pool:
+    with ThreadPoolExecutor(threads + slow if threads > 1 else 1) as pool:
         futures = [pool.submit(run_one, subject, check, frames) for check in waiting]
         for future in as_completed(futures):
             yield future.result()

@@ -105,6 +105,7 @@ class WebSocketServer:
     def __init__(self, raw: socket.socket) -> None:
         self.raw = raw
         self.offered: dict[str, str] = {}
+        self.pongs: list[bytes] = []
         self._received = bytearray()
         self._body = b""
 
@@ -124,7 +125,9 @@ class WebSocketServer:
                 if final:
                     body, self._body = self._body, b""
                     yield body
-            elif code != PONG:
+            elif code == PONG:
+                self.pongs.append(payload)
+            else:
                 raise Broken(f"a WebSocket message of type {code}")
 
     def send(self, *bodies: bytes) -> None:

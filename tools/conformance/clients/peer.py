@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..decoder import Frame, Schema
@@ -32,8 +32,9 @@ LIMITS: Mapping[str, int] = {
 
 
 class Peer:
-    """`frames`: everything that came; `acks`: those among it; `pushes`: (conv, seq) or None of every counted push;
-    `unanswered`: rids; `ended`: the client has closed, or was closed; `began` and `times` are of time.monotonic().
+    """`frames`: everything that came, `bodies` and `times` of each; `acks`: those among it; `pushes`: (conv, seq) or None
+    of every counted push; `unanswered`: rids; `dress`: what every body goes through before it is sent; `ended`: when the
+    client closed it, or we did, by the clock of `times` and `began`.
     """
 
     def __init__(self, incoming: Incoming, schema: Schema, trace: Trace, who: str) -> None:
@@ -54,6 +55,7 @@ class Peer:
         self.began = time.monotonic()
         self.ended: float | None = None
         self.taken: set[int] = set()
+        self.dress: Callable[[bytes], bytes] = bytes
         self._auth: set[int] = set()
         self._waiting: deque[bytes] = deque()
         self._trace = trace
@@ -98,6 +100,11 @@ class Peer:
     def named(self, *names: str) -> list[Frame]:
         """Those of these names that came so far."""
         return [frame for frame in self.frames if frame.name in names]
+
+    @property
+    def window(self) -> int:
+        """How many pushes the client takes without ACK."""
+        return min(int(self.named("HELLO")[0]["window"]), self.limits["window"])
 
     @property
     def acked(self) -> int:
@@ -149,8 +156,9 @@ class Peer:
         self.unanswered.discard(request.rid)
         self.send_bodies(pack([request.code + 1, request.rid, *items]))
 
-    def send_bodies(self, *bodies: bytes) -> None:
-        """Frame bodies as they are, in one go."""
+    def send_bodies(self, *plain: bytes) -> None:
+        """Frame bodies, in one go, dressed if this connection has a `dress`."""
+        bodies = [self.dress(body) for body in plain]
         for body in bodies:
             self._trace.add(self.who, sent=True, body=body)
         self._put(lambda: self.incoming.send(*bodies))

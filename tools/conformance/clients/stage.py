@@ -22,7 +22,7 @@ from .driver import Answer, Driver
 from .listener import StreamServer, WebSocketServer, listen
 from .peer import Peer
 from .referee import LIVE
-from .world import CONV, DEVICE, PASSWORD, World
+from .world import CONV, DEVICE, HELLO, PASSWORD, World
 
 if TYPE_CHECKING:
     from .subject import Subject
@@ -35,7 +35,7 @@ Shown = dict[int, dict[str, Any]]
 
 
 class Stage:
-    """`peers`: all connections, in order; `limits`: told in WELCOME."""
+    """`peers`: all connections, in order; `limits`, told in WELCOME, and `dress` are theirs; `state`: the client's folder."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -44,6 +44,7 @@ class Stage:
         self.world = World("conf-" + os.urandom(4).hex())
         self.peers: list[Peer] = []
         self.limits: dict[str, int] = {}
+        self.dress: Callable[[bytes], bytes] = bytes
         self.state = tempfile.mkdtemp(prefix="wirechat-conform-")
         self.began = time.monotonic()
         self.driver: Driver | None = None
@@ -91,6 +92,12 @@ class Stage:
         wanted = "HELLO, AUTH and SYNC" + (" on another connection" if after else "")
         self.until(lambda: len(self.peers) > least and self.peer.state == LIVE, wanted)
         return self.peer
+
+    def ready(self) -> Peer:
+        """As `live`, and what there is at first is shown."""
+        peer = self.live()
+        self.shows({2: HELLO})
+        return peer
 
     def kill(self) -> None:
         """Ends the command as `kill -9` does. What is on its disk stays."""
@@ -297,6 +304,11 @@ class Stage:
 
     # time
 
+    @staticmethod
+    def now() -> float:
+        """The clock of Peer.times."""
+        return time.monotonic()
+
     def until(
         self,
         condition: Callable[[], Any],
@@ -354,6 +366,7 @@ class Stage:
         incoming = WebSocketServer(raw) if self.subject.scheme == "ws" else StreamServer(raw)
         peer = Peer(incoming, self.schema, self.trace, f"conn{len(self.peers) + 1}")
         peer.limits.update(self.limits)
+        peer.dress = self.dress
         self.peers.append(peer)
         self._register(raw, peer)
 

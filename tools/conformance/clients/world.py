@@ -22,6 +22,7 @@ ME, BOB, CAROL = 7, 9, 8
 DEVICE = 42
 CONV, OTHER, ACCOUNT = 300, 301, 900
 PASSWORD = "correct horse"
+HELLO = "hello"
 MSG, EDIT, DELETE, REACT, PIN, CREATE, ADD, REMOVE, UNPIN, HIDE = 1, 2, 3, 4, 5, 6, 7, 8, 13, 14
 TEXT, EMOJI, HIDDEN = 1, 2, 12
 BY_PASSWORD, BY_KEY, BY_TOKEN = 1, 3, 4
@@ -90,7 +91,7 @@ class World:
         self.welcome: Fields = {}
         self.blocked: list[int] = []
         self.sent: dict[tuple[int, bytes], tuple[Fields, Fields]] = {}
-        self.begin(CONV, "hello")
+        self.begin(CONV, HELLO)
 
     # what happens in it
 
