@@ -337,6 +337,23 @@ async def test_a_silent_server_is_left(autojump_clock: MockClock, stage: Stage, 
         assert trio.current_time() - start <= 2 * LIMITS.heartbeat_ms / 1000
 
 
+async def test_a_server_that_has_nothing_to_say_is_not_left(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """7-15: only silence after a PING is silence. What this client says unasked (TYPING here) is never answered."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        await client.synced()
+        answered = 0
+        for _ in range(40):
+            await trio.sleep(0.2 * LIMITS.heartbeat_ms / 1000)
+            client.presence.typing(CONV)
+            for ping in peer.heard(wire.Ping)[answered:]:
+                answered += 1
+                peer.say(wire.Pong(ping.t, 1))
+        assert client.connected
+        assert answered
+
+
 async def test_a_ping_is_answered(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
     async with meet(stage, opened(), row(CONV, 0)) as (_, peer):
         peer.say(wire.Ping(42))

@@ -68,6 +68,8 @@ class Link:
         self._inflight = 1
         self._heartbeat = wire.limits.HEARTBEAT_MS / 1000
         self._sent_at = self._heard_at = self._pinged_at = trio.current_time()
+        self._silent_at = math.inf
+        """When a PING will have been without any answer for too long; only that is silence."""
         self._scope = trio.CancelScope()
         self._error: ClientError | None = None
         self.over = False
@@ -194,16 +196,20 @@ class Link:
     async def _beat(self) -> None:
         while True:
             now = trio.current_time()
-            if now >= self._heard_at + 2 * self._heartbeat:
+            if now >= self._silent_at:
                 raise ConnectionFailed("the server was silent for too long")
             if now >= self._ping_at:
                 self._pinged_at = now
+                self._silent_at = min(self._silent_at, now + self._heartbeat)
                 self.post(wire.Ping(0))
-            await trio.sleep_until(min(self._ping_at, self._heard_at + 2 * self._heartbeat))
+            await trio.sleep_until(min(self._ping_at, self._silent_at))
 
     @property
     def _ping_at(self) -> float:
-        return min(self._sent_at, self._pinged_at + (HORIZON_HEARTBEATS - 1) * self._heartbeat) + self._heartbeat
+        """Nothing was sent for a heartbeat, or heard, or the horizon is old; silence is asked about once."""
+        heard_at = self._heard_at if self._silent_at == math.inf else math.inf
+        horizon_at = self._pinged_at + (HORIZON_HEARTBEATS - 1) * self._heartbeat
+        return min(self._sent_at, heard_at, horizon_at) + self._heartbeat
 
     async def _read(self, receiver: Receiver) -> None:
         while True:
@@ -271,4 +277,5 @@ class Link:
         if not data:
             raise ConnectionFailed("the server closed the connection")
         self._heard_at = trio.current_time()
+        self._silent_at = math.inf
         self._connection.feed(data)
