@@ -371,6 +371,19 @@ async def test_a_server_that_breaks_the_protocol_is_left(
         assert client.log(CONV).pos == 1
 
 
+@pytest.mark.parametrize("code", [17, 1999, 9000])
+async def test_p11_an_unknown_error_ends_the_connection_and_no_more(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, code: int
+) -> None:
+    """5.2: without a rid a class that this version does not know is as 1xxx."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        feed = client.events()
+        peer.say(wire.Error(code=code))
+        gone = await first(feed, Disconnected)
+        assert isinstance(gone.error, ConnectionFailed)
+        await (await stage.connection()).login()
+
+
 async def test_a_reset_is_announced(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
     async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
         feed = client.events()

@@ -140,6 +140,21 @@ async def test_p12_the_time_the_server_asked_for_outlives_the_connection(
         assert (await handle.wait()).seq == 1
 
 
+@pytest.mark.parametrize("code", [6999, 17, 7000, 65535])
+async def test_p11_an_unknown_class_of_error_is_an_unknown_outcome(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, code: int
+) -> None:
+    """5.2: with a rid a class that this version does not know is as 6xxx: the same cid, until another answer comes."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        handle = await client.messages.send_soon(A, "hello")
+        send = await peer.expect(wire.Send)
+        peer.say(wire.Error(send.rid, code=code, retry_ms=100))
+        again = await peer.expect(wire.Send)
+        assert again.cid == send.cid
+        peer.say(wire.SendOk(again.rid, 1, 1))
+        assert (await handle.wait()).seq == 1
+
+
 @pytest.mark.parametrize("code", [5000, 5001, 6000])
 async def test_p4_later_entries_wait_for_one_that_has_to_be_repeated(
     autojump_clock: MockClock, stage: Stage, opened: Opened, code: int

@@ -256,7 +256,7 @@ class Link:
         elif isinstance(message, wire.Goaway):
             self.goaway = message
         elif isinstance(message, wire.Error) and message.rid is None:
-            raise from_code(message.code, message.message, message.retry_ms)
+            raise from_code(message.code, message.message, message.retry_ms, fatal=True)
         else:
             return False
         return True
