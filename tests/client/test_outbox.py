@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from tests.client.conftest import Opened
 from tests.client.stage import DEVICE, Peer, Stage, entry, first, meet, nothing_unsent, row
 from wirechat import wire
-from wirechat.client import Disconnected, MessageAdded, Refused, Resynced, SendFailed, Sent
+from wirechat.client import Disconnected, LoginFailed, MessageAdded, Refused, Resynced, SendFailed, Sent
 from wirechat.client.outbox import Entry, Outbox
 
 A, B = 5, 6
@@ -153,6 +153,36 @@ async def test_p11_an_unknown_class_of_error_is_an_unknown_outcome(
         assert again.cid == send.cid
         peer.say(wire.SendOk(again.rid, 1, 1))
         assert (await handle.wait()).seq == 1
+
+
+async def test_p12_who_is_not_logged_in_any_more_logs_in_again(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """2000 (11.5): repeating on the same connection cannot help; a login does, and then the entry goes out again."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        handle = await client.messages.send_soon(A, "hello")
+        send = await peer.expect(wire.Send)
+        peer.say(wire.Error(send.rid, code=2000))
+        other = await online(stage)
+        again = await other.expect(wire.Send)
+        assert again.cid == send.cid
+        assert len(peer.heard(wire.Send)) == 1
+        other.say(wire.SendOk(again.rid, 1, 1))
+        assert (await handle.wait()).seq == 1
+
+
+async def test_p12_a_device_that_was_revoked_sends_nothing_any_more(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """2003 as an answer is as final as 2003 without a rid (8-30)."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        handle = await client.messages.send_soon(A, "hello")
+        send = await peer.expect(wire.Send)
+        peer.say(wire.Error(send.rid, code=2003))
+        with pytest.raises(LoginFailed):
+            await handle.wait()
+        assert client.failure is not None
+        assert client.failure.code == 2003
 
 
 @pytest.mark.parametrize("code", [5000, 5001, 6000])

@@ -17,6 +17,7 @@ import trio
 from wirechat import wire
 from wirechat.client.errors import ClientError, ConnectionFailed, Unavailable, UnknownOutcome, from_code, network_errors
 from wirechat.client.transport import CLOSE_SECONDS, Transport
+from wirechat.wire import errors
 from wirechat.wire.registries import Capability
 
 __all__ = ["Done", "Link", "Receiver"]
@@ -27,6 +28,8 @@ CAPABILITIES = (Capability.ACCOUNT_LOG, Capability.PINS)
 RID_MAX = 2**31 - 1
 HORIZON_HEARTBEATS = 4  # a busy connection sends a PING too, now and then, for the horizon in its PONG
 DRAIN_SECONDS = 2 * wire.limits.DRAIN_MS / 1000  # a server that said GOAWAY closes sooner
+LOGGED_OUT = frozenset({errors.NOT_AUTHENTICATED, errors.DEVICE_REVOKED})
+"""Answers after which nothing can be asked on this connection: only another login helps, if anything."""
 
 Done = Callable[[wire.Reply | ClientError], None]
 R = TypeVar("R", bound=wire.Reply)
@@ -238,6 +241,8 @@ class Link:
             receiver.received(message)
 
     def _reply(self, rid: int, message: wire.Reply | wire.Error) -> None:
+        if rid in self._pending and isinstance(message, wire.Error) and message.code in LOGGED_OUT:
+            raise from_code(message.code, message.message, message.retry_ms)
         asked = self._pending.pop(rid, None)
         if asked is None:
             return
