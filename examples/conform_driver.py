@@ -76,7 +76,11 @@ class Driver:
         await self.client.account.hide(conv, [seq])
 
     async def do_older(self, number: int, conv: int) -> None:
-        self.nursery.start_soon(self.client.history.page, conv, self.client.log(conv).low)
+        self.nursery.start_soon(self.older, conv)
+
+    async def older(self, conv: int) -> None:
+        await self.client.synced()
+        await self.client.history.page(conv, self.client.log(conv).low)
 
     async def do_watch(self, number: int, users: list[int]) -> None:
         self.watched = users

@@ -164,7 +164,7 @@ def _parser(prog: str) -> Parser:
         "client",
         usage=f"{prog} client [options] -- COMMAND...",
         help="check a client",
-        description="Checks a client: a scripted and hostile server for a command that is started afresh for every check.",
+        description="Checks a client: a scripted and hostile server for a command, started afresh for every check.",
         epilog=CLIENT_EPILOG.format(prog=prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -32,9 +32,9 @@ LIMITS: Mapping[str, int] = {
 
 
 class Peer:
-    """`frames`: everything that came, `bodies` and `times` of each; `acks`: those among it; `pushes`: (conv, seq) or None
-    of every counted push; `unanswered`: rids; `dress`: what every body goes through before it is sent; `ended`: when the
-    client closed it, or we did, by the clock of `times` and `began`.
+    """`frames`: everything that came, `bodies` and `times` of each; `acks`: those among it; `pushes`: (conv, seq) or
+    None of every counted push; `unanswered`: rids; `dress`: what every body goes through before it is sent; `ended`:
+    when the client closed it, or we did, by the clock of `times` and `began`.
     """
 
     def __init__(self, incoming: Incoming, schema: Schema, trace: Trace, who: str) -> None:

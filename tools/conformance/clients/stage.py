@@ -35,7 +35,7 @@ Shown = dict[int, dict[str, Any]]
 
 
 class Stage:
-    """`peers`: all connections, in order; `limits`, told in WELCOME, and `dress` are theirs; `state`: the client's folder."""
+    """`peers`: all connections, in order; `limits`, told in WELCOME, and `dress` are theirs; `state`: a folder."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 from ...connection import framed
 from ...msgpack import pack
@@ -27,7 +28,7 @@ def one_byte_at_a_time(stage: Stage) -> None:
     peer = stage.peer
     for byte in framed(stage.schema.encode("WELCOME", stage.world.greeting(peer, hello))):
         peer.send_bytes(bytes([byte]), "one byte")
-        stage.keep(0.001)
+        time.sleep(0.001)
     stage.world.answer(peer, stage.expect("AUTH"))
     stage.until_live()
 
@@ -39,7 +40,7 @@ def frames_cut_anywhere(stage: Stage) -> None:
     stream = b"".join(framed(body) for body in events(stage, peer, 6))
     for start in range(0, len(stream), PIECE_BYTES):
         peer.send_bytes(stream[start : start + PIECE_BYTES], "a piece")
-        stage.keep(0.003)
+        time.sleep(0.003)
     stage.acknowledged()
 
 
@@ -98,7 +99,7 @@ def a_fragmented_message(stage: Stage) -> None:
     parts = (BINARY, body[:3]), (CONTINUATION, body[3:9]), (CONTINUATION, body[9:])
     for number, (code, piece) in enumerate(parts):
         peer.send_bytes(unmasked(code, piece, final=number == len(parts) - 1), "a fragment")
-        stage.keep(0.02)
+        time.sleep(0.02)
     stage.acknowledged()
 
 
