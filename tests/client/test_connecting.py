@@ -142,6 +142,33 @@ async def test_replaced_by_another_login_it_gives_up(autojump_clock: MockClock, 
         assert len(stage.attempts) == 1
 
 
+async def test_the_last_words_of_a_server_count_when_nothing_can_be_sent_any_more(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """What is still unread says why the connection ends: after 2007 nobody fights for the device (7-23)."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        await client.synced()
+        peer.deaf = True
+        client.presence.typing(CONV)
+        await trio.sleep(0.2)
+        peer.say(wire.Error(code=2007))
+        peer.abort()
+        await trio.sleep(60)
+        assert client.failure is not None
+        assert client.failure.code == 2007
+
+
+async def test_a_server_that_takes_nothing_any_more_is_left(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """Even if it does not close."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        await client.synced()
+        peer.deaf = True
+        client.presence.typing(CONV)
+        await (await stage.connection()).login()
+
+
 async def test_without_reconnect_the_first_failure_is_raised(
     autojump_clock: MockClock, stage: Stage, opened: Opened
 ) -> None:

@@ -27,6 +27,7 @@ VERSION = 1
 CAPABILITIES = (Capability.ACCOUNT_LOG, Capability.PINS)
 RID_MAX = 2**31 - 1
 HORIZON_HEARTBEATS = 4  # a busy connection sends a PING too, now and then, for the horizon in its PONG
+LAST_WORDS_SECONDS = 1.0
 DRAIN_SECONDS = 2 * wire.limits.DRAIN_MS / 1000  # a server that said GOAWAY closes sooner
 LOGGED_OUT = frozenset({errors.NOT_AUTHENTICATED, errors.DEVICE_REVOKED})
 """Answers after which nothing can be asked on this connection: only another login helps, if anything."""
@@ -184,7 +185,11 @@ class Link:
 
     async def _write(self) -> None:
         while True:
-            await self._flush()
+            try:
+                await self._flush()
+            except ConnectionFailed:
+                await trio.sleep(LAST_WORDS_SECONDS)  # why it ended may still be unread
+                raise
             self._wake = trio.Event()
             if not self._out:
                 self._quiet.set()
