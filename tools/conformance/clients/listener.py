@@ -18,6 +18,8 @@ from ..sockets import BINARY, CLOSE, CONTINUATION, HEAD_BYTES_MAX, PING, PONG, W
 RECEIVE_BYTES = 65536
 FRAME_BYTES_MAX = 1 << 20
 SCHEMES = ("wirechat", "ws")
+FATAL = 1000
+STATUS_NORMAL, STATUS_FATAL = 1000, 4000
 
 
 class Ended(ConnectionError):
@@ -68,6 +70,7 @@ class Incoming(Protocol):
 
     def receive(self) -> Iterator[bytes]: ...
     def send(self, *bodies: bytes) -> None: ...
+    def finish(self, error: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -94,6 +97,10 @@ class StreamServer:
     def send(self, *bodies: bytes) -> None:
         """Frames, all in one go."""
         self.raw.sendall(b"".join(struct.pack(">I", len(body)) + body for body in bodies))
+
+    def finish(self, error: int) -> None:
+        """No more bytes will be sent. The client's are still read, so that none of ours is lost by a reset."""
+        self.raw.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self.raw.close()
@@ -133,6 +140,11 @@ class WebSocketServer:
     def send(self, *bodies: bytes) -> None:
         """Frames, all in one go."""
         self.raw.sendall(b"".join(unmasked(BINARY, body) for body in bodies))
+
+    def finish(self, error: int) -> None:
+        """Closes with the status that goes with an ERROR without rid [2-12]; the client's answer is still read."""
+        status = STATUS_FATAL + error - FATAL if FATAL <= error < 2 * FATAL else STATUS_NORMAL
+        self.raw.sendall(unmasked(CLOSE, struct.pack(">H", status)))
 
     def close(self) -> None:
         self.raw.close()

@@ -140,9 +140,10 @@ class Peer:
         self.send_bodies(self.schema.encode("ERROR", {"rid": request.rid, "code": code, **fields}))
 
     def fail(self, code: int, **fields: Any) -> None:
-        """ERROR without rid, and the end."""
+        """ERROR without rid, and the end of what is sent; the client has to close."""
         self.send("ERROR", code=code, **fields)
-        self.drop()
+        self._trace.add(self.who, sent=True, note="sends no more")
+        self._put(lambda: self.incoming.finish(code))
 
     def items(self, *items: Any) -> None:
         """A frame of any items; a dict in last place is the extras. A counted code is counted."""

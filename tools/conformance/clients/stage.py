@@ -235,8 +235,13 @@ class Stage:
         """No further connection is made for so long."""
         count = len(self.peers)
         self.keep(seconds, lambda: len(self.peers) > count)
+        self._all_ended()
         if len(self.peers) > count:
             raise Failed(f"no connection {why}", f"one after {self.peer.began - self._last_end():.1f} s")
+
+    def _all_ended(self) -> None:
+        if any(peer.ended is None for peer in self.peers):
+            raise Failed("the client closes the connection", "it lives on")
 
     def _last_end(self) -> float:
         return max((peer.ended for peer in self.peers if peer.ended is not None), default=self.began)

@@ -77,6 +77,7 @@ def retry_ms_is_waited_for(stage: Stage) -> None:
     """ERROR without rid with `retry_ms` 1200: no connection before that."""
     peer = stage.live()
     peer.fail(1009, retry_ms=1200)
+    stage.ended(peer)
     waited = _waited(stage, peer)
     require(1.15 <= waited <= 1.2 + FIRST_SECONDS + SLACK_SECONDS, "1.2 s, and at most 0.5 s more", f"{waited:.1f} s")
     stage.until_live(peer)
@@ -86,7 +87,7 @@ def retry_ms_is_waited_for(stage: Stage) -> None:
 def a_fatal_error(stage: Stage) -> None:
     """ERROR 1002 without rid: the connection is over; the client comes back as after any other end."""
     peer = stage.live()
-    peer.send("ERROR", code=1002)
+    peer.fail(1002)
     stage.ended(peer)
     stage.until_live(peer)
 
@@ -95,7 +96,7 @@ def a_fatal_error(stage: Stage) -> None:
 def an_unknown_fatal_error(stage: Stage) -> None:
     """ERROR 1999 without rid is as any 1xxx."""
     peer = stage.live()
-    peer.send("ERROR", code=1999, message="3000 2003 2007")
+    peer.fail(1999, message="3000 2003 2007")
     stage.ended(peer)
     stage.until_live(peer)
 
