@@ -21,16 +21,17 @@ from pathlib import Path
 
 import attrs
 
-from tools.mutants.hunt import Unusable
-
 STUB = Path(__file__).with_name("stub.py")
-STARTING_SECONDS = 30
 ENVIRONMENT_BYTES_MAX = 1 << 20
+
+
+class Cold(Exception):
+    """The packages cannot be imported; the message is one line."""
 
 
 @contextlib.contextmanager
 def warm(tree: Path, program: Path) -> Iterator[list[str]]:
-    """The command that starts `program` with the packages of this source tree. Raises Unusable."""
+    """The command that starts `program` with the packages of this source tree. Raises Cold."""
     with tempfile.TemporaryDirectory(prefix="wirechat-warm-") as directory:
         path = str(Path(directory) / "socket")
         process = subprocess.Popen(
@@ -42,7 +43,7 @@ def warm(tree: Path, program: Path) -> Iterator[list[str]]:
         try:
             assert process.stdout is not None
             if not process.stdout.readline():
-                raise Unusable("the client does not start")
+                raise Cold("the client cannot be imported")
             yield [sys.executable, "-I", "-S", str(STUB), path]
         finally:
             process.kill()

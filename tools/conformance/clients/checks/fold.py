@@ -89,8 +89,9 @@ def the_fold_vectors(stage: Stage) -> None:
     for conv, steps in pushes.items():
         for step in steps:
             if step["kind"] not in (PIN, UNPIN) or CAP_PINS in peer.caps:
+                if len(peer.pushes) - peer.acked >= peer.window:
+                    stage.acknowledged()
                 peer.send("EVENT", **{**step, "conv": conv})
-        stage.acknowledged()
     for conv, (vector, steps) in enumerate(zip(vectors, pushes.values(), strict=True), FIRST_CONV):
         if CAP_PINS in peer.caps or not any(step["kind"] in (PIN, UNPIN) for step in steps):
             stage.trace.add("runner", sent=True, note=f"vector {vector['id']}: {vector['desc']}")
