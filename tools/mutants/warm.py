@@ -38,16 +38,19 @@ def warm(tree: Path, program: Path) -> Iterator[list[str]]:
             [sys.executable, "-m", "tools.mutants.warm", path, str(program)],
             cwd=tree,
             env={**os.environ, "PYTHONPATH": str(tree)},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             if not process.stdout.readline():
                 raise Cold("the client cannot be imported")
             yield [sys.executable, "-I", "-S", str(STUB), path]
         finally:
-            process.kill()
+            process.stdin.close()
             process.wait()
+            process.stdout.close()
 
 
 @attrs.define
@@ -69,10 +72,11 @@ class Warm:
         self._listening.listen(64)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listening, selectors.EVENT_READ, None)
+        self._selector.register(0, selectors.EVENT_READ, None)
         self._forks: list[Fork] = []
 
     def run(self) -> None:
-        """Until it is killed. A fork returns from here by ending."""
+        """Until whoever started it closes its standard input, or ends; no fork outlives it."""
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing)
@@ -80,6 +84,8 @@ class Warm:
         self._selector.register(reading, selectors.EVENT_READ, None)
         while True:
             for key, _ in self._selector.select():
+                if key.fileobj == 0:
+                    return self._end()
                 if key.fileobj is self._listening:
                     self._fork()
                 elif key.fileobj == reading:
@@ -127,6 +133,10 @@ class Warm:
         finally:
             sys.stdout.flush()
             os._exit(status)
+
+    def _end(self) -> None:
+        for fork in list(self._forks):
+            self._kill(fork)
 
     def _kill(self, fork: Fork) -> None:
         """Its stub has gone."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.05
 ASKING_SECONDS = 0.1
+STARTING_SECONDS = 30.0
 NO_DRIVER = "the command does not answer on standard input"
 
 Shown = dict[int, dict[str, Any]]
@@ -46,7 +47,8 @@ class Stage:
         self.limits: dict[str, int] = {}
         self.dress: Callable[[bytes], bytes] = bytes
         self.state = tempfile.mkdtemp(prefix="wirechat-conform-")
-        self.began = time.monotonic()
+        self.began = self._started = time.monotonic()
+        self._starting = False
         self.driver: Driver | None = None
         self._held: set[str] = set()
         self._handlers: dict[str, Callable[[Peer, Frame], None]] = {}
@@ -79,6 +81,7 @@ class Stage:
         }
         self.driver = Driver(self.subject.command_for(environment), environment, self.trace)
         self._register(self.driver.stdout, self.driver)
+        self._starting, self._started = True, time.monotonic()
         return self.driver
 
     def live(self) -> Peer:
@@ -323,9 +326,9 @@ class Stage:
         every: float = 0.0,
     ) -> Any:
         """Serves until the condition holds, and returns it. Raises Failed when that takes too long."""
-        until = time.monotonic() + (seconds or self.subject.patience)
+        began = time.monotonic()
         while not (result := condition()):
-            if time.monotonic() > until:
+            if time.monotonic() > self._patience_ends(began, seconds or self.subject.patience):
                 told = got() if callable(got) else got or self._came()
                 raise Failed(expected, f"{told}{self._how_it_is()}")
             if every:
@@ -333,6 +336,12 @@ class Stage:
             else:
                 self.pump(POLL_SECONDS)
         return result
+
+    def _patience_ends(self, began: float, seconds: float) -> float:
+        """What the command needs to start is not counted, within limits."""
+        if self._starting and self.driver is not None and self.driver.running:
+            return max(began + seconds, self._started + STARTING_SECONDS)
+        return max(began, self._started) + seconds
 
     def _how_it_is(self) -> str:
         if self.driver is None or self.driver.running:
@@ -374,6 +383,8 @@ class Stage:
         peer.dress = self.dress
         self.peers.append(peer)
         self._register(raw, peer)
+        if self._starting:
+            self._starting, self._started = False, time.monotonic()
 
     def _register(self, source: Any, data: Any) -> None:
         """The number of a closed socket may have been given out anew."""

@@ -12,7 +12,6 @@ from .listener import Address
 from .stage import Stage
 
 PATIENCE_SECONDS = 10.0
-STARTING_SECONDS = 30.0
 DRIVER_SECONDS = 3.0
 PLACES = ("url", "handle", "password", "state", "device", "key")
 
@@ -48,7 +47,7 @@ class Subject:
 
 def meet(subject: Subject) -> tuple[Subject, str]:
     """Starts the command once: the subject as it is, and what the client calls itself. Raises Unusable."""
-    stage = Stage(replace(subject, patience=max(subject.patience, STARTING_SECONDS)))
+    stage = Stage(subject)
     try:
         driver = stage.start()
         stage.until(lambda: (stage.peers and stage.peer.frames) or not driver.running, "HELLO", "none")
