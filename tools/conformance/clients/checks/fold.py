@@ -13,6 +13,7 @@ from ..peer import Peer
 from ..stage import Shown, Stage
 from ..world import (
     ACCOUNT,
+    BLOCK,
     BOB,
     CAP_ACCOUNT_LOG,
     CAP_PINS,
@@ -28,6 +29,7 @@ from ..world import (
     PIN,
     REACT,
     REMOVE,
+    UNBLOCK,
     UNPIN,
     Log,
     text,
@@ -263,6 +265,21 @@ def the_account_log_is_no_conversation(stage: Stage) -> None:
     stage.shows({})
     listed = stage.ask("list")["conversations"]
     require(CONV in listed and ACCOUNT not in listed, f"{CONV} and not {ACCOUNT} in the list", listed)
+
+
+@check("12.10", "12-41", level="L1")
+def whom_the_user_has_blocked(stage: Stage) -> None:
+    """Of BLOCK and UNBLOCK the one with the highest seq decides, also after kill -9."""
+    _with_account_log(stage)
+    for user, kind in ((BOB, BLOCK), (CAROL, BLOCK), (BOB, UNBLOCK)):
+        stage.world.append(ACCOUNT, kind, sender=ME, users=[user])
+    if "blocked" not in stage.ask("list"):
+        raise Skipped("the driver does not say 'blocked' in the answer to 'list'")
+    stage.until(lambda: stage.ask("list", traced=False)["blocked"] == [CAROL], "Carol blocked, Bob not", "others")
+    stage.acknowledged()
+    stage.restart()
+    stage.until_live(stage.peer)
+    stage.until(lambda: stage.ask("list", traced=False)["blocked"] == [CAROL], "Carol blocked, Bob not", "others")
 
 
 @check("12.10", "12-42", "12-41", level="L1")

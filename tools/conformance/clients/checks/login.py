@@ -127,6 +127,17 @@ def a_wrong_password(stage: Stage) -> None:
     require(auths == 1, "one AUTH", f"{auths}")
 
 
+@check("14.2", "2-16", "14-2")
+def no_password_here(stage: Stage) -> None:
+    """After 2005 the password is not sent again by itself."""
+    stage.on("AUTH", lambda peer, auth: peer.refuse(auth, 2005))
+    stage.start()
+    stage.expect("AUTH")
+    stage.keep(STAYS_AWAY_SECONDS)
+    auths = sum(len(peer.named("AUTH")) for peer in stage.peers)
+    require(auths == 1, "one AUTH", f"{auths}")
+
+
 @check("8.2", "8-8", "14-2")
 def locked_out(stage: Stage) -> None:
     """AUTH is answered 2006 with `retry_ms` 1500: the next one comes no earlier than that."""

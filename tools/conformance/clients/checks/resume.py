@@ -254,6 +254,26 @@ def pushes_that_come_again(stage: Stage) -> None:
     stage.acknowledged()
 
 
+@check("12.5", "9-3", "12-13", level="L1")
+def an_answer_that_was_overtaken(stage: Stage) -> None:
+    """CHANGES_OK comes after pushes that are newer than it: what it brings does not undo them."""
+    peer = stage.ready()
+    stage.hold("CHANGES")
+    stage.world.say("first text", push=False)
+    peer.send("ROWS", rows=[row(head=3)])
+    question = stage.expect("CHANGES", since=2)
+    answer = stage.world.changes(stage.world.logs[CONV], 2)
+    peer.send("EVENT", **stage.world.logs[CONV].entries[3])
+    edit = stage.world.append(CONV, EDIT, content=text("new text"), ref=3, push=False)
+    peer.send("EVENT", **edit)
+    stage.shows(texts(HELLO, "new text"))
+    peer.reply(question, **answer)
+    stage.release("CHANGES")
+    stage.world.say("after it", push=False)
+    peer.send("EVENT", **stage.world.logs[CONV].entries[5])
+    stage.shows({2: HELLO, 3: "new text", 5: "after it"})
+
+
 @check("12.2", "12-5", level="L1")
 def rows_instead_of_events(stage: Stage) -> None:
     """ROWS say that there is more: the client fetches it."""
@@ -362,6 +382,29 @@ def the_race_of_pages_and_a_crash(stage: Stage) -> None:
     stage.restart()
     stage.until_live(peer)
     stage.shows({2: HELLO, 3: "new text", 4: "message 4", 5: "message 5"})
+
+
+@check("12.7", "12-20", level="L1")
+def older_messages(stage: Stage) -> None:
+    """After a jump the user asks for older messages: they are shown beside the newer ones, without a hole."""
+    log = _long(stage)
+    peer = stage.live()
+    stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
+    head = log.head
+    for _ in range(2):
+        stage.ask("older", conv=CONV)
+        asked = len(peer.named("HISTORY"))
+        stage.keep(2.0, lambda asked=asked: len(peer.named("HISTORY")) > asked)  # type: ignore[misc]
+    pages = [question["hi"] for question in peer.named("HISTORY")]
+    if not pages:
+        raise Skipped("the client fetches everything")
+    stage.world.say("the newest")
+    wanted = {seq: f"message {seq - 3}" for seq in range(head - 150, head + 1)} | {head + 1: "the newest"}
+
+    def found() -> dict[int, str]:
+        return {seq: each["text"] for seq, each in (stage.show() or {}).items() if seq in wanted}
+
+    stage.until(lambda: found() == wanted, f"messages {head - 150} to {head + 1}", lambda: f"{len(found())} of them")
 
 
 @check("12.9", "12-17", level="L1")
