@@ -142,6 +142,10 @@ class Peer:
     def fail(self, code: int, **fields: Any) -> None:
         """ERROR without rid, and the end of what is sent; the client has to close."""
         self.send("ERROR", code=code, **fields)
+        self.finish(code)
+
+    def finish(self, code: int) -> None:
+        """Sends no more, as after ERROR `code` without rid."""
         self._trace.add(self.who, sent=True, note="sends no more")
         self._put(lambda: self.incoming.finish(code))
 

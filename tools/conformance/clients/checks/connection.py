@@ -128,6 +128,20 @@ def a_push_before_a_reply(stage: Stage) -> None:
         raise Failed("nothing has to be fetched", f"{len(peer.named('CHANGES'))} CHANGES")
 
 
+@check("7.3", "7-8", "7-23", "15-5")
+def the_last_words_of_a_server(stage: Stage) -> None:
+    """SYNC_OK, PINGs, ERROR 2007 and the end come together: the client has much to send, but it reads the end first."""
+    stage.hold("SYNC")
+    stage.start()
+    sync = stage.expect("SYNC")
+    peer = stage.peer
+    mode, rows = stage.world.rows(peer, None)
+    first = peer.reply_body(sync, mode=mode, rows=rows, token=stage.world.token())
+    peer.send_bodies(first, *[peer.body("PING", t=t) for t in range(20)], peer.body("ERROR", code=2007))
+    peer.finish(2007)
+    stage.no_other(STAYS_AWAY_SECONDS, "after 2007")
+
+
 @check("7.7", "7-23", "15-5")
 def replaced(stage: Stage) -> None:
     """After ERROR 2007 the client does not come back by itself."""

@@ -236,10 +236,10 @@ def hidden_on_another_device(stage: Stage) -> None:
     old = dict(stage.world.logs[CONV].records[2])
     stage.world.hide(CONV, [2])
     stage.shows({3: "stays"})
-    stage.world.logs[CONV].records[2] = {**old, "rev": 4, "content": text("back again")}
-    stage.world.append(CONV, EDIT, content=text("back again"), ref=2)
+    stage.world.logs[CONV].records[2] = old
+    stage.world.append(CONV, EDIT, content=text("back again"), ref=2, push=False)
+    stage.world.say("after it", push=False)
     peer.send("ROWS", rows=[{"conv": CONV, "head": 5, "rrev": 0, "delivered": 0, "read": 0}])
-    stage.world.append(CONV, MSG, content=text("after it"), push=False)
     stage.shows({3: "stays", 5: "after it"})
 
 
