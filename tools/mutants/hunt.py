@@ -20,7 +20,7 @@ from tools.simulate.bugs import ROOT, Bug, bugs, plant
 PATIENCE_SECONDS = 4
 """Seconds the runner waits for what must come: a mutant often answers nothing."""
 STARTING_SECONDS = 20
-CLIENTS = 8
+CLIENTS = 20
 """At a time."""
 DRIVER = ROOT / "examples" / "conform_driver.py"
 
