@@ -560,10 +560,17 @@ class Link {
     for (const entry of state.outbox) {
       if (busy.has(entry.conv)) continue;
       busy.add(entry.conv);
-      if (entry.sent || Date.now() < (entry.after ?? 0)) continue;
+      if (entry.sent) continue;
+      if (Date.now() < (entry.after ?? 0)) { this.wake(entry.after); continue; }
       entry.sent = true;
       this.ask(54, [entry.conv, entry.cid, entry.kind, entry.content, entry.ref], (error, items) => this.sent(entry, error, items));
     }
+  }
+
+  wake(at) {
+    if (this.wakeAt && this.wakeAt <= at) return;
+    this.wakeAt = at;
+    this.later(at - Date.now() + 5, () => { this.wakeAt = null; });
   }
 
   sent(entry, error, items) {
@@ -572,7 +579,7 @@ class Link {
       const wait = error.retry + Math.random() * Math.min(60000, 200 * 2 ** entry.failures);
       entry.after = Date.now() + wait;
       entry.sent = false;
-      return this.later(wait + 5, () => {});
+      return;
     }
     if (error) return done(entry, { failed: entry.id, code: error.code });
     const [seq, ts] = fields(items, "uu");

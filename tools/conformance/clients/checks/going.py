@@ -11,7 +11,7 @@ from ..stage import Stage, spread, texts
 from ..world import CONV, HELLO
 
 FIRST_SECONDS = 0.5
-SLACK_SECONDS = 0.8
+SLACK_SECONDS = 1.5
 ATTEMPTS_MAX = 12
 
 

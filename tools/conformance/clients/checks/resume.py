@@ -14,7 +14,7 @@ from ..world import BOB, CONV, DIGEST, EDIT, HELLO, ME, MSG, OTHER, RESET, Log, 
 
 QUIET_SECONDS = 1.2
 PUSHED_SECONDS = 1.0
-SLACK_SECONDS = 1.0
+SLACK_SECONDS = 1.5
 JUMP_ENTRIES = 5000
 
 
@@ -343,7 +343,7 @@ def an_answer_that_brings_nothing(stage: Stage) -> None:
     stage.keep(2.5)
     asked = len([each for each in peer.named("CHANGES") if each["since"] == 2])
     require(asked <= 4, "at most four questions in 2.5 s", f"{asked}")
-    require(asked >= 2, "another question, a second later", f"{asked} in 2.5 s")
+    stage.until(lambda: len(peer.named("CHANGES")) > 2, "another question, a second later", "none")
 
 
 @check("12.9", "12-16", level="L1")
@@ -476,17 +476,18 @@ def an_ack_within_a_second(stage: Stage) -> None:
 
 @check("12.2", "12-3", must=False)
 def an_ack_at_half_the_window(stage: Stage) -> None:
-    """When half the window is unacknowledged an ACK comes before the second is over."""
+    """Whenever half the window is unacknowledged an ACK comes, without waiting for the second to be over."""
     peer = stage.live()
     half = max(1, peer.window // 2)
     if half > 100:
         raise Skipped("the window is large")
-    pushed = time.monotonic()
-    for number in range(half):
+    began = time.monotonic()
+    for number in range(3 * half):
         stage.world.say(f"message {number}")
-    stage.until(lambda: peer.acks, "an ACK", "none")
-    late = peer.times[peer.frames.index(peer.acks[0])] - pushed
-    require(late < PUSHED_SECONDS - 0.15, "an ACK before a second is over", f"after {late:.2f} s")
+        if (number + 1) % half == 0:
+            stage.acknowledged()
+    needed = time.monotonic() - began
+    require(needed < 1.8 * PUSHED_SECONDS, "three ACKs that do not wait for a second each", f"{needed:.1f} s for three")
 
 
 @check("12.2", "12-2", "12-4")
