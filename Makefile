@@ -62,7 +62,7 @@ fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached
 	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
 	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep
 
-mutants: env  ## Prove that the conformance runner catches every mutant of the server
+mutants: env  ## Prove that the conformance runner catches every mutant of the server and of the client
 	$(BIN)/python -m tools.mutants
 
 bench: env  ## Measure the hot path
