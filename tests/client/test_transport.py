@@ -16,7 +16,7 @@ import trustme
 from tests.client.stage import Peer, Stage, entry, make_world, meet, row
 from wirechat import wire
 from wirechat.client import ConnectionFailed, open_client, register
-from wirechat.client.transport import bodies, parse_url
+from wirechat.client.transport import Network, bodies, parse_url
 
 CONV = 5
 SECONDS = 20
@@ -193,6 +193,23 @@ async def test_p12_what_is_no_websocket_is_a_failed_connection(answer: bytes) ->
                 async with open_client(url, handle="a", password="p" * 8, reconnect=False):
                     raise AssertionError
             nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 101 Swit"])
+async def test_a_handshake_that_is_cut_is_a_failed_connection(answer: bytes) -> None:
+    """It ends at once, not when the login takes too long: the server may be back in a moment."""
+
+    async def cutting(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await stream.send_all(answer)
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), cutting, 0)
+        with trio.move_on_after(SECONDS) as patience:
+            with pytest.raises(ConnectionFailed, match="no WebSocket at /: the connection ended"):
+                await Network(nursery).connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}")
+        assert not patience.cancelled_caught
+        nursery.cancel_scope.cancel()
 
 
 async def test_the_server_closing_is_noticed(authority: trustme.CA, ca: Path) -> None:
