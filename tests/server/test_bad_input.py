@@ -198,11 +198,11 @@ async def test_p10_who_leaves_in_a_websocket_handshake_is_gone_at_once(tmp_path:
         stream = await rig.stream("ws")
         await stream.send_all(request_)
         with trio.fail_after(PATIENCE):
-            while not rig.server.connections:
+            while not rig.server.connections:  # noqa: ASYNC110
                 await trio.sleep(0.01)
         await stream.aclose()
         with trio.fail_after(PATIENCE / 2):
-            while rig.server.connections:
+            while rig.server.connections:  # noqa: ASYNC110
                 await trio.sleep(0.01)
 
 
