@@ -186,7 +186,11 @@ class EndingStream(trio.abc.Stream):
     ended: Callable[[], None]
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self.inner.send_all(data)
+        try:
+            await self.inner.send_all(data)
+        except trio.BrokenResourceError:
+            self.ended()
+            raise
 
     async def wait_send_all_might_not_block(self) -> None:
         await self.inner.wait_send_all_might_not_block()
