@@ -19,8 +19,6 @@ from tools.faults.server import ROOT, Server
 from tools.replay.people import Person, Registrar
 from tools.replay.pulse import Pulse
 
-CONVERGE_SECONDS = 60.0
-"""A device that lacks something for so long after everything is well again will lack it for ever."""
 LOOK_SECONDS = 0.05
 REGISTER_SECONDS = 30.0
 SCHEMES = ("wirechat", "ws")
@@ -44,6 +42,8 @@ class Options:
     """Connections of a storm."""
     readers: int = 200
     """Those who never read."""
+    patience: float = 60.0
+    """Seconds after which a device that lacks something, although everything is well again, will lack it for ever."""
     tree: Path = ROOT
 
 
@@ -115,29 +115,27 @@ class Stage:
             await crowd.tell(do="load", pause=self.options.pause)
         await trio.sleep(seconds)
 
-    async def probe(self, seconds: float = CONVERGE_SECONDS) -> int:
+    async def probe(self) -> int:
         """Somebody says something to everybody; its seq once the server has it. Raises CrowdFailed."""
         await self.crowds[0].tell(do="say", conv=self.everybody, text=f"probe {os.urandom(6).hex()}")
-        return int((await self.crowds[0].hear("said", seconds))["seq"])
+        return int((await self.crowds[0].hear("said", self.options.patience))["seq"])
 
     async def converge(self) -> float:
         """Begin nothing new, let one message go through, and wait until every device has everything.
 
         Returns the seconds that took. Raises NotConverged, CrowdFailed.
         """
-        began = time.monotonic()
+        began, patience = time.monotonic(), self.options.patience
         for crowd in self.crowds:
             await crowd.tell(do="rest")
         await self.probe()
         for crowd in self.crowds:
-            await crowd.hear("resting", CONVERGE_SECONDS)
+            await crowd.hear("resting", patience)
         log = Log(self.server.data)
         try:
             while lack := await trio.to_thread.run_sync(lacking, log, self.members):
-                if time.monotonic() - began > CONVERGE_SECONDS:
-                    raise NotConverged(
-                        f"{len(lack)} things are missing after {CONVERGE_SECONDS:g} s, such as {lack[0]}"
-                    )
+                if time.monotonic() - began > patience:
+                    raise NotConverged(f"{len(lack)} things are missing after {patience:g} s, such as {lack[0]}")
                 await trio.sleep(LOOK_SECONDS)
         finally:
             log.close()
