@@ -15,9 +15,7 @@ It is told what to do by lines of JSON on standard input and answers by lines of
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,6 +25,7 @@ import trio
 
 from tools.faults.deeds import Person
 from tools.faults.notebook import Notebook, What
+from tools.faults.orders import orders, say
 from tools.replay.actor import EAGER
 from tools.simulate.file import DeviceFile
 from tools.simulate.witness import Frames
@@ -216,20 +215,6 @@ class Load:
         return self._pause
 
 
-def _say(event: str, **fields: Any) -> None:
-    print(json.dumps({"event": event, **fields}), flush=True)
-
-
-async def _orders() -> AsyncIterator[dict[str, Any]]:
-    """What the harness asks for, until it is gone."""
-    rest = b""
-    async with trio.lowlevel.FdStream(os.dup(0)) as stdin:
-        async for data in stdin:
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                yield json.loads(line)
-
-
 async def run(spec: Spec) -> None:
     """The whole life of the process."""
     book, load = Notebook(Path(spec.notebook)), Load()
@@ -238,22 +223,20 @@ async def run(spec: Spec) -> None:
         for device in devices:
             nursery.start_soon(device.live, load)
         nursery.start_soon(_tell_when_ready, devices)
-        async for order in _orders():
-            if order["do"] == "stop":
-                break
+        async for order in orders():
             if order["do"] in ("load", "rest"):
                 load.set(order.get("pause"))
             nursery.start_soon(_carry_out, order, devices)
         nursery.cancel_scope.cancel()
         wires.cancel_scope.cancel()
     book.close()
-    _say("stopped")
+    say("stopped")
 
 
 async def _tell_when_ready(devices: list[_Device]) -> None:
     for device in devices:
         await device.ready.wait()
-    _say("ready")
+    say("ready")
 
 
 async def _carry_out(order: dict[str, Any], devices: list[_Device]) -> None:
@@ -263,13 +246,13 @@ async def _carry_out(order: dict[str, Any], devices: list[_Device]) -> None:
         case "rest":
             while any(device.deeds for device in devices):  # noqa: ASYNC110  a few times in a run
                 await trio.sleep(LOOK_SECONDS)
-            _say("resting")
+            say("resting")
         case "group":
-            _say("made", conv=await client.conversations.create_group(order["title"], order["users"]))
+            say("made", conv=await client.conversations.create_group(order["title"], order["users"]))
         case "direct":
-            _say("made", conv=await client.conversations.direct(order["user"]))
+            say("made", conv=await client.conversations.direct(order["user"]))
         case "say":
-            _say("said", seq=(await client.messages.send(order["conv"], order["text"])).seq)
+            say("said", seq=(await client.messages.send(order["conv"], order["text"])).seq)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Proxy:
         try:
             server = await trio.open_tcp_stream(host, int(port))
         except OSError:
-            _reset(client)
+            reset(client)
             return
         swallowed: set[Way] = set()
         self._swallowed.append(swallowed)
@@ -90,8 +90,8 @@ class Proxy:
     async def _pass(self, way: Way, source: trio.SocketStream, to: trio.SocketStream, swallowed: set[Way]) -> None:
         while chunk := await source.receive_some(CHUNK_BYTES):
             if way not in swallowed and not await self._deliver(bytes(chunk), to):
-                _reset(source)
-                _reset(to)
+                reset(source)
+                reset(to)
                 return
         if way not in swallowed:
             await to.send_eof()
@@ -121,7 +121,7 @@ class Proxy:
         return True
 
 
-def _reset(stream: trio.SocketStream) -> None:
+def reset(stream: trio.SocketStream) -> None:
     """End a connection as a crash or a firewall does."""
     try:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

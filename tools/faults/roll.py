@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ class Crowd:
 
     folder      for its files
     url         where its clients connect
+    module      what it runs
     """
 
     name: str
@@ -33,6 +35,7 @@ class Crowd:
     url: str
     members: list[Member]
     seed: int
+    module: str = "tools.faults.crowd"
     life: int = 0
     _process: trio.Process | None = None
     _heard: list[dict[str, Any]] = attrs.Factory(list)
@@ -43,8 +46,8 @@ class Crowd:
         """What its connections carried, in all its lives."""
         return self.folder / f"{self.name}.notes"
 
-    async def start(self, nursery: trio.Nursery) -> None:
-        """Start it, without waiting for it."""
+    async def start(self, nursery: trio.Nursery, files: int = 0) -> None:
+        """Start it, without waiting for it. `files`: how many it may open, 0 = as usual."""
         self.life += 1
         self._heard.clear()
         spec = Spec(self.url, str(self.notebook), self.members, self.seed, self.life)
@@ -52,12 +55,15 @@ class Crowd:
         path.write_text(spec.text())
         errors = (self.folder / f"{self.name}.log").open("ab")
         self._process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "tools.faults.crowd", str(path)],
+            [sys.executable, "-m", self.module, str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
         )
         errors.close()
+        if files:
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (files, hard))
         nursery.start_soon(self._listen, self._process)
 
     async def _listen(self, process: trio.Process) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -59,6 +59,10 @@ class Stage:
     told: dict[str, Any] = attrs.Factory(dict)
     crowds: list[Crowd] = attrs.Factory(list)
     members: list[Member] = attrs.Factory(list)
+    others: list[Crowd] = attrs.Factory(list)
+    """Processes that a fault has added; they end with the stage."""
+    also: list[Callable[[], Awaitable[None]]] = attrs.Factory(list)
+    """What else has to come true for everybody to have everything."""
     everybody: int = 0
     """The conversation that all are in."""
     earlier: list[Case] = attrs.Factory(list)
@@ -76,7 +80,7 @@ class Stage:
         self.tell("starting")
         await self.server.start()
         people = await self.register(self.options.people)
-        self.members += [self._member(person) for person in people]
+        self.members += [self.member(person) for person in people]
         route: Mapping[str, str] = await urls()
         for number, scheme in enumerate(SCHEMES):
             members = self.members[number :: len(SCHEMES)]
@@ -105,7 +109,7 @@ class Stage:
         await self.crowds[0].tell(do=what, **how)
         return int((await self.crowds[0].hear("made"))["conv"])
 
-    def _member(self, person: Person) -> Member:
+    def member(self, person: Person) -> Member:
         cache = str(self.folder / f"{person.device}.cache")
         return Member(person.handle, person.user, person.device, person.key.hex(), cache)
 
@@ -115,10 +119,14 @@ class Stage:
             await crowd.tell(do="load", pause=self.options.pause)
         await trio.sleep(seconds)
 
-    async def probe(self) -> int:
-        """Somebody says something to everybody; its seq once the server has it. Raises CrowdFailed."""
-        await self.crowds[0].tell(do="say", conv=self.everybody, text=f"probe {os.urandom(6).hex()}")
+    async def talk(self, conv: int, text: str) -> int:
+        """The first of all members says something; its seq once the server has it. Raises CrowdFailed."""
+        await self.crowds[0].tell(do="say", conv=conv, text=f"{os.urandom(6).hex()} {text}")
         return int((await self.crowds[0].hear("said", self.options.patience))["seq"])
+
+    async def probe(self) -> int:
+        """A message to everybody."""
+        return await self.talk(self.everybody, "probe")
 
     async def converge(self) -> float:
         """Begin nothing new, let one message go through, and wait until every device has everything.
@@ -131,6 +139,8 @@ class Stage:
         await self.probe()
         for crowd in self.crowds:
             await crowd.hear("resting", patience)
+        for wait in self.also:
+            await wait()
         log = Log(self.server.data)
         try:
             while lack := await trio.to_thread.run_sync(lacking, log, self.members):
@@ -143,12 +153,12 @@ class Stage:
 
     async def part(self) -> None:
         """Everybody leaves."""
-        for crowd in self.crowds:
+        for crowd in (*self.crowds, *self.others):
             await crowd.stop()
 
     async def clear(self) -> None:
         """Nothing runs any more, whatever happened."""
         with trio.CancelScope(shield=True):
-            for crowd in self.crowds:
+            for crowd in (*self.crowds, *self.others):
                 await crowd.kill()
             await self.server.kill()

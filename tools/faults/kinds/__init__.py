@@ -4,6 +4,7 @@ from tools.faults.fault import Fault
 from tools.faults.kinds.catchup import CatchUp
 from tools.faults.kinds.chaos import Chaos
 from tools.faults.kinds.clock import Clock
+from tools.faults.kinds.deaf import Deaf
 from tools.faults.kinds.disk import Disk
 from tools.faults.kinds.files import Files
 from tools.faults.kinds.halfopen import HalfOpen
@@ -11,6 +12,9 @@ from tools.faults.kinds.kill import Kill
 from tools.faults.kinds.pause import Pause
 from tools.faults.kinds.quota import Quota
 from tools.faults.kinds.restore import Restore
+from tools.faults.kinds.storm import Storm
 from tools.faults.kinds.sync import Sync
 
-ALL: tuple[type[Fault], ...] = (Kill, Pause, Files, Disk, Quota, Sync, HalfOpen, Chaos, CatchUp, Restore, Clock)
+ALL: tuple[type[Fault], ...] = (
+    Kill, Pause, Files, Disk, Quota, Sync, Deaf, Storm, HalfOpen, Chaos, CatchUp, Restore, Clock,
+)  # fmt: skip
