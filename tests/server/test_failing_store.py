@@ -97,7 +97,7 @@ async def test_p12_the_operator_is_told_once_that_nothing_can_be_stored_and_once
                 await alice.ask(wire.Send(0, conv, os.urandom(8), 1, wire.Content(1, "hello")), wire.Reply | wire.Error)
         told = [(line["log_level"], line["event"], line.get("reason")) for line in lines]
         assert told == [
-            ("error", "entries cannot be stored", "interrupted"),
+            ("warning", "entries cannot be stored", "interrupted"),
             ("info", "entries are stored again", None),
         ]
 

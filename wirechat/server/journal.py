@@ -182,7 +182,7 @@ class Journal:
         """The operator is told when the store begins to fail and when it works again, not of each entry."""
         failing = all(isinstance(result, StoreError) for result in results)
         if failing and not self._failing:
-            log.error("entries cannot be stored", reason=str(results[0]))
+            log.warning("entries cannot be stored", reason=str(results[0]))
         elif self._failing and not failing:
             log.info("entries are stored again")
         self._failing = failing
