@@ -136,6 +136,12 @@ class Server:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     @property
+    def cpu_seconds(self) -> float:
+        """What this life has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def resident_bytes(self) -> int:
         """Its memory that is in RAM."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():

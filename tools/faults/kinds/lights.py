@@ -48,9 +48,9 @@ class Lights(Fault):
         stage.others.append(self.lights)
         await self.lights.start(stage.nursery, files=count + SPARE_FILES)
         await self.lights.hear("ready", stage.options.patience)
-        stage.also.append(lambda: self._reach(stage))
+        stage.also.append(lambda: self.reach(stage))
 
-    async def _reach(self, stage: Stage) -> None:
+    async def reach(self, stage: Stage) -> None:
         """Everybody is in and has everything of their groups."""
         log = await trio.to_thread.run_sync(Log, stage.server.data)
         heads = {str(conv): len(log.truth.log(conv)) for conv in self.convs}
