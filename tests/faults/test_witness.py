@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tools.faults.notebook import Note, Notebook, What, read, received
-from tools.faults.witness import Witness
+from tools.faults.witness import Restore, Witness
 from tools.history.checker import History
 from wirechat import wire
 
@@ -52,8 +52,9 @@ def test_two_entries_of_one_operation_are_found() -> None:
 
 
 def test_after_a_restore_what_was_lost_with_it_does_not_count() -> None:
-    """The entry at 1 was acknowledged and seen, but after the backup; now another stands there."""
-    _, found = judged(send(1), answer(2, seq=1), push(3, seq=1), believes=lambda ack: ack.at > 5, since=5.0)
+    """The entry at 1 was acknowledged and seen, but after the backup."""
+    later = Note(6, DEVICE, 2, What.OPENED, None)
+    _, found = judged(send(1), answer(2, seq=1), push(3, seq=1), later, restore=Restore(5.0, {CONV: 0}))
     assert found == []
 
 

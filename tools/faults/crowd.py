@@ -163,9 +163,9 @@ class _Device:
     async def _watch(self, client: Client) -> None:
         async for event in client.events(EVENTS_MAX):
             if isinstance(event, MessageAdded):
-                self.note(0, What.SHOWN, (event.conv, event.record.seq))
+                self.note(self._spec.life, What.SHOWN, (event.conv, event.record.seq))
             elif isinstance(event, Resynced):
-                self.note(0, What.RESYNCED)
+                self.note(self._spec.life, What.RESYNCED)
             elif isinstance(event, Disconnected):
                 self.note(0, What.LOST, str(event.error))
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,16 +18,19 @@ from tools.conformance.decoder import Malformed
 from tools.conformance.reader import Login, Refused, open_reader
 from tools.faults.crowd import Member
 from tools.faults.notebook import read
-from tools.faults.witness import Ack, Witness
+from tools.faults.witness import Restore, Witness
 from tools.history.checker import History, Violation
+from tools.history.holdings import Holding
 from tools.history.reference import Record, fold
-from tools.replay.evidence import Fact, fact_of_fields
+from tools.replay.evidence import record_of_fields
 from tools.simulate.file import DeviceFile
 from tools.simulate.truth import Truth
-from tools.simulate.verdict import differences, unfinished
+from tools.simulate.verdict import differences, holdings, unfinished
 from wirechat.store.sqlite import FILE, connect
 
 SHOWN_MAX = 20
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -36,8 +40,7 @@ class Case:
     data        directory of the server, which may run
     members     everybody
     notebooks   what was written down of their connections
-    believes    see Witness
-    since       see Witness
+    restore     see Witness
     until       what happened later belongs to another case
     caches      the devices' files belong to it
     """
@@ -45,8 +48,7 @@ class Case:
     data: Path
     members: list[Member]
     notebooks: list[Path]
-    believes: Callable[[Ack], bool] = lambda ack: True
-    since: float = 0.0
+    restore: Restore | None = None
     until: float = math.inf
     caches: bool = True
 
@@ -79,7 +81,7 @@ def lacking(log: Log, members: Iterable[Member]) -> list[str]:
     return [f"device {member.device}: {line}" for member in members for line in _of(member, unfinished, log.truth)]
 
 
-def _of(member: Member, ask: Callable[[DeviceFile, int, Truth], Iterator[str]], truth: Truth) -> list[str]:
+def _of(member: Member, ask: Callable[[DeviceFile, int, Truth], Iterator[T]], truth: Truth) -> list[T]:
     file = DeviceFile(Path(member.cache))
     try:
         return list(ask(file, member.user, truth))
@@ -87,11 +89,15 @@ def _of(member: Member, ask: Callable[[DeviceFile, int, Truth], Iterator[str]], 
         file.close()
 
 
+def _holdings(file: DeviceFile, user: int, truth: Truth) -> Iterator[Holding]:
+    return holdings(f"the device of user {user}", file, user, truth)
+
+
 def judge(case: Case) -> Findings:
     """The whole history. Blocks for as long as it takes; the server need not run."""
     history = History()
     truth = Truth(history)
-    witness = Witness(history, {member.device: member.user for member in case.members}, case.believes, case.since)
+    witness = Witness(history, {member.device: member.user for member in case.members}, case.restore)
     witness.tell(note for note in read(case.notebooks) if note.at < case.until)
     db = connect(str(case.data / FILE), write=False)
     try:
@@ -99,6 +105,8 @@ def judge(case: Case) -> Findings:
         truth.check_gone()
         truth.check_lists()
         for member in case.members if case.caches else ():
+            for holding in _of(member, _holdings, truth):
+                history.holds(holding)
             for line in _of(member, differences, truth):
                 history.violations.append(Violation("P5", "not the fold", f"device {member.device}: {line}"))
         violations = history.finish()
@@ -119,9 +127,9 @@ def read_independently(url: str, data: Path, member: Member) -> list[Violation]:
                 if member.user not in log.truth.periods(conv):
                     continue
                 reading = reader.read(conv)
-                told = {seq: fact_of_fields(fields) for seq, fields in reading.records.items()}
+                told = {seq: record_of_fields(fields) for seq, fields in reading.records.items()}
                 entries = log.truth.log(conv)
-                expected = {seq: _fact(record) for seq, record in fold(entries, len(entries)).items()}
+                expected = {seq: _plain(record) for seq, record in fold(entries, len(entries)).items()}
                 found += [f"{conv}: {fault}" for fault in reading.faults]
                 found += [
                     f"{conv}/{seq}: told {told.get(seq)}, there is {expected.get(seq)}"
@@ -135,24 +143,9 @@ def read_independently(url: str, data: Path, member: Member) -> list[Violation]:
     return [Violation("P5", "told otherwise", line) for line in found]
 
 
-def _fact(record: Record) -> Fact:
-    """As the reader tells it: the text of a title without its type."""
-    content = record.content[1] if isinstance(record.content, tuple) else record.content
-    return Fact(
-        record.seq,
-        record.rev,
-        record.ts,
-        record.sender,
-        record.kind,
-        None if content is None else str(content),
-        record.ref,
-        record.users,
-        record.edited,
-        tuple(sorted((user, str(emoji)) for user, emoji in record.reactions.items())),
-        None,
-        record.role,
-        record.pinned,
-    )
+def _plain(record: Record) -> Record:
+    """As the reader tells it: a title without its type."""
+    return attrs.evolve(record, content=record.content[1]) if isinstance(record.content, tuple) else record
 
 
 def verify(data: Path) -> list[Violation]:

@@ -31,7 +31,7 @@ class What(enum.IntEnum):
     HELD = 4
     """[conv, low, pos] of each conversation as they stand on the device's disk, before an ACK goes out."""
     SHOWN = 5
-    """[conv, seq]: a program was told of a new record."""
+    """[conv, seq]: a program was told of a new record. Here and in RESYNCED `line` is the life of the process."""
     RESYNCED = 6
     """A program was told that everything is read anew."""
     GAVE_UP = 7

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from tools.faults.notebook import Note, What
 from tools.history.checker import Entry, History, Op, Violation
+from tools.simulate.file import record_of
 from tools.simulate.truth import said
 from wirechat import wire
 
@@ -27,29 +28,38 @@ class Ack:
     dup: bool
 
 
+@attrs.frozen
+class Restore:
+    """A server came back from a backup. `at`: seconds of the machine's clock; `heads`: where its logs ended then."""
+
+    at: float
+    heads: Mapping[int, int]
+
+
 @attrs.define
 class Witness:
     """Listens to the notes of several crowds.
 
     users       device -> its user
-    believes    whether an acknowledgement counts; after a restore those of what was lost with it do not
-    since       what was seen before does not count either
+    restore     when the server came back from a backup, if it did
     """
 
     history: History
     users: Mapping[int, int]
-    believes: Callable[[Ack], bool] = lambda ack: True
-    since: float = 0.0
+    restore: Restore | None = None
     acks: list[Ack] = attrs.Factory(list)
     counts: Counter[str] = attrs.Factory(Counter)
     opened: defaultdict[int, list[float]] = attrs.Factory(lambda: defaultdict(list))
     """device -> when it made its connections."""
     _asked: dict[tuple[int, int, int], wire.Request] = attrs.Factory(dict)
-    _shown: defaultdict[int, set[tuple[int, int]]] = attrs.Factory(lambda: defaultdict(set))
 
     def tell(self, notes: Iterable[Note]) -> None:
         """Everything, in order."""
+        restore = self.restore
         for note in notes:
+            if restore is not None and note.at >= restore.at:
+                self.history.restored(restore.heads)
+                restore = None
             match note.what:
                 case What.OPENED:
                     self.counts["connections"] += 1
@@ -62,20 +72,14 @@ class Witness:
                     for conv, low, pos in note.body:
                         self.history.held(self.users[note.device], conv, low, pos)
                 case What.SHOWN:
-                    self._show(note)
+                    self.history.announced(_screen(note), *note.body)
                 case What.RESYNCED:
                     self.counts["resets"] += 1
-                    self._shown[note.device].clear()
+                    self.history.cleared(_screen(note))
                 case What.LOST:
                     self.counts["connections lost"] += 1
                 case What.GAVE_UP:
                     self._blame("P5", "a client gave up", note, note.body)
-
-    def _show(self, note: Note) -> None:
-        shown = self._shown[note.device]
-        if note.body in shown and note.at >= self.since:
-            self._blame("P2", "shown twice", note, f"{note.body[0]}/{note.body[1]}")
-        shown.add(note.body)
 
     # what a device asks for
 
@@ -84,6 +88,8 @@ class Witness:
             self._asked[note.device, note.line, message.rid] = message
         if isinstance(message, wire.Mark):
             self.history.marked(self.users[note.device], message.conv, message.seq)
+        if isinstance(message, wire.Changes):
+            self.history.asks(_question(note, message), self.users[note.device], message.conv)
         if isinstance(message, wire.Send):
             self._send(note, message)
 
@@ -109,18 +115,15 @@ class Witness:
             request = self._asked.pop((note.device, note.line, message.rid), None)
             if isinstance(request, wire.Send):
                 self._answered(self._name(note, request), note, message)
-            elif note.at < self.since:
-                pass
-            elif isinstance(request, wire.Changes | wire.History) and not isinstance(message, wire.Error):
-                assert isinstance(message, wire.ChangesOk | wire.HistoryOk)
+            elif isinstance(request, wire.Changes) and isinstance(message, wire.ChangesOk):
+                if not message.more:
+                    self.history.answers(_question(note, request), message.upto)
                 self._records(note, request.conv, message.records)
             elif isinstance(request, wire.Marks) and isinstance(message, wire.MarksOk):
                 self._marks(note, request.conv, message.marks)
-        elif note.at < self.since:
-            pass
         elif isinstance(message, wire.Event):
             self.counts["pushes"] += 1
-            self._saw(note, _entry_of_event(message))
+            self.history.saw(_label(note), self.users[note.device], _entry(message))
         elif isinstance(message, wire.Receipt):
             self._marks(note, message.conv, message.marks)
 
@@ -128,21 +131,14 @@ class Witness:
         if isinstance(reply, wire.SendOk):
             ack = Ack(note.at, name, reply.seq, reply.ts, reply.dup)
             self.acks.append(ack)
-            if self.believes(ack):
-                self.history.ok(name, reply.seq, reply.ts)
+            self.history.ok(name, reply.seq, reply.ts)
         elif isinstance(reply, wire.Error) and reply.code // 1000 in (3, 4):
             self.history.failed(name)
 
     def _records(self, note: Note, conv: int, records: Iterable[wire.Record]) -> None:
-        """A record in a later state than its entry only says that there is one."""
         self.counts["pages"] += 1
         for record in records:
-            self.history.shown(self.users[note.device], conv, record.seq)
-            if record.rev == record.seq:
-                self._saw(note, _entry_of_record(conv, record))
-
-    def _saw(self, note: Note, entry: Entry) -> None:
-        self.history.saw(_label(note), self.users[note.device], entry)
+            self.history.recorded(_label(note), self.users[note.device], conv, record_of(record), record.cid)
 
     def _marks(self, note: Note, conv: int, marks: Iterable[wire.Watermark]) -> None:
         for mark in marks:
@@ -156,15 +152,17 @@ def _label(note: Note) -> str:
     return f"device {note.device}, connection {note.line}"
 
 
-def _entry_of_event(event: wire.Event) -> Entry:
+def _question(note: Note, request: wire.Changes) -> tuple[int, int, int]:
+    return note.device, note.line, request.rid
+
+
+def _screen(note: Note) -> tuple[int, int]:
+    """One run of one client."""
+    return note.device, note.line
+
+
+def _entry(event: wire.Event) -> Entry:
     return Entry(
         event.conv, event.seq, event.ts, event.sender, event.kind, said(event.content), event.ref,
         event.users or (), event.cid, event.role,
-    )  # fmt: skip
-
-
-def _entry_of_record(conv: int, record: wire.Record) -> Entry:
-    return Entry(
-        conv, record.seq, record.ts, record.sender, record.kind, said(record.content), record.ref,
-        record.users or (), record.cid, record.role,
     )  # fmt: skip

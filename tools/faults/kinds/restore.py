@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 import trio
 
 from tools.faults.fault import Fault
+from tools.faults.judge import Log
 from tools.faults.notebook import What, read
 from tools.faults.server import ServerFailed
 from tools.faults.stage import Stage
-from tools.faults.witness import Ack
-from tools.history.checker import Violation
+from tools.faults.witness import Restore as Restored
+from tools.faults.witness import Witness
+from tools.history.checker import History, Violation
 
 
 class Restore(Fault):
     """What was acknowledged before the backup began is there; what came after it is gone, for everybody alike.
 
-    The world before is judged by itself, up to its end. In the one after, acknowledgements between the backup and the
-    restore do not count, and every client must have noticed that it is another world.
+    The world before is judged by itself, up to its end; then the whole, in which every client must have noticed that
+    the world is another one.
     """
 
     name = "restore"
@@ -31,30 +32,43 @@ class Restore(Fault):
     async def strike(self, stage: Stage) -> None:
         server, case = stage.server, stage.case
         file, data = stage.folder / "backup.wirechat", stage.folder / "restored"
-        taken = time.monotonic()
+        self._taken = time.monotonic()
         await _wirechat(stage.options.tree, "backup", "--data", str(server.data), str(file))
         await trio.sleep(stage.options.seconds / 2)
         await server.kill()
         stage.earlier.append(attrs.evolve(case, until=time.monotonic(), caches=False))
         await _wirechat(stage.options.tree, "restore", str(file), "--data", str(data))
-        begun = time.monotonic()
         server.data = case.data = data
-        case.since, case.believes = begun, _outside(taken, begun)
+        self._restored = case.restore = Restored(time.monotonic(), _heads(data))
         await server.start()
 
     async def after(self, stage: Stage) -> list[Violation]:
-        """Everybody has noticed."""
-        noticed = {note.device for note in read(stage.case.notebooks) if note.what is What.RESYNCED}
+        """Nothing is gone that had been acknowledged when the backup began, and everybody has noticed."""
+        notes = read(stage.case.notebooks)
+        witness = Witness(History(), {member.device: member.user for member in stage.members})
+        witness.tell(note for note in notes if note.at < self._taken)
+        heads = self._restored.heads
+        found = [
+            Violation("P1", "not in the backup", f"{ack}, where the log ended at {heads.get(ack.name[1], 0)}")
+            for ack in witness.acks
+            if ack.seq > heads.get(ack.name[1], 0)
+        ]
+        stage.told["acknowledged before the backup"] = len(witness.acks)
+        noticed = {note.device for note in notes if note.what is What.RESYNCED}
         stage.told["clients that noticed"] = f"{len(noticed)} of {len(stage.members)}"
         deaf = [member.device for member in stage.members if member.device not in noticed]
-        return [Violation("P5", "not noticed", f"devices {deaf} took the restored data for the old")] if deaf else []
+        if deaf:
+            found.append(Violation("P5", "not noticed", f"devices {deaf} took the restored data for the old"))
+        return found
 
 
-def _outside(start: float, end: float) -> Callable[[Ack], bool]:
-    def believes(ack: Ack) -> bool:
-        return not start <= ack.at < end
-
-    return believes
+def _heads(data: Path) -> dict[int, int]:
+    """Where the logs end."""
+    log = Log(data)
+    try:
+        return {conv: len(log.truth.log(conv)) for conv in log.truth.conversations()}
+    finally:
+        log.close()
 
 
 async def _wirechat(tree: Path, *arguments: str) -> None:
