@@ -2,12 +2,12 @@
 
 It is told what to do by lines of JSON on standard input and answers by lines of JSON on standard output.
 
-    {"do": "load", "pause": 0.2}             everybody acts about that often, in seconds
-    {"do": "rest"}                           nothing new is begun -> {"event": "resting"} when all is done
-    {"do": "group", "title": "…", "users": [7]}  by the first device -> {"event": "made", "conv": 5}
-    {"do": "direct", "user": 7}              the same
-    {"do": "say", "conv": 5, "text": "…"}    by the first device -> {"event": "said", "seq": 7}
-    {"do": "stop"}                           leave politely -> {"event": "stopped"}
+    {"do": "load", "pause": 0.2}                    everybody acts about that often, in seconds
+    {"do": "rest"}                                  nothing new is begun -> {"event": "resting"} when all is done
+    {"do": "group", "title": "some", "users": [7]}  by the first device -> {"event": "made", "conv": 5}
+    {"do": "direct", "user": 7}                     the same
+    {"do": "say", "conv": 5, "text": "hello"}       by the first device -> {"event": "said", "seq": 7}
+    {"do": "stop"}                                  leave politely -> {"event": "stopped"}
 
 {"event": "ready"} comes when everybody has logged in and has what there is.
 """
@@ -217,7 +217,7 @@ class Load:
 
 async def run(spec: Spec) -> None:
     """The whole life of the process."""
-    book, load = Notebook(Path(spec.notebook)), Load()
+    book, load = Notebook(Path(spec.notebook), spec.life), Load()
     async with trio.open_nursery() as wires, trio.open_nursery() as nursery:
         devices = [_Device(member, spec, book, wires) for member in spec.members]
         for device in devices:

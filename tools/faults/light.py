@@ -63,6 +63,7 @@ class Light:
         self._connection = connection
         self._out: list[bytes] = []
         self._rid = self._pushes = self._acked = 0
+        self._got_in = False
         self._fetching: set[int] = set()
         self._asked: dict[int, int] = {}
 
@@ -84,10 +85,10 @@ class Light:
                     await self._connect()
                 await self._serve()
             except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-                if not self._pushes:  # it got nowhere
-                    await trio.sleep(random.uniform(0, AGAIN_SECONDS))
-            finally:
-                self.in_sync = False
+                pass
+            self.in_sync = False
+            if not self._got_in:
+                await trio.sleep(random.uniform(0, AGAIN_SECONDS))
 
     async def _connect(self) -> None:
         host, _, port = self._url.partition("://")[2].rpartition(":")
@@ -146,7 +147,7 @@ class Light:
                     self._ask(wire.Sync(0, self._token, cursor=message.cursor))
                 else:
                     self._token = message.token
-                    self.in_sync = True
+                    self.in_sync = self._got_in = True
             case wire.Rows():
                 self._take(message.rows)
                 self._token = message.token or self._token

@@ -18,6 +18,9 @@ import msgpack
 
 from wirechat import wire
 
+LINES_MAX = 1_000_000
+"""Connections of one life."""
+
 
 class What(enum.IntEnum):
     """What a note tells."""
@@ -54,9 +57,10 @@ class Note:
 class Notebook:
     """The book of one process of clients."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, life: int = 0) -> None:
+        """`life`: which run of its process; it goes on in the book of the one before."""
         self._file: IO[bytes] = path.open("ab", buffering=0)
-        self._lines = 0
+        self._lines = life * LINES_MAX
 
     def line(self, device: int) -> int:
         """A number for a new connection."""

@@ -49,7 +49,7 @@ class Crowd:
     async def start(self, nursery: trio.Nursery, files: int = 0) -> None:
         """Start it, without waiting for it. `files`: how many it may open, 0 = as usual."""
         self.life += 1
-        self._heard.clear()
+        self._heard = []
         spec = Spec(self.url, str(self.notebook), self.members, self.seed, self.life)
         path = self.folder / f"{self.name}.json"
         path.write_text(spec.text())
@@ -64,17 +64,18 @@ class Crowd:
         if files:
             _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (files, hard))
-        nursery.start_soon(self._listen, self._process)
+        nursery.start_soon(self._listen, self._process, self._heard)
 
-    async def _listen(self, process: trio.Process) -> None:
+    async def _listen(self, process: trio.Process, heard: list[dict[str, Any]]) -> None:
+        """Of one life alone: what a killed one still had to say is not for the next."""
         assert process.stdout is not None
         rest = b""
         async for data in process.stdout:
             *lines, rest = (rest + data).split(b"\n")
-            self._heard += [json.loads(line) for line in lines]
+            heard += [json.loads(line) for line in lines]
             self._more.set()
             self._more = trio.Event()
-        self._heard.append({"event": "ended"})
+        heard.append({"event": "ended"})
         self._more.set()
 
     async def hear(self, event: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:

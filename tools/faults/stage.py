@@ -110,6 +110,7 @@ class Stage:
         return int((await self.crowds[0].hear("made"))["conv"])
 
     def member(self, person: Person) -> Member:
+        """A person as a crowd wants him."""
         cache = str(self.folder / f"{person.device}.cache")
         return Member(person.handle, person.user, person.device, person.key.hex(), cache)
 

@@ -36,6 +36,7 @@ class CatchUp(Fault):
         await present.tell(do="load", pause=TALKING_PAUSE)
         await trio.sleep(stage.options.seconds)
         await present.tell(do="rest")
+        await present.hear("resting")
         await away.start(stage.nursery)
         stage.told["interrupted at"] = []
         for _ in range(KILLS):
