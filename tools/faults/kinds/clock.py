@@ -6,23 +6,30 @@ import os
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import trio
 
 from tools.faults.fault import Fault
+from tools.faults.notebook import received
 from tools.faults.stage import Stage
+from tools.history.checker import Violation
+from wirechat import wire
 
 STEPS = ("+5h", "-3h", "+20m", "-2d", "+0")
 """From the real time, one after the other."""
+STEP_SECONDS = 3.0
+"""libfaketime looks at its file once a second; more often it would cost the server more than its work."""
+LEAD_SECONDS_MIN = 4 * 3600
 LIBRARY = "libfaketimeMT.so.1"
 TRIAL = """
 import sys, threading, time
 real, mono = time.time(), time.monotonic()
 open(sys.argv[1], "w").write("+5h")
-threading.Event().wait(0.01)
-sys.exit(not (time.time() - real > 17000 and 0.01 <= time.monotonic() - mono < 100))
+threading.Event().wait(2.5)
+sys.exit(not (time.time() - real > 17000 and 2 <= time.monotonic() - mono < 100))
 """
 """time.sleep fails under libfaketime when the monotonic clock is left alone. Trio and SQLite wait by other calls."""
 
@@ -56,8 +63,17 @@ class Clock(Fault):
     async def strike(self, stage: Stage) -> None:
         for step in STEPS:
             self._clock.write_text(step)
-            await trio.sleep(stage.options.seconds / len(STEPS))
+            await trio.sleep(STEP_SECONDS)
         stage.told["steps"] = " ".join(STEPS)
+
+    async def after(self, stage: Stage) -> list[Violation]:
+        """Entries really have the times of a clock that is wrong."""
+        offset = time.time() - time.monotonic()
+        leads = [ok.ts / 1000 - note.at - offset for note, ok in received(stage.case.notebooks, wire.SendOk)]
+        stage.told["hours ahead at most"] = round(max(leads) / 3600, 1)
+        if max(leads) < LEAD_SECONDS_MIN:
+            return [Violation("P4", "the fault did not bite", "no entry has the time of a clock that is hours ahead")]
+        return []
 
 
 def _library() -> Path | None:
@@ -70,6 +86,6 @@ def _environment(library: Path, clock: Path) -> dict[str, str]:
     return {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
