@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,23 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.02
+PORT_MIN = 10_000
 SCHEMES = {"wirechat": "--tcp", "ws": "--ws"}
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on, and that no outgoing connection is given: while the server is away its
+    clients try to connect, and one that is given the server's own port connects to itself and keeps it.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(PORT_MIN, lowest)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class ServerFailed(Exception):
@@ -78,7 +96,7 @@ class Server:
         raise ServerFailed(f"the server did not start: {self.last_words()}")
 
     def _address(self, scheme: str) -> str:
-        return self.urls[scheme].partition("://")[2] if scheme in self.urls else "127.0.0.1:0"
+        return self.urls[scheme].partition("://")[2] if scheme in self.urls else f"127.0.0.1:{free_port()}"
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """What this life has said so far about this."""

@@ -11,7 +11,6 @@ from tools.faults.proxy import CALM, Proxy, Weather
 from tools.faults.stage import Stage
 
 KILLS = 3
-STORMY = Weather(delay_seconds=0.02, cut=0.03, truncate=0.02, trickle=0.15)
 
 
 class Proxied(Fault):
@@ -40,9 +39,11 @@ class Chaos(Proxied):
     name = "chaos"
     about = "a proxy that delays, cuts anywhere, and trickles; kill -9 meanwhile"
 
+    weather = Weather(delay_seconds=0.02, cut=0.03, truncate=0.02, trickle=0.15)
+
     async def strike(self, stage: Stage) -> None:
         for proxy in self.proxies:
-            proxy.weather = STORMY
+            proxy.weather = self.weather
         for _ in range(KILLS):
             await trio.sleep(2 * stage.options.seconds / KILLS)
             await stage.server.kill()
