@@ -62,6 +62,9 @@ fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached
 	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
 	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep
 
+faults: env  ## Hurt a real server: ONLY=kill for one fault, SECONDS=s, JSON=1; REQUIRE_ALL=1: what is skipped is an error
+	$(BIN)/python -m tools.faults $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json)
+
 mutants: env  ## Prove that the conformance runner catches every mutant of the server and of the client
 	$(BIN)/python -m tools.mutants
 

@@ -103,6 +103,7 @@ class Server:
             upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, self.receipts.run)
             upkeep.start_soon(_for_ever, self.presence.run)
+            upkeep.start_soon(_for_ever, self.logins.run)
             upkeep.start_soon(_for_ever, self._devices.run)
             async with trio.open_nursery() as clients:
                 async with trio.open_nursery() as accepting:

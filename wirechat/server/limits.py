@@ -14,6 +14,9 @@ READY_BYTES_MAX = 262_144
 DRAIN_BYTES = 65_536
 """Bytes of waiting pushes that are looked up and sent at a time."""
 
+WRITES_AT_ONCE = 100
+"""Small writes, such as those of logins, in one transaction, which a message may have to wait for: about 20 ms."""
+
 PENDING_ENTRIES_MAX = 50_000
 """Entries that wait for the journal on one node: about two seconds of the fastest disk; above it 5000."""
 
