@@ -8,7 +8,7 @@ FRAMES ?= 200000
 SESSIONS ?= 1000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts mutants bench enumeration sbom clean
+.PHONY: help env run test check format docs simulate bugs powercuts fuzz faults mutants bench enumeration sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,7 +57,7 @@ bugs: env  ## Prove that the simulation finds every planted bug
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
 
-.PHONY: fuzz
+.PHONY: help env run test check format docs simulate bugs powercuts fuzz faults mutants bench enumeration sbom clean
 fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached something new is kept
 	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
 	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep
