@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 200
 CUTS ?= 5000
+FRAMES ?= 200000
+SESSIONS ?= 1000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs branches powercuts mutants bench sbom clean
+.PHONY: help env run test check format docs simulate bugs branches powercuts fuzz faults mutants bench enumeration sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +28,7 @@ run: env  ## Run a server on this machine with two demo accounts and a short rep
 test: env  ## The full suite, with a real PostgreSQL from its wheel
 	$(BIN)/python -m pytest
 
-check: env docs  ## Format, lint, types, import contracts, freshness of generated files, the site
+check: env docs  ## Format, lint, types, import contracts, freshness of generated files, vulnerabilities, the site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -34,6 +36,7 @@ check: env docs  ## Format, lint, types, import contracts, freshness of generate
 	$(BIN)/python -m tools.protocol check
 	$(BIN)/python -m tools.protocol evolution
 	$(BIN)/python -m tools.docs check
+	$(BIN)/python -m tools.audit
 
 format: env  ## Format the code and generate what is generated
 	$(BIN)/python -m tools.protocol generate
@@ -57,11 +60,22 @@ branches: env  ## Which branches of server and store SEEDS=N seeds do not take
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
 
-mutants: env  ## Prove that the conformance runner catches every mutant of the server
+.PHONY: help env run test check format docs simulate bugs powercuts fuzz faults mutants bench enumeration sbom clean
+fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached something new is kept
+	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
+	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep
+
+faults: env  ## Hurt a real server: ONLY=kill for one fault, SECONDS=s, JSON=1; REQUIRE_ALL=1: what is skipped is an error
+	$(BIN)/python -m tools.faults $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json)
+
+mutants: env  ## Prove that the conformance runner catches every mutant of the server and of the client
 	$(BIN)/python -m tools.mutants
 
 bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path
+
+enumeration: env  ## Measure whether the time of a failed login tells who exists
+	$(BIN)/python -m bench enumeration --samples 2000
 
 sbom:  ## A bill of materials of all that a server installs (CycloneDX), into dist/sbom.json
 	@echo "Installing a server into dist/.server ..."

@@ -6,13 +6,14 @@ import os
 import ssl
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trustme
 from structlog.testing import capture_logs
 
-from tests.server.rig import Client, Rig, serving
+from tests.server.rig import PATIENCE, Client, Rig, serving
 from wirechat import wire
 from wirechat.server.config import Config, Limits
 from wirechat.server.endpoint import Peer, certificate_digest
@@ -266,3 +267,58 @@ async def test_a_logged_in_connection_may_not_log_in_again(tmp_path: Path) -> No
         alice = await rig.person("alice")
         await alice.send(wire.Auth(9, 4, proof=os.urandom(32)))
         assert await alice.closed() == 1003
+
+
+class Slow:
+    """A store on which every write waits for `go`; counts them."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.go = trio.Event()
+        self.go.set()
+        self.writes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write(self, feature: Any, *args: Any, **kwargs: Any) -> Any:
+        self.writes += 1
+        await self.go.wait()
+        return await self._store.write(feature, *args, **kwargs)
+
+
+async def test_p10_logins_that_come_together_share_commits(tmp_path: Path) -> None:
+    """A thousand clients that come back after a restart must not make messages wait for a thousand commits."""
+    async with serving(tmp_path, store=Slow) as rig:
+        people = [await rig.person(f"person{number}", sync=False) for number in range(20)]
+        store = rig.server.store
+        store.go, store.writes = trio.Event(), 0
+        async with trio.open_nursery() as nursery:
+            for person in people:
+                nursery.start_soon(rig.again, person)
+            with trio.fail_after(PATIENCE):
+                while len(rig.server.connections) < 40:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+            await trio.sleep(0.3)
+            store.go.set()
+        assert store.writes <= 4
+
+
+async def test_a_login_that_is_refused_costs_the_others_nothing(tmp_path: Path) -> None:
+    """Together in one transaction: a token that is not known, and one that is."""
+    async with serving(tmp_path, store=Slow) as rig:
+        client = await register(rig, "alice", b"correct horse")
+        token = (await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.AuthOk)).resume
+        rig.server.store.go = trio.Event()
+        answers: dict[bytes, wire.Message] = {}
+
+        async def resume(proof: bytes) -> None:
+            answers[proof] = await (await rig.greeted()).ask(wire.Auth(0, 4, proof=proof), wire.Reply | wire.Error)
+
+        async with trio.open_nursery() as nursery:
+            for proof in (bytes(32), token, bytes(31) + b"1"):
+                nursery.start_soon(resume, proof)
+            await trio.sleep(0.3)
+            rig.server.store.go.set()
+        assert [getattr(answer, "code", None) for _, answer in sorted(answers.items())][:2] == [2002, 2002]
+        assert isinstance(answers[token], wire.AuthOk)

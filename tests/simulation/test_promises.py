@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -69,6 +68,6 @@ def test_no_promise_is_broken_and_every_path_is_reached() -> None:
 
 
 @pytest.mark.parametrize("name", [bug.name for bug in bank.bugs()])
-def test_a_planted_bug_fits_the_source(name: str, tmp_path: Path) -> None:
+def test_a_planted_bug_fits_the_source(name: str) -> None:
     """A patch that does not apply any more finds nothing and proves nothing."""
-    bank.plant(bank.bugs([name])[0], tmp_path)
+    bank.fit(bank.bugs([name])[0])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-import apsw
 import attrs
 import trio
 
@@ -16,18 +15,19 @@ from tools.history.checker import History, Violation
 from tools.simulate.clock import pause
 from tools.simulate.file import DeviceFile, Position
 from tools.simulate.gone import Gone
-from tools.simulate.memory import copy_file
+from tools.simulate.memory import MemoryFile
 from tools.simulate.network import Connection, Network, SimTransport
 from tools.simulate.plan import Plan
 from tools.simulate.privacy import Privacy
+from tools.simulate.rules import Doings
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences, holdings
 from tools.simulate.witness import Evidence, Name, Witness
 from tools.simulate.workload import Person
 from wirechat.client.client import Client, open_client
-from wirechat.client.errors import ClientError
-from wirechat.client.events import MessageAdded, Resynced
+from wirechat.client.errors import ClientError, Refused
+from wirechat.client.events import Disconnected, MessageAdded, Resynced
 from wirechat.wire.errors import DEVICE_REVOKED
 from wirechat.world import World
 
@@ -82,6 +82,7 @@ class Device:
         self.told: dict[int, Evidence] = {}
         self.unsettled: dict[int, set[Name]] = {}
         self.in_turn = plan.pipeline == 1
+        self.doings = Doings()
         self.client: Client | None = None
         self.epoch: bytes | None = None
         """Of the server, once that was restored: before it has heard of it, this device has what was lost."""
@@ -98,11 +99,12 @@ class Device:
         self._trace = trace
         self._chance = chance
         self._life = 0
+        self._has_token = False
         self._scope: trio.CancelScope | None = None
         self._connections: list[Connection] = []
-        self._file = self._empty_file()
+        self._file = MemoryFile(self._path())
+        self._has_file = False
         person.busy = self._be_busy
-        person.all_there_are = truth.conversations
 
     # living
 
@@ -155,6 +157,8 @@ class Device:
             self._trace.count(f"event {type(event).__name__}")
             if isinstance(event, Resynced):
                 self._history.cleared(screen)
+            elif isinstance(event, Disconnected) and self._lost_its_token():
+                self._history.violations.append(Violation("P5", "12-30", f"{self.name}: threw its token away"))
             elif isinstance(event, MessageAdded):
                 self._announce(screen, event.conv, event.record.seq)
 
@@ -162,6 +166,12 @@ class Device:
         """A device that jumped has forgotten what it had, and may show it again."""
         if not self._history.shows(screen, conv, seq) or self.durable()[conv].low == 1:
             self._history.announced(screen, conv, seq)
+
+    def _lost_its_token(self) -> bool:
+        """It had one, and the server has lost nothing."""
+        file = self.file()
+        had, self._has_token = self._has_token, file is not None and file.token() is not None
+        return had and not self._has_token and not self.has_old_data
 
     # presence
 
@@ -177,7 +187,8 @@ class Device:
         for user in self._person.watched:
             status = self.client.presence.get(user)
             apart = user in self._truth.blocked(self.user) or self.user in self._truth.blocked(user)
-            expected = user in there and self._truth.together(self.user, user) and not apart
+            shown = self._truth.shows_presence(user) and self._truth.shows_presence(self.user)
+            expected = shown and user in there and self._truth.together(self.user, user) and not apart
             if status is None or status.online != expected or (status.seen is not None and status.online):
                 yield f"told {status}, {'there' if expected else 'not there, or a stranger'}"
 
@@ -188,6 +199,8 @@ class Device:
                 self._check_counts(client)
         except ClientError as error:
             self._trace.count(f"operation: {type(error).__name__}")
+            if isinstance(error, Refused) and error.code is not None and error.code // 1000 not in (3, 4):
+                self._history.violations.append(Violation("P12", "11-14", f"{self.name}: gave up at {error}"))
 
     def _check_counts(self, client: Client) -> None:
         """What the device counts by itself is what its log says, but for what it knows to be deleted already, and for
@@ -208,6 +221,18 @@ class Device:
                 detail = f"{self.name}: {count}, unread are {unread}, of them {at_least} still"
                 self._history.violations.append(Violation("P5", "counted wrongly", detail))
 
+    def miscounted(self) -> Iterator[str]:
+        """Once it has everything, what it counts by itself is exact."""
+        if self.client is None or not self.client.connected:
+            return
+        truth, me = self._truth, self.user
+        for conv, count in self.client.receipts.counted().items():
+            hidden = {seq for where, seq in truth.hidden(me) if where == conv}
+            times, read = truth.periods(conv).get(me, ()), truth.marks(conv).get(me, (0, 0))[1]
+            found = tally.unread(truth.log(conv), times, me, read, count.head, hidden, truth.blocked(me))
+            if (count.read, count.unread, count.mentions) != (read, *map(len, found)):
+                yield f"{count}, unread are {found}"
+
     # the network
 
     async def _connect(self, url: str) -> SimTransport:
@@ -216,7 +241,10 @@ class Device:
         if life != self._life:
             connection.cut()
         self._connections.append(connection)
-        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace)
+        witness = Witness(
+            self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace,
+            lambda: connection.up.hole,
+        )  # fmt: skip
         return SimTransport(connection, witness)
 
     def _be_busy(self, seconds: float) -> None:
@@ -241,12 +269,14 @@ class Device:
         before = self._file
         if keep and old.exists():
             self._path().touch()
-            self._file = DeviceFile(copy_file(old, self._path()))
+            self._file = MemoryFile(self._path(), old)
         else:
-            self._file = self._empty_file()
+            self._file = MemoryFile(self._path())
+        self._has_file = keep and old.exists()
         if not keep:
             self.unsettled.clear()
             self.epoch = None
+            self._has_token = False
         before.close()
         for connection in self._connections:
             connection.cut()
@@ -256,6 +286,7 @@ class Device:
 
     def restored(self, epoch: bytes) -> None:
         """The server comes back with older data, of which this device hears later."""
+        self.doings = Doings(restored=True)
         if self.file() is not None:
             self.epoch = epoch
 
@@ -273,15 +304,11 @@ class Device:
     def _path(self) -> Path:
         return self._disk / f"{self.name}.{self._life}"
 
-    def _empty_file(self) -> DeviceFile:
-        self._has_file = False
-        return DeviceFile(apsw.Connection(str(self._path())))
-
     def file(self) -> DeviceFile | None:
         """What is durable now; None before the client made its file."""
         if not self._has_file:
             self._has_file = self._path().exists()
-        return self._file if self._has_file else None
+        return self._file.content if self._has_file else None
 
     def close(self) -> None:
         """Let go of the file, when the run is over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import apsw
 import attrs
@@ -29,10 +30,10 @@ class Position:
 
 
 class DeviceFile:
-    """Read access to the cache of one device. What is in memory alone lives for as long as this is open."""
+    """Read access to the cache of one device, for as long as it lives there."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    def __init__(self, path: Path) -> None:
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
 
     def positions(self) -> dict[int, Position]:
         return {row[0]: Position(*row[1:]) for row in self._rows(POSITIONS)}
@@ -56,6 +57,18 @@ class DeviceFile:
             return None
         info = wire.Info.unpack(bodies[0])
         return Described(info.kind, info.role, info.members, info.title, info.about)
+
+    def secrets(self) -> list[str]:
+        """What it could log in with."""
+        return [key for (key,) in self._rows("SELECT key FROM meta WHERE key IN ('resume', 'key') AND value NOTNULL")]
+
+    def disordered(self) -> Iterator[str]:
+        """Records whose reactions are not in the order of the users."""
+        for conv, body in self._rows("SELECT conv, body FROM record"):
+            record = wire.Record.unpack(body)
+            users = [reaction.user for reaction in record.reactions or ()]
+            if users != sorted(users):
+                yield f"{conv}/{record.seq} has reactions of {users}"
 
     def waiting(self) -> int:
         """Entries in the outbox."""

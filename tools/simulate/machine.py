@@ -23,7 +23,7 @@ from tools.simulate.sealed import describe
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from wirechat.server import app
-from wirechat.server.config import Config
+from wirechat.server.config import Config, Limits
 from wirechat.store.database import open_sqlite
 from wirechat.store.features import devices, meta
 from wirechat.store.sqlite import SqliteTx, write
@@ -107,7 +107,8 @@ class ServerMachine:
             self._network.listener = Listener()
             self.is_up = True
             ail = at(trio.current_time() + STARTING_SECONDS, self._ail)
-            await app.serve(Config(), self._world, store, [self._network.listener], self._stop)
+            config = Config(limits=Limits(inflight=self._plan.inflight))
+            await app.serve(config, self._world, store, [self._network.listener], self._stop)
             ail.off()
 
     def _ail(self) -> None:

@@ -17,6 +17,7 @@ import apsw
 import attrs
 import trio
 
+from tools.simulate.file import DeviceFile
 from wirechat.store.features import sync
 
 _numbers = itertools.count()
@@ -34,12 +35,24 @@ def files_in_memory() -> Iterator[None]:
         apsw.set_default_vfs(before)
 
 
-def copy_file(old: Path, new: Path) -> apsw.Connection:
-    """The new file is what is committed in the old one. It lives for as long as the connection, or another to it."""
-    target = apsw.Connection(str(new))
-    with contextlib.closing(apsw.Connection(str(old))) as source, target.backup("main", source, "main") as backup:
-        backup.step(-1)
-    return target
+class MemoryFile:
+    """The file of one device at one of those paths; it lives until `close`."""
+
+    def __init__(self, path: Path, old: Path | None = None) -> None:
+        """Empty, or what is committed in the old one."""
+        self._alive = apsw.Connection(str(path))
+        if old is not None:
+            with (
+                contextlib.closing(apsw.Connection(str(old))) as source,
+                self._alive.backup("main", source, "main") as b,
+            ):
+                b.step(-1)
+        self.content = DeviceFile(path)
+        """What is in it; of use once a client has made its tables."""
+
+    def close(self) -> None:
+        self.content.close()
+        self._alive.close()
 
 
 @attrs.define

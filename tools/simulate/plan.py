@@ -60,6 +60,8 @@ class Plan:
     """A client that lacks more entries than this jumps to the newest."""
     pipeline: int
     """Entries of one conversation that a client lets be under way at once."""
+    inflight: int
+    """Requests that the server lets a connection have unanswered."""
     store_delay: float
     """Mean time of a transaction."""
     store_trouble: float
@@ -84,7 +86,7 @@ def draw(chance: Random) -> Plan:
         devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
         groups=pick([1, 2]),
         ops=pick([2, 4, 6, 12]),
-        churn=pick([1, 4]),
+        churn=pick([1, 4, 12]),
         erasing=pick([1, 4]),
         private=pick([1, 1, 6]),
         revokes=pick([False, False, False, True]),
@@ -92,6 +94,7 @@ def draw(chance: Random) -> Plan:
         window=pick([1, 2, 4, 8, 64]),
         jump=pick([5, 20, 1000]),
         pipeline=pick([1, 1, 4]),
+        inflight=pick([64, 64, 4]),
         store_delay=pick([0.001, 0.01, 0.1]),
         store_trouble=pick([0.0, 0.0, 0.02, 0.1]),
         overlap=pick([0.0, 0.0, 0.5]),

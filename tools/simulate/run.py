@@ -83,7 +83,8 @@ class Simulation:
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
             more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
             more |= dict.fromkeys(PRIVATE, plan.private)
-            person = Person(account.name, everyone, groups, more, plan.revokes and number == 0, chance)
+            revokes = plan.revokes and number == 0
+            person = Person(account.name, everyone, groups, more, revokes, self.truth.strange, chance)
             self.devices.append(
                 Device(
                     account,
@@ -189,8 +190,12 @@ class Simulation:
         self.truth.check_lists()
         self.truth.check_account_logs()
         for device in self.devices:
+            self._blame("counted wrongly", (f"{device.name}: {text}" for text in device.miscounted()))
             file = device.file()
             if file is not None:
+                self._blame("not in order", (f"{device.name}: {text}" for text in file.disordered()))
+                if device.ended:
+                    self._blame("8-30 revoked", (f"{device.name}: keeps its {secret}" for secret in file.secrets()))
                 device.report(file)
         self.history.finish()
 

@@ -14,12 +14,12 @@ from typing import Any
 import apsw
 
 from tools.history import tally
-from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violation, periods
+from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violation, is_within, periods
 from tools.history.copies import Copies
 from tools.history.reference import deleted
 from tools.history.standing import Described, Standing
 from wirechat import wire
-from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
+from wirechat.wire.registries import Audience, ContentType, ConversationKind, EntryKind
 
 ENTRIES = (
     "SELECT seq, ts, sender, kind, content, ref, users, cid, role, origin_user, origin_ts"
@@ -33,11 +33,38 @@ STORED = """
 """
 
 
+Account = tuple[int, int, list[bytes | None]]
+"""(audience, rev, what everyone may see)."""
+
+
 def said(content: wire.Content | None) -> str | bytes | tuple[int, str | bytes] | None:
     """What a content says; with its type where it is not what people say."""
     if content is None:
         return None
     return content.data if content.type in (ContentType.TEXT, ContentType.EMOJI) else (content.type, content.data)
+
+
+def _hides(entry: Entry) -> set[tuple[int, int]]:
+    """(conv, seq) of what an entry of an account log hides."""
+    if entry.kind != EntryKind.HIDE or not isinstance(entry.content, tuple):
+        return set()
+    hidden = wire.Hidden.unpack(entry.content[1])
+    return {(hidden.conv, seq) for seq in hidden.seqs}
+
+
+def _idle(log: Sequence[Entry]) -> Iterator[Entry]:
+    """Entries of an account log that hide what is hidden, or block who is blocked."""
+    hidden: set[tuple[int, int]] = set()
+    blocked: dict[int, bool] = {}
+    for entry in log:
+        hides, on = _hides(entry), entry.kind == EntryKind.BLOCK
+        if entry.kind == EntryKind.HIDE and hides <= hidden:
+            yield entry
+        if on or entry.kind == EntryKind.UNBLOCK:
+            if blocked.get(entry.users[0], False) == on:
+                yield entry
+            blocked[entry.users[0]] = on
+        hidden |= hides
 
 
 def _rows(db: apsw.Connection, sql: str, *values: int) -> list[Any]:
@@ -63,6 +90,7 @@ class Truth:
         self._standings: dict[int, Standing] = {}
         self._kinds: dict[int, int] = {}
         self._account_logs: dict[int, int] = {}
+        self._accounts: dict[int, Account] = {}
 
     def restored(self, heads: Mapping[int, int]) -> None:
         """The data is about to be another, whose logs end there. What is left of each is kept: the database does not
@@ -109,9 +137,11 @@ class Truth:
                 self._check_roles(self._db, conv)
         self._check_copies()
         self._take_receipts(self._db)
+        self._take_accounts(self._db)
 
     def _take_entries(self, db: apsw.Connection, conv: int, stamp: int) -> None:
         log, stamps = self._logs.setdefault(conv, []), self._stamps.setdefault(conv, [])
+        known = len(log)
         for seq, ts, sender, kind, content, ref, users, cid, role, *written in _rows(db, ENTRIES, conv, len(log)):
             said_now = None if content is None else said(wire.Content.unpack(content))
             whom = tuple(json.loads(users)) if users else ()
@@ -122,6 +152,9 @@ class Truth:
                 self._blame("10-3", "not allowed", wrong)
             stamps.append(stamp)
         self._periods.pop(conv, None)
+        for entry in log[known:]:
+            if entry.ref is not None and not is_within(self.periods(conv).get(entry.sender, ()), entry.ref):
+                self._blame("P9", "refers to what its sender does not see", f"{entry}")
 
     def _check_copies(self) -> None:
         """A forward says what its source said, names who wrote it, and its sender sees the source."""
@@ -155,6 +188,18 @@ class Truth:
                         "P7", "delivered beyond the head", f"{conv}: {delivered} of {len(self._logs.get(conv, ()))}"
                     )
 
+    def _take_accounts(self, db: apsw.Connection) -> None:
+        """8-20: rev rises with what everyone may see, and with nothing else."""
+        for user, audience, rev, *shown in _rows(db, "SELECT user_id, audience, rev, handle, name, about FROM account"):
+            before, now = self._accounts.get(user), (audience, rev, shown)
+            if before is not None and (rev > before[1]) != (shown != before[2]):
+                self._blame("8-20", "rev of a profile", f"{user}: {before}, then {now}")
+            self._accounts[user] = now
+
+    def shows_presence(self, user: int) -> bool:
+        """He lets those see that he is there with whom he shares a conversation, and sees them."""
+        return self._accounts[user][0] == Audience.CONTACTS
+
     def _check_survivors(self, db: apsw.Connection) -> None:
         """What was committed before a crash is still there after it."""
         heads: dict[int, int] = dict(_rows(db, "SELECT conv, head FROM conv"))
@@ -187,6 +232,9 @@ class Truth:
         blocked = {(user, other) for user in self._account_logs for other in self.blocked(user)}
         rows = {(user, (conv, seq)) for user, conv, seq in _rows(self._db, "SELECT user_id, conv, seq FROM hidden")}
         pairs = set(_rows(self._db, "SELECT user_id, blocked FROM block"))
+        for log in map(self.log, self._account_logs.values()):
+            for idle in _idle(log):
+                self._blame("P5", "10-24, 10-30", f"{idle} changed nothing")
         for what, stored, said_so in (("hidden", rows, hidden), ("blocked", pairs, blocked)):
             for each in sorted(stored ^ said_so):
                 self._blame("P5", "not as in the account log", f"{each} is {what} in only one of the two")
@@ -221,9 +269,7 @@ class Truth:
         """(conv, seq) of what his account log says he has hidden, as it stands or as it was at `upto`."""
         found: set[tuple[int, int]] = set()
         for entry in self.log(self._account_logs.get(user, 0))[:upto]:
-            if entry.kind == EntryKind.HIDE and isinstance(entry.content, tuple):
-                hidden = wire.Hidden.unpack(entry.content[1])
-                found.update((hidden.conv, seq) for seq in hidden.seqs)
+            found |= _hides(entry)
         return found
 
     def pair(self, conv: int) -> tuple[int, ...]:
@@ -236,6 +282,14 @@ class Truth:
         if conv not in self._periods:
             self._periods[conv] = periods(self.log(conv))
         return self._periods[conv]
+
+    def is_known(self, user: int, conv: int) -> bool:
+        """He is or was in it. For others it does not exist."""
+        return bool(self.periods(conv).get(user))
+
+    def strange(self, user: int) -> list[int]:
+        """Conversations that he was never in."""
+        return [conv for conv in self.conversations() if not self.is_known(user, conv)]
 
     def described(self, conv: int, user: int) -> list[Described]:
         """What CONV_GET should say to this user now, and before, what it said after each period that he left."""

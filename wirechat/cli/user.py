@@ -15,6 +15,7 @@ import click
 import trio
 
 from wirechat.cli.running import die, run
+from wirechat.cli.terminal import visible
 from wirechat.client.errors import ClientError
 from wirechat.client.features.accounts import register
 from wirechat.server.account_log import AccountLog
@@ -185,7 +186,7 @@ def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value in (None, "") else str(value).replace("\n", " ")
+    return "-" if value in (None, "") else visible(str(value))
 
 
 def _time(ms: int | None) -> str | None:

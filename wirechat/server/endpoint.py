@@ -19,7 +19,7 @@ import ssl
 import struct
 import sys
 import termios
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
@@ -319,11 +319,14 @@ class TlsEndpoint(StreamEndpoint):
 
 
 class DirectStream(trio.abc.Stream):
-    """A transport as a stream of Trio: everything through the endpoint's one remainder. `head` was read already."""
+    """A transport as a stream of Trio: everything through the endpoint's one remainder. `head` was read already,
+    `ended` is called when nothing more will be.
+    """
 
-    def __init__(self, transport: StreamEndpoint, head: bytes = b"") -> None:
+    def __init__(self, transport: StreamEndpoint, head: bytes = b"", ended: Callable[[], None] = lambda: None) -> None:
         self._transport = transport
         self._head = head
+        self._ended = ended
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint()
@@ -337,7 +340,10 @@ class DirectStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         head, self._head = self._head, b""
-        return head or await self._transport.recv()
+        data = head or await self._transport.recv()
+        if not data:
+            self._ended()
+        return data
 
     async def aclose(self) -> None:
         self._transport.abort()
@@ -381,10 +387,14 @@ class WebSocketEndpoint:
         """See `Endpoint`. Raises ConnectionClosed or OSError when the peer speaks no WebSocket."""
         if self._head is None:
             await self.transport.handshake(nursery)
-        stream = DirectStream(self.transport, self._head or b"")
-        request: WebSocketRequest = await wrap_server_stream(
-            nursery, stream, max_message_size=limits.FRAME_BYTES, message_queue_size=1
-        )
+        request: WebSocketRequest | None = None
+        with trio.CancelScope() as waiting:  # trio-websocket waits for a request even when none can come any more
+            stream = DirectStream(self.transport, self._head or b"", waiting.cancel)
+            request = await wrap_server_stream(
+                nursery, stream, max_message_size=limits.FRAME_BYTES, message_queue_size=1
+            )
+        if request is None:
+            raise ConnectionClosed(None)
         self._note_forwarded(request)
         await self._check_origin(request)
         if SUBPROTOCOL not in request.proposed_subprotocols:
@@ -393,7 +403,9 @@ class WebSocketEndpoint:
         self._ws = await request.accept(subprotocol=SUBPROTOCOL)
 
     def _note_forwarded(self, request: WebSocketRequest) -> None:
-        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy."""
+        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy. Nor
+        is that of a page from elsewhere, though the browser that shows it is here.
+        """
         headers = {name.lower(): value.decode("latin-1") for name, value in request.headers}
         forwarded = headers.get(b"x-forwarded-for", headers.get(b"forwarded"))
         transport = self.transport
@@ -408,6 +420,8 @@ class WebSocketEndpoint:
             )
         elif forwarded is not None:
             proxy.warn(self.peer.address, "a forwarding header")
+            transport.peer = attrs.evolve(self.peer, loopback=False)
+        if not all(_is_ours(value) for name, value in request.headers if name.lower() == b"origin"):
             transport.peer = attrs.evolve(self.peer, loopback=False)
 
     async def _check_origin(self, request: WebSocketRequest) -> None:

@@ -1,9 +1,12 @@
 """Failed logins, counted per address and per account as seen from one address: guessing slows down, honest people
 elsewhere get in. A resume token names no account and cannot be guessed, so it counts for its address alone.
+
+All addresses of an IPv6 network of 64 bits count as one: a household has as many.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 
 import trio
@@ -15,6 +18,9 @@ from wirechat.server.limits import NEWCOMERS_SECONDS
 
 FAILURES_KEPT = 100_000
 """Addresses and accounts remembered; the oldest go first."""
+
+NETWORK_BITS = 64
+"""Of an IPv6 address: the rest is chosen by whoever has it."""
 
 
 class Throttle:
@@ -68,4 +74,18 @@ def too_many(retry_ms: int) -> str:
 
 
 def _keys(address: str, account: str) -> list[tuple[str, str]]:
-    return [(address, ""), (address, account)] if account else [(address, "")]
+    place = _place(address)
+    return [(place, ""), (place, account)] if account else [(place, "")]
+
+
+def _place(address: str) -> str:
+    """The address as it is counted; what a proxy says may be none."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed, NETWORK_BITS), strict=False))

@@ -189,10 +189,11 @@ class Secrets:
         if old is None:
             raise RequestError(wire.errors.BAD_REQUEST, "the present password is missing")
         self._throttle.check(peer.address, handle)
-        for each in (old, request.password):
-            if each is not None and await self._passwords.check(each, phc):
-                return phc
-        self._throttle.failed(peer.address, handle)
+        for each in dict.fromkeys((old, request.password)):
+            if each is not None:
+                if await self._passwords.check(each, phc, lambda: self._throttle.check(peer.address, handle)):
+                    return phc
+                self._throttle.failed(peer.address, handle)
         raise RequestError(wire.errors.BAD_CREDENTIALS, "wrong password")
 
 
