@@ -286,7 +286,7 @@ class Device:
 
     def restored(self, epoch: bytes) -> None:
         """The server comes back with older data, of which this device hears later."""
-        self.doings = Doings(restored=True)
+        self.doings = Doings(void=self.doings.void | self.doings.tokens)
         if self.file() is not None:
             self.epoch = epoch
 

@@ -54,8 +54,10 @@ class Doings:
     """conv -> entries that failed with 5xxx or 6xxx and were not sent again since."""
     proofs: list[bytes] = attrs.Factory(list)
     """Of all logins."""
-    restored: bool = False
-    """The server came back with older data, and has not let the device in since: it may know none of its tokens."""
+    tokens: set[bytes] = attrs.Factory(set)
+    """For resuming, since the server's data is as it is."""
+    void: set[bytes] = attrs.Factory(set)
+    """Those from before it was restored, which it need not know."""
 
 
 class Behaving(Protocol):
@@ -117,7 +119,7 @@ class Rules:
         if isinstance(message, wire.Typing):
             self._check_typing(message)
         elif isinstance(message, wire.AuthOk):
-            self._let_in()
+            self._device.doings.tokens.add(message.resume)
         elif isinstance(message, wire.SyncOk):
             self._synced = True
             if message.mode == SyncMode.RESET:
@@ -138,12 +140,6 @@ class Rules:
         elif isinstance(request, wire.WhoRead) and isinstance(message, wire.WhoReadOk):
             self._check_readers(request, message)
         return False
-
-    def _let_in(self) -> None:
-        doings = self._device.doings
-        if doings.restored:
-            doings.proofs.clear()
-            doings.restored = False
 
     def is_in_turn(self, request: Appending) -> bool:
         """Others have to wait for it: it is no question of a stranger, and nothing that was answered already."""
@@ -188,7 +184,8 @@ class Rules:
         doings = self._device.doings
         if isinstance(request, wire.Auth) and error.code == errors.EXPIRED and request.method == AuthMethod.RESUME:
             later = len(doings.proofs) - doings.proofs.index(request.proof)
-            if later < TOKENS_KEPT and not self._privacy.is_doomed(self._device.number) and not doings.restored:
+            is_void = request.proof in doings.void or self._privacy.is_doomed(self._device.number)
+            if later < TOKENS_KEPT and not is_void:
                 self._blame("P12", "8-14", f"a resume token was refused after {later} logins")
         if not isinstance(request, Appending):
             return
