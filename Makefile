@@ -8,7 +8,7 @@ FRAMES ?= 200000
 SESSIONS ?= 1000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts fuzz faults mutants bench enumeration sbom clean
+.PHONY: help env run test check format docs simulate bugs branches powercuts fuzz faults mutants bench enumeration sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,11 +48,14 @@ docs: env  ## The site, into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build/html
 	@echo "The site is in docs/_build/html; open docs/_build/html/index.html."
 
-simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace
+simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace; JSON=1 for machines
 	$(BIN)/python -m tools.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(if $(JSON),--json)
 
 bugs: env  ## Prove that the simulation finds every planted bug
 	$(BIN)/python -m tools.simulate bugs
+
+branches: env  ## Which branches of server and store SEEDS=N seeds do not take
+	$(BIN)/python -m tools.simulate branches --seeds $(SEEDS)
 
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)

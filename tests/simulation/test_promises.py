@@ -11,7 +11,7 @@ import pytest
 from tools.simulate import bugs as bank
 from tools.simulate.campaign import outcomes
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1000"))
 JOBS = os.cpu_count() or 1
 
 REACHED = (
@@ -19,6 +19,8 @@ REACHED = (
     "buffer overflows",
     "changes pages",
     "connections",
+    "commits out of order",
+    "commits without room",
     "counts of devices",
     "counts of the server",
     "digest pages beyond the first",
@@ -32,12 +34,17 @@ REACHED = (
     "falls from live to behind",
     "fault client_crash",
     "fault clock_jump",
+    "fault crash_at_step",
+    "fault crash_in_commit",
     "fault cut",
+    "fault full_disk",
     "fault half_open",
     "fault reinstall",
+    "fault restored_backup",
     "fault server_crash",
     "fault server_restart",
     "fault slow_reader",
+    "fault straggler",
     "history pages",
     "horizons",
     "inspections",

@@ -3,7 +3,6 @@ it was committed."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -13,8 +12,10 @@ import trio
 
 from tools.history import tally
 from tools.history.checker import History, Violation
+from tools.simulate.clock import pause
 from tools.simulate.file import DeviceFile, Position
 from tools.simulate.gone import Gone
+from tools.simulate.memory import MemoryFile
 from tools.simulate.network import Connection, Network, SimTransport
 from tools.simulate.plan import Plan
 from tools.simulate.privacy import Privacy
@@ -83,6 +84,8 @@ class Device:
         self.in_turn = plan.pipeline == 1
         self.doings = Doings()
         self.client: Client | None = None
+        self.epoch: bytes | None = None
+        """Of the server, once that was restored: before it has heard of it, this device has what was lost."""
         self._account = account
         self._person = person
         self._plan = plan
@@ -98,9 +101,10 @@ class Device:
         self._life = 0
         self._has_token = False
         self._scope: trio.CancelScope | None = None
-        self._file: DeviceFile | None = None
         self._connections: list[Connection] = []
-        self._directory().mkdir(parents=True)
+        self._file = MemoryFile(self._path())
+        self._has_file = False
+        person.busy = self._be_busy
 
     # living
 
@@ -110,7 +114,7 @@ class Device:
             with trio.CancelScope() as self._scope:
                 await self._run_client()
             self._scope = None
-            await trio.sleep(self._chance.uniform(0.05, 2))
+            await pause(self._chance.uniform(0.05, 2))
 
     async def _run_client(self) -> None:
         account = self._account
@@ -134,9 +138,10 @@ class Device:
                 self.client = client
                 nursery.start_soon(self._watch, client)
                 while self.ops_left:
-                    await trio.sleep(self._chance.expovariate(1 / self._plan.pause))
-                    self.ops_left -= 1
-                    nursery.start_soon(self._act, client)
+                    await pause(self._chance.expovariate(1 / self._plan.pause))
+                    if self._person.sees_something(client):
+                        self.ops_left -= 1
+                        nursery.start_soon(self._act, client)
                 await trio.sleep_forever()
         except* ClientError as group:
             self._trace.event(self.name, "stopped:", group.exceptions[0])
@@ -163,10 +168,10 @@ class Device:
             self._history.announced(screen, conv, seq)
 
     def _lost_its_token(self) -> bool:
-        """It had one, and no server has lost anything here."""
+        """It had one, and the server has lost nothing."""
         file = self.file()
         had, self._has_token = self._has_token, file is not None and file.token() is not None
-        return had and not self._has_token
+        return had and not self._has_token and not self.has_old_data
 
     # presence
 
@@ -190,7 +195,8 @@ class Device:
     async def _act(self, client: Client) -> None:
         try:
             await self._person.act(client)
-            self._check_counts(client)
+            if not self.has_old_data:
+                self._check_counts(client)
         except ClientError as error:
             self._trace.count(f"operation: {type(error).__name__}")
             if isinstance(error, Refused) and error.code is not None and error.code // 1000 not in (3, 4):
@@ -241,6 +247,10 @@ class Device:
         )  # fmt: skip
         return SimTransport(connection, witness)
 
+    def _be_busy(self, seconds: float) -> None:
+        for connection in self._connections:
+            connection.busy_until = trio.current_time() + seconds
+
     # faults
 
     def crash(self) -> None:
@@ -255,38 +265,54 @@ class Device:
         if self._scope is None:
             return
         self.inspect(always=True)
-        old, self._life = self._directory(), self._life + 1
-        if keep:
-            shutil.copytree(old, self._directory())
+        old, self._life = self._path(), self._life + 1
+        before = self._file
+        if keep and old.exists():
+            self._path().touch()
+            self._file = MemoryFile(self._path(), old)
         else:
-            self._directory().mkdir()
+            self._file = MemoryFile(self._path())
+        self._has_file = keep and old.exists()
+        if not keep:
             self.unsettled.clear()
+            self.epoch = None
             self._has_token = False
-        self._close_file()
+        before.close()
         for connection in self._connections:
             connection.cut()
         self._connections.clear()
         self.told = {conv: Evidence(at.want, max(at.rpos, at.rwant)) for conv, at in self.durable().items()}
         self._scope.cancel()
 
+    def restored(self, epoch: bytes) -> None:
+        """The server comes back with older data, of which this device hears later."""
+        self.doings = Doings(restored=True)
+        if self.file() is not None:
+            self.epoch = epoch
+
+    @property
+    def has_old_data(self) -> bool:
+        """What it has is from before the server was restored."""
+        file = self.file()
+        token = file.token() if self.epoch and file else None
+        if token is not None and token[:4] == self.epoch:
+            self.epoch = None
+        return self.epoch is not None
+
     # the file
 
-    def _directory(self) -> Path:
-        return self._disk / f"{self.name}.{self._life}"
-
     def _path(self) -> Path:
-        return self._directory() / "cache"
+        return self._disk / f"{self.name}.{self._life}"
 
     def file(self) -> DeviceFile | None:
         """What is durable now; None before the client made its file."""
-        if self._file is None and self._path().exists():
-            self._file = DeviceFile(self._path())
-        return self._file
+        if not self._has_file:
+            self._has_file = self._path().exists()
+        return self._file.content if self._has_file else None
 
-    def _close_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def close(self) -> None:
+        """Let go of the file, when the run is over."""
+        self._file.close()
 
     def durable(self) -> dict[int, Position]:
         file = self.file()
@@ -295,7 +321,7 @@ class Device:
     def inspect(self, always: bool = False) -> None:
         """Compare what it shows with what it should show, now and then."""
         file = self.file()
-        if file is not None and (always or self._chance.random() < INSPECTED):
+        if file is not None and not self.has_old_data and (always or self._chance.random() < INSPECTED):
             self._trace.count("inspections")
             self.report(file)
 

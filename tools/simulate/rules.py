@@ -54,6 +54,8 @@ class Doings:
     """conv -> entries that failed with 5xxx or 6xxx and were not sent again since."""
     proofs: list[bytes] = attrs.Factory(list)
     """Of all logins."""
+    restored: bool = False
+    """The server came back with older data, and has not let the device in since: it may know none of its tokens."""
 
 
 class Behaving(Protocol):
@@ -114,6 +116,8 @@ class Rules:
         self._check_cids(message)
         if isinstance(message, wire.Typing):
             self._check_typing(message)
+        elif isinstance(message, wire.AuthOk):
+            self._let_in()
         elif isinstance(message, wire.SyncOk):
             self._synced = True
             if message.mode == SyncMode.RESET:
@@ -134,6 +138,12 @@ class Rules:
         elif isinstance(request, wire.WhoRead) and isinstance(message, wire.WhoReadOk):
             self._check_readers(request, message)
         return False
+
+    def _let_in(self) -> None:
+        doings = self._device.doings
+        if doings.restored:
+            doings.proofs.clear()
+            doings.restored = False
 
     def is_in_turn(self, request: Appending) -> bool:
         """Others have to wait for it: it is no question of a stranger, and nothing that was answered already."""
@@ -178,7 +188,7 @@ class Rules:
         doings = self._device.doings
         if isinstance(request, wire.Auth) and error.code == errors.EXPIRED and request.method == AuthMethod.RESUME:
             later = len(doings.proofs) - doings.proofs.index(request.proof)
-            if later < TOKENS_KEPT and not self._privacy.is_doomed(self._device.number):
+            if later < TOKENS_KEPT and not self._privacy.is_doomed(self._device.number) and not doings.restored:
                 self._blame("P12", "8-14", f"a resume token was refused after {later} logins")
         if not isinstance(request, Appending):
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -77,6 +77,9 @@ class Truth:
     def __init__(self, history: History) -> None:
         self._history = history
         self._db: apsw.Connection | None = None
+        self._forget()
+
+    def _forget(self) -> None:
         self._version = -1
         self._logs: dict[int, list[Entry]] = {}
         self._stamps: dict[int, list[int]] = {}
@@ -88,6 +91,27 @@ class Truth:
         self._kinds: dict[int, int] = {}
         self._account_logs: dict[int, int] = {}
         self._accounts: dict[int, Account] = {}
+
+    def restored(self, heads: Mapping[int, int]) -> None:
+        """The data is about to be another, whose logs end there. What is left of each is kept: the database does not
+        say any more what a deleted message had said.
+        """
+        logs, stamps, kinds = self._logs, self._stamps, self._kinds
+        self._forget()
+        for conv, head in heads.items():
+            self._stamps[conv] = stamps[conv][:head]
+            self._kinds[conv], self._standings[conv] = kinds[conv], Standing(kinds[conv])
+            for entry in logs[conv][:head]:
+                self._append(entry)
+
+    def _append(self, entry: Entry) -> str | None:
+        """The next entry of a log. Returns what its sender might not do."""
+        log = self._logs.setdefault(entry.conv, [])
+        log.append(entry)
+        self.copies.take(entry)
+        if entry.kind in ACCOUNT_LOG:
+            self._account_logs[entry.sender] = entry.conv
+        return self._standings[entry.conv].take(entry, log)
 
     # looking
 
@@ -124,13 +148,9 @@ class Truth:
             origin = None if written[0] is None else (written[0], written[1])
             entry = Entry(conv, seq, ts, sender, kind, said_now, ref, whom, cid, role, origin)
             self._history.logged(entry)
-            self.copies.take(entry)
-            log.append(entry)
-            if wrong := self._standings[conv].take(entry, log):
+            if wrong := self._append(entry):
                 self._blame("10-3", "not allowed", wrong)
             stamps.append(stamp)
-            if kind in ACCOUNT_LOG:
-                self._account_logs[sender] = conv
         self._periods.pop(conv, None)
         for entry in log[known:]:
             if entry.ref is not None and not is_within(self.periods(conv).get(entry.sender, ()), entry.ref):

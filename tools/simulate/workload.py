@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from random import Random
 
@@ -9,6 +10,7 @@ import trio
 
 from wirechat import wire
 from wirechat.client.client import Client
+from wirechat.client.errors import ClientError
 from wirechat.wire.registries import Audience, ContentType, ConversationKind, EntryKind, Role
 
 DEEDS = {
@@ -35,6 +37,8 @@ DEEDS = {
     "look": 1,
     "typing": 3,
     "page": 2,
+    "skim": 2,
+    "members": 1,
     "who_read": 2,
     "hide": 1,
     "block": 1,
@@ -45,6 +49,8 @@ DEEDS = {
 }
 CHURN = ("add", "remove")
 ERASING = ("edit", "delete")
+ABOUT = ("reply", *ERASING, "react", "pin", "moderate", "hide")
+"""Deeds that need a message."""
 PRIVATE = ("hide", "block", "profile", "rename")
 WINDOWS = (1, 4, 64)
 
@@ -99,6 +105,8 @@ class Person:
         self._strange = strange
         self._chance = chance
         self._said = 0
+        self.busy: Callable[[float], None] = lambda seconds: None
+        """Does not read from the network for so long."""
         self._hidden: tuple[int, list[int]] | None = None
         self.sit_down()
 
@@ -106,8 +114,14 @@ class Person:
         """The program at this device begins anew: what it only knows in memory is gone."""
         self.watched: tuple[int, ...] = ()
         """Whom it was asked to watch."""
+        self._sees = False
         self.active = True
         """Somebody looks at it."""
+
+    def sees_something(self, client: Client) -> bool:
+        """There is a conversation at this device, so that there is something to do."""
+        self._sees = self._sees or any(known.info is not None for known in client.conversations.list())
+        return self._sees
 
     async def act(self, client: Client) -> None:
         """One operation. Raises ClientError when the server or the network would not."""
@@ -118,11 +132,14 @@ class Person:
             await self._revoke(client)
             return
         convs = [known.conv for known in client.conversations.list() if known.info is not None and not known.former]
-        if not convs or self._chance.random() < 0.03:
+        if not convs or self._chance.random() < 0.06:
             await self._meet(client)
             return
         deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
-        await getattr(self, f"_{deed}")(client, self._chance.choice(convs))
+        conv = self._chance.choice(convs)
+        if deed in ABOUT and self._message(client, conv, mine=deed in ERASING) is None:
+            deed = "send"
+        await getattr(self, f"_{deed}")(client, conv)
 
     async def _meet(self, client: Client) -> None:
         user = self._chance.choice(self._everyone)
@@ -358,6 +375,21 @@ class Person:
     async def _page(self, client: Client, conv: int) -> None:
         before = self._chance.choice([None, self._chance.randint(1, max(1, client.log(conv).head))])
         await client.history.page(conv, before=before, limit=self._chance.randint(1, 5))
+
+    async def _skim(self, client: Client, conv: int) -> None:
+        """Several of the newest pages at once; the program that shows them is busy meanwhile and does not read on."""
+
+        async def page() -> None:
+            with contextlib.suppress(ClientError):
+                await client.history.page(conv, limit=5)
+
+        self.busy(self._chance.choice([0.0, 3.0, 8.0]))
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(page)
+
+    async def _members(self, client: Client, conv: int) -> None:
+        await client.conversations.members(conv)
 
     async def _who_read(self, client: Client, conv: int) -> None:
         await client.receipts.who_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))

@@ -98,8 +98,11 @@ class Connection:
         try:
             async with trio.open_nursery() as self.nursery:
                 self.outbox = Outbox(self.endpoint, self.nursery, lookup, self.hub.touched)
-                await self.endpoint.handshake(self.nursery)
-                await self._read()
+                try:
+                    await self.endpoint.handshake(self.nursery)
+                    await self._read()
+                finally:
+                    self._ending = True  # the nursery may close before we go on, and takes no task then
                 self.nursery.cancel_scope.cancel()
         except* (
             OSError,
