@@ -196,7 +196,9 @@ def test_the_world_logs_in_by_token_until_the_next_one_is_used() -> None:
 # the driver and the stage
 
 ECHO = """
-import json, sys
+import json, os, socket, sys, urllib.parse
+place = urllib.parse.urlsplit(os.environ["WIRECHAT_URL"])
+connection = socket.create_connection((place.hostname, place.port))
 print("no JSON", flush=True)
 for line in sys.stdin:
     command = json.loads(line)
@@ -215,6 +217,7 @@ def stage() -> Iterator[Stage]:
     subject = Subject([sys.executable, "-I", "-S", "-c", ECHO], Address("wirechat", "127.0.0.1", 0), 5.0)
     made = subject.lab()
     made.start()
+    made.next_peer()
     yield made
     made.close()
 

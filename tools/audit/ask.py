@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterable
 from importlib.metadata import distributions
 from pathlib import Path
@@ -13,6 +14,9 @@ from tools.audit.report import Report, read
 
 SECONDS_MAX = 90.0
 """For one service and all packages: it takes some seconds."""
+
+SAID_MAX = 120
+"""Of what a service says about its failure."""
 
 SERVICES = ("pypi", "osv")
 """The second is asked when the first cannot be reached or knows nothing."""
@@ -49,6 +53,6 @@ def ask(service: str, packages: Iterable[str], command: tuple[str, ...] = COMMAN
 
 
 def _why(said: str) -> str:
-    if "ConnectionError" in said or "Timeout" in said:
+    if any(name in said for name in ("ConnectionError", "Timeout", "SSLError")):
         return "no connection"
-    return said.strip().splitlines()[-1] if said.strip() else "pip-audit said nothing"
+    return textwrap.shorten(said.strip().splitlines()[-1], SAID_MAX) if said.strip() else "pip-audit said nothing"
