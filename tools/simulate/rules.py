@@ -50,8 +50,8 @@ class Doings:
     answered: set[Name] = attrs.Factory(set)
     apart: set[Name] = attrs.Factory(set)
     """Entries for conversations that the user was not in when he asked: they stand in no queue."""
-    put_off: dict[int, set[Name]] = attrs.Factory(dict)
-    """conv -> entries that failed with 5xxx or 6xxx and were not sent again since."""
+    put_off: dict[int, dict[Name, float]] = attrs.Factory(dict)
+    """conv -> entries that failed with 5xxx or 6xxx and were not sent again since, and when they failed."""
     proofs: list[bytes] = attrs.Factory(list)
     """Of all logins."""
     tokens: set[bytes] = attrs.Factory(set)
@@ -70,7 +70,7 @@ class Behaving(Protocol):
 
 class Rules:
     """One connection of one device. `blame` is given promise, rule and detail; `deaf` tells whether what is sent gets
-    lost on its way.
+    lost on its way, `posted_at` since when what is sent may have been waiting.
     """
 
     def __init__(
@@ -80,12 +80,14 @@ class Rules:
         privacy: Privacy,
         blame: Callable[[str, str, str], None],
         deaf: Callable[[], bool],
+        posted_at: Callable[[], float],
     ) -> None:
         self._device = device
         self._truth = truth
         self._privacy = privacy
         self._blame = blame
         self._deaf = deaf
+        self._posted_at = posted_at
         self._asked: dict[int, wire.Request] = {}
         self._clashes: set[int] = set()
         """rids of requests that use a cid for something else, on purpose."""
@@ -193,7 +195,7 @@ class Rules:
         if error.code // 1000 == 5 and doings.attempts[name] == 1 and self._is_there(name):
             self._blame("P12", "surely not executed, and yet there", f"{request}: {error}")
         if isinstance(request, wire.Send) and error.code // 1000 in (5, 6) and self.is_in_turn(request):
-            doings.put_off.setdefault(request.conv, set()).add(name)
+            doings.put_off.setdefault(request.conv, {})[name] = trio.current_time()
 
     def _is_there(self, name: Name) -> bool:
         user, conv, cid = name
@@ -214,15 +216,15 @@ class Rules:
     def _take_turn(self, request: wire.Send) -> None:
         if not self._synced and (request.ref is not None or request.forward is not None):
             self._blame("P5", "11-15", f"{request} was sent before the digest")
-        put_off = self._device.doings.put_off.get(request.conv, set())
+        put_off = self._device.doings.put_off.get(request.conv, {})
         name = self._name(request)
         is_new = self._device.doings.attempts[name] == 1
         if is_new and not self._truth.is_known(self._device.user, request.conv):
             self._device.doings.apart.add(name)
         elif name in put_off:
-            put_off.discard(name)
-        elif put_off and is_new:
-            self._blame("P4", "11-13", f"{request} was sent while {sorted(put_off)} had failed")
+            del put_off[name]
+        elif is_new and (before := sorted(failed for failed, at in put_off.items() if at < self._posted_at())):
+            self._blame("P4", "11-13", f"{request} was sent while {before} had failed")
 
     # strangers
 
