@@ -1,7 +1,7 @@
 """`wirechat loadgen`: loads a server, measures it honestly, and checks that nothing was lost.
 
-Exit status: 0 all is well; 1 a promise was broken or the server failed; 2 the arguments are wrong; 3 the run is not
-valid, because the generator or the machine was the bottleneck, or it ended before its time.
+Exit status: 0 all is well; 1 a promise was broken; 2 the arguments are wrong or the server cannot be reached; 3 the run
+is not valid, because the generator or the machine was the bottleneck, or it ended before its time.
 """
 
 from __future__ import annotations
@@ -168,8 +168,7 @@ async def _run(options: Options, tell: Tell) -> Result:
             result.append(await run.run())
             nursery.cancel_scope.cancel()
     except* Failed as group:
-        click.echo(f"wirechat loadgen: {_first(group)}", err=True)
-        sys.exit(BROKEN)
+        raise Wrong(f"no load: {_first(group)}") from None
     return result[0]
 
 

@@ -242,6 +242,13 @@ class Crowd:
         """Texts that somebody still waits for."""
         return sum(len(talk.under_way) for talk in self.talks)
 
+    def waiting(self) -> Iterable[str]:
+        """What somebody still waits for, in one line for each conversation."""
+        for talk in self.talks:
+            if talk.under_way:
+                oldest = self.loop.now - min(said.due for said in talk.under_way.values())
+                yield f"P1 under way: {len(talk.under_way)} texts in {talk.conv}, the oldest for {oldest:.0f} s"
+
     def lacking(self) -> Iterable[str]:
         """Who does not have everything, in one line each."""
         for talk in self.talks:

@@ -31,7 +31,8 @@ CANARY_P99_MS = 25.0
 """The machine may wake somebody so late."""
 PROCESS_CPU = 0.9
 """Of a core that one process of the generator may use."""
-LINE_BYTES_MAX = 1 << 28
+GONE_SECONDS = 10.0
+"""Without a single live connection: then the server is gone."""
 
 
 class Failed(Exception):
@@ -151,6 +152,7 @@ class Run:
         self._stopped = trio.Event()
         self._partial = ""
         self._server_cpu = 0.0
+        self._alive = 0.0
 
     def stop(self, why: str) -> None:
         """End it now."""
@@ -237,9 +239,18 @@ class Run:
         while (left := end - time.monotonic()) > 0:
             if await self._pause(min(left, 0.25)):
                 end = time.monotonic()
-            self._tell(Progress(phase.name, phase.seconds - max(0.0, left), phase.seconds, self._sums()))
+            sums = self._sums()
+            self._tell(Progress(phase.name, phase.seconds - max(0.0, left), phase.seconds, sums))
+            self._look_whether_it_is_gone(sums["live"])
         self._phases.append({**told, "begin": at - began, "end": end - began, "scale": list(phase.scale)})
         return end
+
+    def _look_whether_it_is_gone(self, live: int) -> None:
+        now = time.monotonic()
+        if live or not self._alive:
+            self._alive = now
+        elif now - self._alive > GONE_SECONDS:
+            self.stop("the server is gone")
 
     async def _climb(self, climb: scenario.Climb, at: float) -> None:
         """Steps, until one takes too long. Of each the deliveries of that step alone count."""
@@ -284,6 +295,9 @@ class Run:
         totals["generator_cpu_seconds"] = sum(each["cpu_seconds"] for each in results)
         totals["server_cpu_seconds"] = self._server_cpu
         violations = [line for each in results for line in each["violations"]]
+        gone = sum(each["gone"] for each in results)
+        if gone and not self._partial:
+            self._partial = f"{gone} connections did not come back"
         result = Result(
             self._options, measures, self._phases, violations, [], watch.samples, totals, about, began, self._partial
         )

@@ -188,15 +188,12 @@ class Worker:
 
     def _result(self) -> dict[str, Any]:
         crowd = self._crowd
-        under_way = crowd.under_way
-        waiting = (
-            [f"P1 still under way: {under_way} texts {DRAIN_SECONDS:.0f} s after the last was sent"]
-            if under_way
-            else []
-        )
+        gone = sum(not peer.is_live for peer in crowd.peers)
+        missing = [*crowd.waiting(), *crowd.lacking()]
         return {
             "measures": self._measures.as_plain(),
-            "violations": [*self._judge.verdict(), *waiting, *crowd.lacking()],
+            "violations": [*self._judge.verdict(), *(missing if not gone else ())],
+            "gone": gone,
             "people": len(crowd.peers),
             "conversations": len(crowd.talks),
             "entries": sum(talk.head for talk in crowd.talks),
