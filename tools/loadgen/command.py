@@ -138,7 +138,10 @@ def _shared(plan: Scenario, share: str | None) -> Scenario:
     number, _, of = share.partition("/")
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
         raise Wrong(f"--share {share}: must be K/N, such as 2/3")
-    return plan.share(int(number) - 1, int(of))
+    try:
+        return plan.share(int(number) - 1, int(of))
+    except BadScenario as error:
+        raise Wrong(str(error)) from None
 
 
 def _enough_files(connections: int) -> None:

@@ -21,7 +21,7 @@ from tools.loadgen.machine import Sample, Watch
 from tools.loadgen.measures import Measures
 from tools.loadgen.place import find_place
 from tools.loadgen.scenario import Phase, Scenario
-from tools.loadgen.worker import DRAIN_SECONDS, Job
+from tools.loadgen.worker import Job
 
 START_SECONDS = 0.3
 """From the order to begin until the beginning: all processes begin at once."""
@@ -31,6 +31,8 @@ CANARY_P99_MS = 25.0
 """The machine may wake somebody so late."""
 PROCESS_CPU = 0.9
 """Of a core that one process of the generator may use."""
+DRAIN_SECONDS = 30.0
+"""What is under way at the end is waited for; what has not come then is lost."""
 GONE_SECONDS = 10.0
 """Without a single live connection: then the server is gone."""
 
@@ -143,8 +145,13 @@ class _Process:
 class Run:
     """One run. `stop` ends it before its time; what was measured until then is told all the same."""
 
-    def __init__(self, options: Options, tell: Tell) -> None:
+    def __init__(
+        self, options: Options, tell: Tell, *, drain_seconds: float = DRAIN_SECONDS, gone_seconds: float = GONE_SECONDS
+    ) -> None:
+        """`drain_seconds`: how long the last texts are waited for."""
         self._options = options
+        self._drain_seconds = drain_seconds
+        self._gone_seconds = gone_seconds
         self._tell = tell
         self._measures = Measures()  # of the canary
         self._processes: list[_Process] = []
@@ -187,7 +194,7 @@ class Run:
 
     async def _start(self, nursery: trio.Nursery, began: float) -> None:
         options = self._options
-        count = min(options.processes, max(1, options.scenario.conversation_count or options.scenario.people))
+        count = min(options.processes, options.scenario.units)
         for number in range(count):
             command = [sys.executable, "-m", "tools.loadgen.worker"]
             process = _Process(
@@ -198,7 +205,9 @@ class Run:
             nursery.start_soon(process.listen)
             name = f"l{int(began * 1000) % 36**7:x}-{options.seed}-{number}"
             plain = scenario.to_plain(options.scenario.share(number, count))
-            job = Job(plain, options.url, options.ca, name, f"{options.seed}/{number}", options.check)
+            job = Job(
+                plain, options.url, options.ca, name, f"{options.seed}/{number}", options.check, self._drain_seconds
+            )
             await process.order(attrs.asdict(job))
 
     async def _ready(self) -> None:
@@ -249,7 +258,7 @@ class Run:
         now = time.monotonic()
         if live or not self._alive:
             self._alive = now
-        elif now - self._alive > GONE_SECONDS:
+        elif now - self._alive > self._gone_seconds:
             self.stop("the server is gone")
 
     async def _climb(self, climb: scenario.Climb, at: float) -> None:
@@ -279,7 +288,7 @@ class Run:
     async def _results(self) -> None:
         """Waits as long as a drain may take."""
         self._tell(Progress("waiting for the last", 0, 1, self._sums()))
-        with trio.move_on_after(DRAIN_SECONDS + 60):
+        with trio.move_on_after(self._drain_seconds + 60):
             while any(process.result is None for process in self._processes):  # noqa: ASYNC110  told by its listener
                 await trio.sleep(0.05)
             return

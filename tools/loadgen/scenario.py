@@ -182,8 +182,18 @@ class Scenario:
             return 0
         return self.conversations.count or self.people // self.size
 
+    @property
+    def units(self) -> int:
+        """What cannot be divided among processes: conversations, or people without any."""
+        return self.conversation_count or self.people
+
     def share(self, number: int, of: int) -> Scenario:
-        """What process `number` of `of` has to do: whole conversations, the people in them, its part of the rates."""
+        """What process `number` of `of` has to do: whole conversations, the people in them, its part of the rates.
+
+        Raises BadScenario when there are fewer conversations than processes.
+        """
+        if self.units < of:
+            raise BadScenario(f"{self.units} conversations or people cannot be divided among {of}")
         convs, people = _part(self.conversation_count, number, of), _part(self.people, number, of)
         if self.conversations is not None:
             spare = self.people - self.conversation_count * self.size
@@ -195,9 +205,7 @@ class Scenario:
             conversations=None if self.conversations is None else attrs.evolve(self.conversations, count=convs),
             activities=tuple(
                 each if each.rate is None else attrs.evolve(each, rate=each.rate * part) for each in self.activities
-            )
-            if people
-            else (),
+            ),
         )
 
     def at_scale(self, people: float, rate: float) -> Scenario:

@@ -30,7 +30,7 @@ from tools.loadgen.place import find_place
 from tools.loadgen.schedule import Stretch
 
 PROGRESS_SECONDS = 0.5
-DRAIN_SECONDS = 30.0
+
 STALLED_SECONDS = 60.0
 """Without any progress while everything is made: then it is given up."""
 
@@ -46,6 +46,7 @@ class Job:
     """Begins the handles of its people."""
     seed: str
     check: bool
+    drain_seconds: float
 
 
 class Orders:
@@ -78,6 +79,7 @@ class Worker:
         self._loop = Loop()
         self._measures = Measures()
         self._judge: Judge = Checking() if job.check else Silent()
+        self._drain_seconds = job.drain_seconds
         self._plan = scenario.from_plain(job.scenario)
         chance = Random(job.seed)
         self._chance = chance
@@ -183,7 +185,7 @@ class Worker:
         self._traffic = sent - self._traffic[0], received - self._traffic[1]
         self._loop.run(
             lambda: self._abandoned or (not self._crowd.under_way and not any(self._crowd.lacking())),
-            self._loop.now + DRAIN_SECONDS,
+            self._loop.now + self._drain_seconds,
         )
 
     def _result(self) -> dict[str, Any]:
