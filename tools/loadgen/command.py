@@ -184,10 +184,13 @@ def _first(group: BaseExceptionGroup[Failed]) -> str:
 
 @contextmanager
 def _told(hidden: bool) -> Iterator[Tell]:
-    """Live progress on a terminal."""
+    """Live progress on a terminal; elsewhere a line for each stage."""
     console = Console(stderr=True)
+    if hidden or not console.is_terminal:
+        yield _silent if hidden else _stages()
+        return
     columns = TextColumn("{task.description:20}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}")
-    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=1, note="")
 
         def tell(told: Told) -> None:
@@ -195,6 +198,22 @@ def _told(hidden: bool) -> Iterator[Tell]:
             progress.update(task, description=told.stage, completed=told.done, total=max(told.of, 1e-9), note=note)
 
         yield tell
+
+
+def _silent(told: Told) -> None:
+    """For machines."""
+
+
+def _stages() -> Tell:
+    before = ""
+
+    def tell(told: Told) -> None:
+        nonlocal before
+        if told.stage != before:
+            before = told.stage
+            click.echo(told.stage, err=True)
+
+    return tell
 
 
 def _show(result: Result, report: Path | None, as_json: bool) -> None:

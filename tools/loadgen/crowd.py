@@ -31,6 +31,8 @@ LOGINS = 64
 RETRY_SECONDS = (0.2, 1.0)
 """Between two attempts of somebody whose connection broke."""
 MEMBERS_AT_ONCE = 200
+FOUNDING = (wire.EntryKind.CREATE, wire.EntryKind.ADD)
+"""What is seen of a conversation before it is under load."""
 
 
 class Unprepared(Exception):
@@ -206,6 +208,7 @@ class Crowd:
             members[0].own(conv, reply.seq)
             self._grow(members, others, conv, reply.seq)
 
+        self.judge.adds(conv, members[0])
         members[0].ask(wire.MemberAdd(0, conv, new_cid(), tuple(map(_user, some))), added)
 
     def _stands(self, members: list[Peer], conv: int, head: int) -> None:
@@ -234,6 +237,8 @@ class Crowd:
         talk = self.talk_of.get(entry.conv)
         if talk is not None:
             talk.seen(peer, entry)
+        elif entry.kind in FOUNDING:
+            self.judge.sees(peer, entry)
 
     # the end
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tools.history.checker import MSG, Entry, History, Op
+from tools.history.checker import ADD, MSG, Entry, History, Op
 from tools.loadgen.peer import Peer, Seen
 
 
@@ -19,6 +19,9 @@ class Judge(Protocol):
 
     def asks(self, talk: Conversation, sender: Peer, token: int, text: str) -> None:
         """Before the first attempt to send a text."""
+
+    def adds(self, conv: int, sender: Peer) -> None:
+        """Before members are added to a conversation."""
 
     def again(self, token: int) -> None:
         """Before another attempt."""
@@ -40,6 +43,7 @@ class Silent:
     """Nothing is checked."""
 
     def asks(self, talk: Conversation, sender: Peer, token: int, text: str) -> None: ...
+    def adds(self, conv: int, sender: Peer) -> None: ...
     def again(self, token: int) -> None: ...
     def acknowledged(self, token: int, seq: int, ts: int) -> None: ...
     def failed(self, token: int) -> None: ...
@@ -54,10 +58,14 @@ class Checking:
 
     def __init__(self) -> None:
         self._history = History(distinct=True)
+        self._added = 0
 
     def asks(self, talk: Conversation, sender: Peer, token: int, text: str) -> None:
-        assert sender.account is not None
-        self._history.invoke(token, Op(talk.conv, sender.account.user, MSG, text, order=sender.name))
+        self._history.invoke(token, Op(talk.conv, _user(sender), MSG, text, order=sender.name))
+
+    def adds(self, conv: int, sender: Peer) -> None:
+        self._added += 1
+        self._history.invoke(("added", self._added), Op(conv, _user(sender), ADD))
 
     def again(self, token: int) -> None:
         self._history.again(token)
@@ -69,10 +77,13 @@ class Checking:
         self._history.failed(token)
 
     def sees(self, peer: Peer, entry: Seen) -> None:
-        if entry.kind == MSG:
-            assert peer.account is not None
-            seen = Entry(entry.conv, entry.seq, entry.ts, entry.sender, MSG, entry.text)
-            self._history.saw(peer.name, peer.account.user, seen)
+        seen = Entry(entry.conv, entry.seq, entry.ts, entry.sender, entry.kind, entry.text, users=entry.users)
+        self._history.saw(peer.name, _user(peer), seen)
 
     def verdict(self) -> list[str]:
         return [str(violation) for violation in self._history.finish()]
+
+
+def _user(peer: Peer) -> int:
+    assert peer.account is not None
+    return peer.account.user

@@ -70,6 +70,7 @@ class Seen:
     sender: int
     kind: int
     text: str | None
+    users: tuple[int, ...]
     live: bool
 
 
@@ -272,7 +273,8 @@ class Peer:
         if seq == self.positions.get(conv, 0) + 1 and conv not in self._changes:
             self.positions[conv] = seq
             content = items[6] if len(items) > 6 else None
-            self._watcher.saw(self, Seen(conv, seq, items[3], items[4], items[5], content and content[1], True))
+            users = (items[8] or ()) if len(items) > 8 else ()
+            self._watcher.saw(self, Seen(conv, seq, items[3], items[4], items[5], content and content[1], users, True))
         elif seq > self.positions.get(conv, 0):
             self._unapplied.add(conv)
             self._want(conv, seq)
@@ -338,8 +340,7 @@ class Peer:
         position = self.positions.get(conv, 0)
         for record in sorted(reply.records, key=lambda record: record.seq):
             if position < record.seq <= reply.upto:
-                text = None if record.content is None else str(record.content.data)
-                self._watcher.saw(self, Seen(conv, record.seq, record.ts, record.sender, record.kind, text, False))
+                self._watcher.saw(self, _seen(conv, record))
         self.positions[conv] = max(position, reply.upto)
         if reply.more or self.positions[conv] < self.wanted.get(conv, 0):
             self._fill(conv)
@@ -355,6 +356,11 @@ class Peer:
     def is_complete(self) -> bool:
         """There is no evidence of anything it has not seen."""
         return all(self.positions.get(conv, 0) >= seq for conv, seq in self.wanted.items())
+
+
+def _seen(conv: int, record: wire.Record) -> Seen:
+    text = None if record.content is None else str(record.content.data)
+    return Seen(conv, record.seq, record.ts, record.sender, record.kind, text, record.users or (), False)
 
 
 def _said(error: wire.Error) -> str:
