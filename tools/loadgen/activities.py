@@ -15,6 +15,7 @@ from tools.loadgen import scenario
 from tools.loadgen.crowd import Crowd
 from tools.loadgen.peer import Peer
 from tools.loadgen.schedule import Schedule, Stretch
+from tools.loadgen.strangers import Stranger
 from tools.loadgen.talk import Talk
 from wirechat import wire
 
@@ -140,6 +141,11 @@ def browsing(what: scenario.Browses, crowd: Crowd, chance: Random) -> Paced:
     return Paced(crowd, Schedule(what.rate, chance), act)
 
 
+def coming(what: scenario.Strangers, crowd: Crowd, chance: Random) -> Paced:
+    """Somebody comes who means no good."""
+    return Paced(crowd, Schedule(what.rate, chance), lambda due: Stranger(crowd, chance).come())
+
+
 def _timed(crowd: Crowd, series: str, due: float, reply_type: type[wire.Reply]) -> Callable[[Any], None]:
     def done(reply: Any) -> None:
         if isinstance(reply, reply_type):
@@ -227,6 +233,8 @@ def activities(plan: scenario.Scenario, crowd: Crowd, chance: Random) -> list[Ac
                 found.append(Speech(what, crowd, own, tokens))
             case scenario.Returns():
                 found.append(Leaving(what, crowd, own, measured))
+            case scenario.Strangers():
+                found.append(coming(what, crowd, own))
             case _ if not crowd.talks:
                 continue
             case scenario.Reads():

@@ -58,7 +58,7 @@ class Crowd:
         self.failure: str | None = None
         self.when_live: Callable[[Peer], None] = lambda peer: None
         """Told of every return."""
-        self._place = place
+        self.place = place
         self._scenario = scenario
         self._name = name
         self._accounts: list[Account] = []
@@ -80,7 +80,7 @@ class Crowd:
         if not self._to_register:
             self.ready = True
         for number in range(min(REGISTRARS, len(self._to_register))):
-            peer = Peer(self.loop, self._place, None, self, f"{self._name} registrar {number}")
+            peer = Peer(self.loop, self.place, None, self, f"{self._name} registrar {number}")
             self._registrars.append(peer)
             peer.connect()
 
@@ -117,7 +117,7 @@ class Crowd:
             registrar.disconnect()
         self._registrars.clear()
         for number, account in enumerate(self._accounts):
-            self.peers.append(Peer(self.loop, self._place, account, self, f"{self._name} {number}"))
+            self.peers.append(Peer(self.loop, self.place, account, self, f"{self._name} {number}"))
         self._to_log_in.extend(self.peers)
         for _ in range(LOGINS):
             self._next_comes()

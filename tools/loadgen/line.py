@@ -96,6 +96,11 @@ class Line:
             frames = b"".join(self._websocket.send(BytesMessage(body)) for body in _bodies(frames))
         self._send(frames)
 
+    def write_bytes(self, data: bytes) -> None:
+        """Send what need not be frames."""
+        if not self.closed and data:
+            self._send(data)
+
     def _send(self, data: bytes) -> None:
         if self._out:
             self._out += data

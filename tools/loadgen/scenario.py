@@ -117,7 +117,15 @@ class Returns:
             raise ValueError("needs either rate or share")
 
 
-Activity = Messages | Reads | Types | Browses | Returns
+@attrs.frozen
+class Strangers:
+    """Others come and send what they must not."""
+
+    rate: float = attrs.field(validator=positive)
+    """Connections a second."""
+
+
+Activity = Messages | Reads | Types | Browses | Returns | Strangers
 
 KINDS: dict[str, type[Activity]] = {
     "messages": Messages,
@@ -125,6 +133,7 @@ KINDS: dict[str, type[Activity]] = {
     "typing": Types,
     "history": Browses,
     "returns": Returns,
+    "strangers": Strangers,
 }
 
 
@@ -165,7 +174,7 @@ class Scenario:
     climb: Climb | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.conversations is None and any(not isinstance(each, Returns) for each in self.activities):
+        if self.conversations is None and any(not isinstance(each, Returns | Strangers) for each in self.activities):
             raise ValueError("there is no [conversations], in which something could happen")
         if self.conversations is not None and self.people < self.size * (self.conversations.count or 1):
             raise ValueError(f"{self.people} people are too few for these conversations")

@@ -42,6 +42,8 @@ def figures(result: Result) -> list[Figure]:
         Figure("bytes down per text", _per(totals["bytes_received"], texts), "B", "everything clients received"),
         Figure("generator CPU", _per(totals["generator_cpu_seconds"], seconds), "cores", "all its processes"),
         Figure("retries", measures.counts["retries"], "", "texts that were sent again with the same cid"),
+        Figure("strangers", measures.counts["strangers"] or None, "", "connections that sent what they must not"),
+        Figure("strangers kept", measures.counts["strangers kept"] or None, "", "still there after 15 seconds"),
         Figure("connections lost", measures.counts["connections lost"], "", "not cut by this program"),
     ]
 
