@@ -4,7 +4,7 @@ scenario, scenarios/     what a load is: people, conversations, activities, phas
 schedule                 intended times, whatever came of earlier ones
 loop, line, peer         one thread for many connections; a connection; a person
 crowd, talk, texts       people and conversations made; what was said and who has it
-activities               what people do
+activities, strangers    what people do; and some who mean no good
 measures, machine        latencies, counts; CPU, memory, and whether the machine was late
 judge                    every delivery, to the judge of histories
 worker, run              one process; a whole run
