@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench import hot_path, report
+from bench import history, hot_path, report
 from bench.client import BenchError
 from bench.process import can_trace
 
@@ -56,6 +56,16 @@ def hot_path_command(
         click.echo(report.to_json(result))
     else:
         report.show(result)
+
+
+@main.command(name="history")
+@click.option("--events", type=click.IntRange(1_000), default=1_000_000, show_default=True, help="About so many.")
+@click.option("--members", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Who see each message.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def history_command(events: int, members: int, as_json: bool) -> None:
+    """Measure the judge of histories."""
+    results = list(history.measure(events, members))
+    click.echo(history.as_json(results) if as_json else history.as_text(results))
 
 
 if __name__ == "__main__":

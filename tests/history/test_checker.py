@@ -71,7 +71,7 @@ def test_p1_an_acknowledged_entry_with_another_text_is_lost() -> None:
 def test_p2_an_entry_that_is_there_twice_is_doubled(cid: bytes | None) -> None:
     """Found by its cid where that is visible, by counting where it is not."""
     history = sound()
-    history.saw("d1", 1, Entry(1, 6, 140, 1, MSG, "a", cid=cid))
+    history.logged(Entry(1, 6, 140, 1, MSG, "a", cid=cid))
     assert rules(history) == {"doubled"}
 
 

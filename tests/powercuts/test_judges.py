@@ -9,7 +9,7 @@ import pytest
 from tools.powercuts import acknowledged, worlds
 from tools.powercuts.acknowledged import Book
 from tools.powercuts.worlds import Transaction, Worlds
-from wirechat.store.features import accounts, devices
+from wirechat.store.features import accounts, devices, journal
 from wirechat.store.records import Append, Appended, Kind, Refusal
 
 NOW = 1_800_000_000_000
@@ -165,3 +165,15 @@ def test_what_was_unknown_and_is_there_cannot_come_again(possible: Worlds) -> No
     assert possible.answered(phone, None) is None
     possible.unknown(issued)
     assert possible.find(after(ANN, phone, issued, BOB), [BOB]) is None
+
+
+def test_what_failed_is_not_there(possible: Worlds) -> None:
+    possible.failed(ANN)
+    assert possible.find(after(ANN), []) is not None
+
+
+def test_what_failed_and_would_only_have_been_counted_may_be_counted(possible: Worlds) -> None:
+    """Nobody can see it, and SQLite cannot help it (seed 23,479)."""
+    refused = Transaction(journal.append, ((OPEN,), NOW, {}), (OPEN,))
+    possible.failed(refused)
+    assert possible.find(after(refused), []) is None

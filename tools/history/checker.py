@@ -4,92 +4,54 @@ things were observed.
 Whoever runs a real or a simulated server reports to a `History`:
 * `invoke` before the first attempt of an operation can reach a server, then once `ok` (the server said so),
   `failed` (surely not executed) or nothing (a timeout is never a failure: the outcome is unknown);
-* `saw` for each entry of a log that somebody was shown, `logged` for each entry of the log itself where it can be
-  read;
+* `saw` for each entry of a log that somebody was shown, `recorded` for each record, `logged` for each entry of the log
+  itself where it can be read, `headed` for where it ends;
 * `held`, `marked` and `receipt` for the watermarks;
+* `asks` and `answers` around each reading of a log, `announced` for what a person is shown;
+* `holds` for all that a device has of a conversation;
+* `healed` and `reached` for how soon everybody has everything;
 * `finish` at the end.
 
-Each broken rule is a `Violation` that names the promise of docs/protocol.md. Several identical messages are told
-apart by their cid where it is visible and by counting where it is not.
+Each is optional: what is not reported is not judged. Each broken rule is a `Violation` that names the promise of
+docs/protocol.md. This class only hands events to those who judge them, one module for each.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Mapping
 
 import attrs
 
-MSG, EDIT, CREATE, ADD, REMOVE, ROLE = 1, 2, 6, 7, 8, 10
-ACCOUNT_LOG = frozenset({14, 15, 16, 17, 18})
-"""Kinds of entries of account logs, of which the user is the only member from the start."""
+from tools.history.entries import (
+    ACCOUNT_LOG,
+    ADD,
+    CREATE,
+    EDIT,
+    MSG,
+    REMOVE,
+    ROLE,
+    Entry,
+    Op,
+    Periods,
+    Violation,
+    is_within,
+    periods,
+    visible_head,
+)
+from tools.history.holdings import Holding, Holdings, Log
+from tools.history.liveness import WITHIN_SECONDS, Liveness
+from tools.history.logs import Logs
+from tools.history.members import Members
+from tools.history.operations import Operations
+from tools.history.reads import Reads
+from tools.history.receipts import Receipts
+from tools.history.reference import Record
+from tools.history.screens import Screens
 
-
-@attrs.frozen
-class Violation:
-    """A promise that was not kept."""
-
-    promise: str
-    rule: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.promise} {self.rule}: {self.detail}"
-
-
-@attrs.frozen
-class Entry:
-    """One entry of a log as somebody saw it. `content` is compared as it is; None where it was withheld or deleted."""
-
-    conv: int
-    seq: int
-    ts: int
-    sender: int
-    kind: int
-    content: Hashable = None
-    ref: int | None = None
-    users: tuple[int, ...] = ()
-    cid: bytes | None = None
-    role: int | None = None
-    origin: Hashable = None
-    """Of a forward: (who wrote it first, when)."""
-
-
-@attrs.frozen
-class Op:
-    """One operation that asks for one entry. Operations with the same `order` come from one connection or device."""
-
-    conv: int
-    sender: int
-    kind: int
-    content: Hashable = None
-    ref: int | None = None
-    order: Hashable = None
-    users: tuple[int, ...] = ()
-    """ROLE: whose; for others not compared."""
-    role: int | None = None
-    source: tuple[int, int] | None = None
-    """Of a forward: (conv, seq) of the message whose text is copied; `content` is not known then."""
-
-
-@attrs.define
-class _Asked:
-    op: Op
-    above: int
-    """The highest seq acknowledged in this conversation before the operation began: its own must be larger."""
-    first: int
-    """Number of its first attempt among all attempts."""
-    last: int
-    seq: int | None = None
-    failed: bool = False
-
-
-def _key(thing: Op | Entry) -> Hashable:
-    """A forward is told from other messages, not from other forwards."""
-    copied = (thing.source if isinstance(thing, Op) else thing.origin) is not None
-    whom = (thing.users, thing.role) if thing.kind == ROLE else None
-    return thing.conv, thing.sender, thing.kind, None if copied else thing.content, thing.ref, copied, whom
+__all__ = [
+    "ACCOUNT_LOG", "ADD", "CREATE", "EDIT", "MSG", "REMOVE", "ROLE", "Entry", "History", "Holding", "Op", "Periods",
+    "Record", "Violation", "is_within", "periods",
+]  # fmt: skip
 
 
 class History:
@@ -97,21 +59,15 @@ class History:
 
     def __init__(self, distinct: bool = False) -> None:
         """`distinct`: nobody says the same twice, so whoever seems to has made two operations of one."""
-        self.distinct = distinct
         self.violations: list[Violation] = []
-        self._asked: dict[Hashable, _Asked] = {}
-        self._possible: Counter[Hashable] = Counter()  # key -> operations that may have made such an entry
-        self._bound: defaultdict[int, dict[int, Entry]] = defaultdict(dict)  # conv -> seq -> entry
-        self._bound_count: Counter[Hashable] = Counter()  # key -> entries bound
-        self._place_of_cid: dict[tuple[int, int | None, bytes], tuple[int, int]] = {}
-        self._told: dict[tuple[int, int], Hashable] = {}  # (conv, seq) -> the operation acknowledged with it
-        self._acked_max: Counter[int] = Counter()
-        self._attempts = 0
-        self._name_of: dict[Hashable, Hashable] = {}
-        self._shown: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # (user, conv) -> seqs
-        self._held: Counter[tuple[int, int]] = Counter()
-        self._marked: Counter[tuple[int, int]] = Counter()
-        self._receipts: dict[tuple[Hashable, int, int], tuple[int, int]] = {}
+        self._logs = Logs(self._blame)
+        self._operations = Operations(self._blame, distinct)
+        self._receipts = Receipts(self._blame)
+        self._reads = Reads(self._blame)
+        self._members = Members(self._blame)
+        self._screens = Screens(self._blame)
+        self._holdings = Holdings(self._blame)
+        self._liveness = Liveness(self._blame)
 
     def _blame(self, promise: str, rule: str, detail: str) -> None:
         self.violations.append(Violation(promise, rule, detail))
@@ -120,132 +76,73 @@ class History:
 
     def invoke(self, name: Hashable, op: Op) -> None:
         """`name` identifies the operation; retries are the same operation."""
-        self._attempts += 1
-        if isinstance(op.content, str) and self._name_of.setdefault(_key(op), name) != name and self.distinct:
-            self._blame("P2", "asked for twice", f"{self._name_of[_key(op)]} and {name} are one: {op}")
-        self._asked[name] = _Asked(op, self._acked_max[op.conv], self._attempts, self._attempts)
-        self._possible[_key(op)] += 1
+        self._operations.invoke(name, op)
 
     def refers(self, name: Hashable) -> bool:
         """The operation names a seq, which means something else after a RESET (11-15)."""
-        op = self._asked[name].op
+        op = self._operations.op(name)
         return op.ref is not None or op.source is not None
 
     def source(self, name: Hashable) -> tuple[int, int] | None:
         """What the operation forwards."""
-        return self._asked[name].op.source
+        return self._operations.op(name).source
 
     def knows(self, name: Hashable) -> bool:
         """The operation was invoked before: this attempt is a retry."""
-        return name in self._asked
+        return self._operations.knows(name)
 
     def began(self, name: Hashable) -> int:
         """The number of the operation's first attempt among all attempts."""
-        return self._asked[name].first
+        return self._operations.began(name)
 
     def again(self, name: Hashable) -> None:
         """Another attempt of the same operation; perhaps by a client that forgot that it had failed."""
-        self._attempts += 1
-        asked = self._asked[name]
-        asked.last = self._attempts
-        if asked.failed:
-            asked.failed = False
-            self._possible[_key(asked.op)] += 1
+        self._operations.again(name)
 
-    def ok(self, name: Hashable, seq: int, ts: int) -> None:
-        """The server says that the operation is entry `seq` of its conversation."""
-        asked = self._asked[name]
-        op = asked.op
-        if asked.seq is not None and asked.seq != seq:
-            self._blame("P2", "two answers", f"{name} was told seq {asked.seq}, then {seq}")
-        asked.seq = seq
-        if seq <= asked.above:
-            self._blame(
-                "P4", "order against real time", f"{name} got seq {seq} after {asked.above} had been acknowledged"
-            )
-        if self._told.setdefault((op.conv, seq), name) != name:
-            self._blame(
-                "P2", "one seq for two", f"{name} and {self._told[op.conv, seq]} were both told seq {seq} of {op.conv}"
-            )
-        self._acked_max[op.conv] = max(self._acked_max[op.conv], seq)
-        bound = self._bound[op.conv].get(seq)
-        if bound is not None:
-            self._check_told(name, op, bound)
+    def ok(self, name: Hashable, seq: int, ts: int | None = None) -> None:
+        """The server says that the operation is entry `seq` of its conversation; `ts`: None where it does not say."""
+        self._operations.ok(name, seq, ts, self._logs.at(self._operations.op(name).conv, seq))
 
     def failed(self, name: Hashable) -> None:
         """The server says that the operation was surely not executed, and it will not be tried again."""
-        asked = self._asked[name]
-        if asked.failed:
-            return
-        asked.failed = True
-        key = _key(asked.op)
-        self._possible[key] -= 1
-        if self._bound_count[key] > self._possible[key]:
-            self._blame("P12", "refused but there", f"{name} failed, and yet {key} is in the log")
+        self._operations.failed(name)
 
     # entries
 
     def saw(self, observer: Hashable, user: int, entry: Entry) -> None:
         """`user` was shown `entry`. Whether he may see it is judged at the end, when memberships are known."""
-        self._shown[user, entry.conv].add(entry.seq)
+        self.shown(user, entry.conv, entry.seq)
         if entry.kind in (MSG, EDIT) and entry.content is None and (entry.users or entry.origin is not None):
             self._blame("P8", "deleted and yet there", f"{observer} has {entry}")
-        self._bind(entry, str(observer))
+        self._take(entry, str(observer))
 
     def shown(self, user: int, conv: int, seq: int) -> None:
         """`user` was shown a record of this seq, in a later state than its entry."""
-        self._shown[user, conv].add(seq)
+        self._members.shown(user, conv, seq)
+        self._reads.shown(user, conv, seq)
+
+    def recorded(self, observer: Hashable, user: int, conv: int, record: Record, cid: bytes | None = None) -> None:
+        """`user` was shown this record, in whatever state; `cid` where it is visible."""
+        if record.rev == record.seq:
+            self.saw(observer, user, _entry(conv, record, cid))
+        else:
+            self.shown(user, conv, record.seq)
+        self._holdings.record(observer, conv, record)
 
     def logged(self, entry: Entry) -> None:
-        """`entry` stands in the log itself."""
-        self._bind(entry, "the log")
+        """`entry` stands in the log itself. Whoever reports one reports all of this log: what is missing is a gap."""
+        self._logs.logged(entry.conv, entry.seq)
+        self._take(entry, "the log")
 
-    def _bind(self, entry: Entry, observer: str) -> None:
-        bound = self._bound[entry.conv].get(entry.seq)
-        if bound is None:
-            self._first(entry, observer)
-        elif not _same(bound, entry):
-            self._blame("P4", "one order", f"{observer} has {entry}, before it was {bound}")
-        elif bound.content is None and entry.content is not None:
-            self._bound[entry.conv][entry.seq] = entry
+    def headed(self, conv: int, head: int) -> None:
+        """The log was read whole, and ends at `head`; also if no entry of it could be had."""
+        self._logs.headed(conv, head)
+
+    def _take(self, entry: Entry, observer: str) -> None:
+        if self._logs.take(entry, observer):
+            self._operations.found(entry, observer)
         if entry.cid is not None:
-            self._check_cid(entry, entry.cid, observer)
-
-    def _check_cid(self, entry: Entry, cid: bytes, observer: str) -> None:
-        """A cid makes one entry in a conversation; that of a CREATE makes one conversation."""
-        scope = (entry.sender, None if entry.kind == CREATE else entry.conv, cid)
-        place = (entry.conv, entry.seq)
-        if self._place_of_cid.setdefault(scope, place) != place:
-            self._blame("P2", "doubled", f"{observer}: cid {cid.hex()} at {self._place_of_cid[scope]} and {place}")
-
-    def _first(self, entry: Entry, observer: str) -> None:
-        self._bound[entry.conv][entry.seq] = entry
-        name = self._told.get((entry.conv, entry.seq))
-        if name is not None:
-            self._check_told(name, self._asked[name].op, entry)
-        self._count(entry, observer)
-
-    def _count(self, entry: Entry, observer: str) -> None:
-        """No more entries of a kind than operations that asked for them. Deleted text cannot be attributed, and what
-        account logs say is asked for by requests that make an entry or none.
-        """
-        if entry.kind in (CREATE, *ACCOUNT_LOG) or (entry.content is None and entry.kind in (MSG, EDIT)):
-            return
-        key = _key(entry)
-        self._bound_count[key] += 1
-        if not self._possible[key]:
-            self._blame("P2", "never asked for", f"{observer} has {entry}")
-        elif self._bound_count[key] > self._possible[key]:
-            self._blame(
-                "P2", "doubled", f"{observer} has {entry}: {self._bound_count[key]} of {self._possible[key]} asked for"
-            )
-
-    def _check_told(self, name: Hashable, op: Op, entry: Entry) -> None:
-        asked = (op.conv, op.sender, op.kind, op.ref)
-        found = (entry.conv, entry.sender, entry.kind, entry.ref)
-        withheld = entry.content is None or op.source is not None
-        if asked != found or (not withheld and entry.content != op.content):
-            self._blame("P1", "lost", f"{name} was acknowledged as {op.conv}/{entry.seq}, where {entry} is")
+            self._operations.check_cid(entry, entry.cid, observer)
 
     # watermarks
 
@@ -254,119 +151,151 @@ class History:
 
         A device that jumped holds nothing below, but may follow on what others of the user hold or he marked.
         """
-        if low <= max(self._held[user, conv], self._marked[user, conv]) + 1:
-            self._held[user, conv] = max(self._held[user, conv], pos)
+        self._receipts.held(user, conv, low, pos)
 
     def marked(self, user: int, conv: int, seq: int) -> None:
         """`user` asked to mark everything up to seq as read."""
-        self._marked[user, conv] = max(self._marked[user, conv], seq)
+        self._receipts.marked(user, conv, seq)
 
-    def receipt(self, observer: Hashable, conv: int, user: int, delivered: int, read: int) -> None:
-        """`observer`, who merges by maximum, now has these watermarks of `user`."""
-        before = self._receipts.get((observer, conv, user), (0, 0))
-        self._receipts[observer, conv, user] = (delivered, read)
-        if delivered < before[0] or read < before[1]:
-            detail = f"user {user} in {conv}: delivered {delivered}, read {read}, before {before[0]}, {before[1]}"
-            self._blame("P7", "receipt moved back", f"{observer}: {detail}")
-        self.promised(observer, conv, user, delivered, read)
+    def receipt(self, observer: Hashable, conv: int, user: int, delivered: int | None, read: int) -> None:
+        """`observer`, who merges by maximum, now has these watermarks of `user`.
 
-    def promised(self, observer: Hashable, conv: int, user: int, delivered: int, read: int) -> None:
+        `delivered` is None where the conversation keeps none.
+        """
+        self._receipts.receipt(observer, conv, user, delivered, read)
+
+    def promised(self, observer: Hashable, conv: int, user: int, delivered: int | None, read: int) -> None:
         """`observer` was told these watermarks of `user`, perhaps late."""
-        held, marked = self._held[user, conv], self._marked[user, conv]
-        where = f"{observer}: user {user} in {conv}: delivered {delivered}, read {read}, held {held}, marked {marked}"
-        if read > delivered:
-            self._blame("P7", "read before delivered", where)
-        if delivered > max(held, marked):
-            self._blame("P7", "delivered beyond a device", where)
-        if read > marked:
-            self._blame("P7", "read beyond a mark", where)
+        self._receipts.promised(observer, conv, user, delivered, read)
+
+    # reading
+
+    def asks(self, name: Hashable, user: int, conv: int) -> None:
+        """`user` asks for a part of a log: before the question can reach a server. `name` identifies the question."""
+        self._reads.asks(name, user, conv, self._operations.acknowledged(conv))
+
+    def answers(self, name: Hashable, upto: int) -> None:
+        """The answer is what the log says up to `upto`. Not for a page that ends early: it says nothing of the end."""
+        self._reads.answers(name, upto)
+
+    def announced(self, screen: Hashable, conv: int, seq: int) -> None:
+        """A message appeared before somebody's eyes. `screen`: one run of one client."""
+        self._screens.announced(screen, conv, seq)
+
+    def shows(self, screen: Hashable, conv: int, seq: int) -> bool:
+        """It has appeared there already."""
+        return self._screens.shows(screen, conv, seq)
+
+    def cleared(self, screen: Hashable) -> None:
+        """The client had to forget what it had, and said so."""
+        self._screens.cleared(screen)
+
+    # devices
+
+    def holds(self, holding: Holding) -> None:
+        """All that a device has of a conversation, at any moment or at the end."""
+        for record in holding.records.values():
+            self.recorded(holding.device, holding.user, holding.conv, record)
+        self._holdings.holds(holding)
+
+    def reached(self, device: Hashable, user: int, conv: int, pos: int, at: float) -> None:
+        """At this time (s) the device had everything up to `pos`."""
+        self._liveness.reached(device, user, conv, pos, at)
+
+    def healed(self, at: float, within: float = WITHIN_SECONDS) -> None:
+        """All faults are over, and nobody asks for anything any more. `within` so many seconds all devices that ever
+        reported `reached` have everything.
+        """
+        self._liveness.healed(at, within)
+
+    def retired(self, device: Hashable) -> None:
+        """It was revoked, or is thrown away: it has nothing to come to any more."""
+        self._holdings.retired(device)
+        self._liveness.retired(device)
+
+    # restored backups
+
+    def restored(self, heads: Mapping[int, int]) -> None:
+        """The server came back from a backup whose logs end there (conversations that are missing: at 0). What stood
+        above is gone by right, its seqs are given to others, and what was acknowledged there may exist again or not.
+        """
+        for conv in self._conversations():
+            head = heads.get(conv, 0)
+            self._operations.restored(conv, head, self._logs.restored(conv, head))
+            self._receipts.restored(conv, head)
+            self._reads.restored(conv, head)
+            self._members.restored(conv, head)
+            self._holdings.restored(conv, head)
+            self._liveness.restored(conv)
 
     # the end
 
     def finish(self) -> list[Violation]:
         """Judge what needs the whole log: holes, time, lost entries, outsiders. Returns every violation found."""
-        for conv in sorted(self._bound):
-            self._finish_log(conv, self._bound[conv])
-        for group in self._ordered().values():
-            self._finish_order(group)
-        for (conv, seq), name in self._told.items():
-            if seq not in self._bound[conv]:
-                self._blame("P1", "lost", f"{name} was acknowledged as {conv}/{seq}, which nobody has")
+        self._logs.finish()
+        self._finish_told()
+        conversations = self._conversations()
+        members = {conv: periods(self._logs.seen(conv)) for conv in conversations}
+        for conv in conversations:
+            log = self._log(conv, members[conv])
+            for seq in self._gaps(conv, log):
+                self._blame("P3", "gap", f"{conv} lacks {seq} of {log.head}")
+            if self._logs.is_read(conv):
+                self._receipts.finish(conv, log.head)
+            self._members.finish(conv, members[conv], log.whole)
+            self._holdings.finish(conv, log, self._receipts.best)
+            self._liveness.finish(conv, members[conv], log.head)
+        self._reads.finish(lambda conv, user, head: visible_head(members.get(conv, {}).get(user, ()), head))
+        self._operations.finish(entry for conv in conversations for entry in self._logs.entries(conv))
         return self.violations
 
-    def _ordered(self) -> dict[Hashable, list[_Asked]]:
-        groups: defaultdict[Hashable, list[_Asked]] = defaultdict(list)
-        for asked in self._asked.values():
-            if asked.seq is not None and asked.op.order is not None:
-                groups[asked.op.conv, asked.op.order].append(asked)
-        return groups
+    def _conversations(self) -> list[int]:
+        return sorted({*self._logs.conversations(), *self._holdings.conversations(), *self._operations.conversations()})
 
-    def _finish_order(self, group: list[_Asked]) -> None:
-        """What was attempted for the last time before another was attempted at all comes before it."""
-        before = sorted(group, key=lambda asked: asked.last)
-        done, highest = 0, 0
-        for asked in group:
-            while before[done].last < asked.first:
-                highest = max(highest, before[done].seq or 0)
-                done += 1
-            if (asked.seq or 0) < highest:
-                detail = f"{asked.op} got seq {asked.seq}, one that was sent before it {highest}"
-                self._blame("P4", "order of one connection", detail)
+    def _log(self, conv: int, members: Mapping[int, Periods]) -> Log:
+        """Where the log itself was not read it is what others know of it, and may have holes."""
+        entries = [self._completed(entry) for entry in self._logs.entries(conv)]
+        head = self._logs.head(conv)
+        if self._logs.is_read(conv):
+            return Log(entries, members, head, whole=True)
+        head = max(head, self._operations.acknowledged(conv), *self._holdings.named(conv))
+        return Log(entries, members, head, whole=not self._logs.missing(conv, head))
 
-    def _finish_log(self, conv: int, log: dict[int, Entry]) -> None:
-        seqs = sorted(log)
-        if seqs != list(range(1, len(seqs) + 1)):
-            missing = sorted(set(range(1, seqs[-1] + 1)) - set(seqs))
-            self._blame("P3", "gap", f"{conv} lacks {missing[:5]} below {seqs[-1]}")
-        for before, after in itertools.pairwise(seqs):
-            if log[after].ts < log[before].ts:
-                self._blame("P4", "time runs back", f"{conv}: {before} at {log[before].ts}, {after} at {log[after].ts}")
-        self._finish_membership(conv, log)
+    def _finish_told(self) -> None:
+        """What was acknowledged or shown is there."""
+        told = set()
+        for conv, seq, name, op in self._operations.told():
+            told.add((conv, seq))
+            taken = not self._logs.is_read(conv) and self._holdings.covers(conv, seq, op)
+            if not taken and not self._logs.stands(conv, seq):
+                self._blame("P1", "lost", f"{name} was acknowledged as {conv}/{seq}, which nobody has")
+        for conv in self._logs.conversations():
+            for entry in self._logs.seen(conv) if self._logs.is_read(conv) else ():
+                if (conv, entry.seq) not in told and not self._logs.stands(conv, entry.seq):
+                    self._blame("P1", "shown and gone", f"{entry} is not in the log")
 
-    def _finish_membership(self, conv: int, log: dict[int, Entry]) -> None:
-        times = periods([log[seq] for seq in sorted(log)])
-        for (user, where), seqs in self._shown.items():
-            if where != conv:
-                continue
-            outside = [seq for seq in sorted(seqs) if not is_within(times.get(user, ()), seq)]
-            if outside:
-                self._blame(
-                    "P9",
-                    "outside membership",
-                    f"user {user} was shown {conv}/{outside[:5]}, member {times.get(user, ())}",
-                )
+    def _gaps(self, conv: int, log: Log) -> list[int]:
+        """Where the log itself was not read, nobody may have looked at its beginning, and a change may be hidden behind
+        a later one of the same message: so many as were asked for and not seen.
+        """
+        missing = self._logs.missing(conv, log.head)
+        if self._logs.is_read(conv) or not missing:
+            return missing
+        known = self._holdings.named(conv) | self._operations.told_in(conv)
+        first = min(known | {entry.seq for entry in log.entries}, default=0)
+        missing = [seq for seq in missing if seq > first and seq not in known]
+        return missing if len(missing) > self._operations.may_hide(conv) else []
 
-
-def _same(one: Entry, other: Entry) -> bool:
-    """Equal but for what may be withheld: of what was deleted all that was said, and the cid of others."""
-    if (one.ts, one.sender, one.kind, one.ref, one.role) != (other.ts, other.sender, other.kind, other.ref, other.role):
-        return False
-    deleted = one.kind in (MSG, EDIT) and (one.content is None or other.content is None)
-    return deleted or (one.content, one.users, one.origin) == (other.content, other.users, other.origin)
+    def _completed(self, entry: Entry) -> Entry:
+        """With what it said, if that is known at all."""
+        if entry.content is None and entry.kind in (MSG, EDIT):
+            return attrs.evolve(entry, content=self._operations.text(entry))
+        return entry
 
 
-Periods = tuple[tuple[int, int | None], ...]
-
-
-def periods(log: Iterable[Entry]) -> dict[int, Periods]:
-    """Who was a member from which seq to which (None: still is), out of a log in order of seq."""
-    since: dict[int, int] = {}
-    ended: defaultdict[int, list[tuple[int, int | None]]] = defaultdict(list)
-    for entry in log:
-        if entry.kind in (CREATE, ADD):
-            for user in entry.users:
-                since.setdefault(user, entry.seq)
-        elif entry.kind == REMOVE:
-            for user in entry.users:
-                if user in since:
-                    ended[user].append((since.pop(user), entry.seq))
-        elif entry.kind in ACCOUNT_LOG:
-            since.setdefault(entry.sender, 1)
-    for user, start in since.items():
-        ended[user].append((start, None))
-    return {user: tuple(times) for user, times in ended.items()}
-
-
-def is_within(times: Periods, seq: int) -> bool:
-    """Whether `seq` lies in one of the periods."""
-    return any(start <= seq and (end is None or seq <= end) for start, end in times)
+def _entry(conv: int, record: Record, cid: bytes | None) -> Entry:
+    """The entry behind a record that nothing has changed."""
+    return Entry(
+        conv, record.seq, record.ts, record.sender, record.kind, record.content, record.ref, record.users, cid,
+        record.role, record.origin,
+    )  # fmt: skip

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from tools.history.checker import Entry, Periods, is_within
-
-MSG, EDIT = 1, 2
+from tools.history.entries import EDIT, MSG, Entry, Periods, is_within
 
 Place = tuple[int, int]
 """(conv, seq) of a message."""

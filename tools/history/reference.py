@@ -1,19 +1,16 @@
-"""What a device must end with, folded again from the whole log by the shortest code that can do it.
+"""What a device must end with, folded again from the log by the shortest code that can do it.
 
-Independent of the product's own fold on purpose: it folds everything up to a seq from nothing, knows no positions,
-pages or races, and decides by membership periods what a user may see.
+Independent of the product's own fold on purpose: it folds from nothing, knows no positions, pages or races, and
+decides by membership periods what a user may see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
-from tools.history.checker import Entry, Periods
-
-EDIT, DELETE, REACT, PIN, UNPIN = 2, 3, 4, 5, 13
-CHANGES = (EDIT, DELETE, REACT, PIN, UNPIN)
+from tools.history.entries import CHANGES, DELETE, EDIT, PIN, UNPIN, Entry, Periods
 
 
 @attrs.define
@@ -39,14 +36,22 @@ def fold(log: Sequence[Entry], upto: int) -> dict[int, Record]:
     """Every record of a log in order of seq, as it stands after entry `upto`."""
     records: dict[int, Record] = {}
     for entry in log[:upto]:
-        if entry.kind not in CHANGES:
-            records[entry.seq] = Record(
-                entry.seq, entry.seq, entry.ts, entry.sender, entry.kind, entry.content, entry.ref, entry.users,
-                role=entry.role, origin=entry.origin,
-            )  # fmt: skip
-        else:
-            _change(records[entry.ref or 0], entry)
+        take(records, entry)
     return records
+
+
+def take(records: dict[int, Record], entry: Entry) -> Record | None:
+    """Apply the next entry; returns the record that it made or changed, None when a hole in the log swallowed that."""
+    if entry.kind not in CHANGES:
+        records[entry.seq] = Record(
+            entry.seq, entry.seq, entry.ts, entry.sender, entry.kind, entry.content, entry.ref, entry.users,
+            role=entry.role, origin=entry.origin,
+        )  # fmt: skip
+        return records[entry.seq]
+    record = records.get(entry.ref or 0)
+    if record is not None:
+        _change(record, entry)
+    return record
 
 
 def _change(record: Record, entry: Entry) -> None:
@@ -74,6 +79,6 @@ def head(times: Periods, log: Sequence[Entry]) -> int:
     return len(log) if end is None else end
 
 
-def deleted(log: Sequence[Entry]) -> set[int]:
+def deleted(log: Iterable[Entry]) -> set[int]:
     """The messages that were deleted for all, sooner or later: their content may be withheld already before that."""
     return {entry.ref for entry in log if entry.kind == DELETE and entry.ref is not None}

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from tools.history.checker import ACCOUNT_LOG, ADD, CREATE, REMOVE, Entry
+from tools.history.entries import ACCOUNT_LOG, ADD, CREATE, DELETE, META, PIN, REMOVE, ROLE, UNPIN, Entry
 
-DELETE, PIN, META, ROLE, UNPIN = 3, 5, 9, 10, 13
 GROUP, ACCOUNT = 2, 6
 MEMBER, MODERATOR, ADMIN, OWNER = 1, 2, 3, 4
 TITLE, ABOUT = 10, 11

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from tools.history.checker import Entry, Periods, is_within
-from tools.history.reference import PIN, Record, fold
-
-MSG = 1
+from tools.history.entries import MSG, PIN, Entry, Periods, is_within
+from tools.history.reference import Record, fold
 
 
 def unread(

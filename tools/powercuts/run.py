@@ -304,6 +304,8 @@ class Lives:
             self._crowd.heard(transaction, result)
         elif isinstance(error, OutcomeUnknown):
             self._worlds.unknown(transaction)
+        else:
+            self._worlds.failed(transaction)
         if error is not None and transaction.batch:
             self._again.append(transaction)
         if error is not None:

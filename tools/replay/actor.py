@@ -3,7 +3,8 @@
 import attrs
 import trio
 
-from tools.replay.evidence import Fact, Holding
+from tools.history.checker import Record
+from tools.replay.evidence import Device
 from tools.replay.people import Person
 from wirechat import wire
 from wirechat.client import Client, ClientError, open_client
@@ -67,20 +68,21 @@ class Actor:
             return {}
         return {user: mark.read for user, mark in self._client.log(conv, 0).marks.items()}
 
-    def holding(self, conv: int, shared: dict[Fact, Fact]) -> Holding:
-        """Everything this device holds of a conversation. Equal facts of several devices are kept once, in `shared`."""
-        facts: dict[int, Fact] = {}
+    def device(self, conv: int, shared: dict[int, Record]) -> Device:
+        """Everything this device holds of a conversation. Equal records of several are kept once, in `shared`."""
+        records: dict[int, Record] = {}
         if self._client is not None:
             for seq, record in self._client.log(conv).records.items():
-                fact = fact_of_record(record)
-                facts[seq] = shared.setdefault(fact, fact)
-        return Holding(self.person.user, self.person.name, facts, self.read_marks(conv))
+                mine = record_of(record)
+                first = shared.setdefault(seq, mine)
+                records[seq] = first if first == mine else mine
+        return Device(self.person.user, self.person.name, records, self.read_marks(conv))
 
 
-def fact_of_record(record: wire.Record) -> Fact:
-    """A fact from a record as the client library decodes it."""
+def record_of(record: wire.Record) -> Record:
+    """A record as the client library decodes it, in the words of the judge."""
     text = None if record.content is None else record.content.data
-    return Fact(
+    return Record(
         record.seq,
         record.rev,
         record.ts,
@@ -90,8 +92,8 @@ def fact_of_record(record: wire.Record) -> Fact:
         record.ref,
         record.users or (),
         record.edited,
-        tuple((reaction.user, reaction.emoji) for reaction in record.reactions or ()),
-        None if record.origin is None else (record.origin.user, record.origin.ts),
+        {reaction.user: reaction.emoji for reaction in record.reactions or ()},
         record.role,
+        None if record.origin is None else (record.origin.user, record.origin.ts),
         record.pinned,
     )

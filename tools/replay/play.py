@@ -11,8 +11,9 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from tools.history.checker import Op, Record
 from tools.replay.actor import Actor
-from tools.replay.evidence import Evidence, Fact, Promise
+from tools.replay.evidence import Evidence
 from tools.replay.people import Person
 from tools.replay.plan import Deed, Plan, Step
 from tools.replay.pulse import Pulse
@@ -50,11 +51,12 @@ class Play:
     _open: list[trio.Event] = attrs.field(init=False)
     _done: list[trio.Event] = attrs.field(init=False)
     _seqs: dict[int, int] = attrs.field(factory=dict, init=False)
+    _read: dict[int, int] = attrs.field(factory=dict, init=False)
     _head: int = attrs.field(default=1, init=False)
     _under_way: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.evidence = Evidence(self.plan.name, 0)
+        self.evidence = Evidence(self.plan.name, self.owner.user)
         self._host = Actor(self.owner, self.connect)
         self._cast = [Actor(person, self.connect) for person in self.people]
         self._open = [trio.Event() for _ in self.plan.steps]
@@ -79,7 +81,8 @@ class Play:
         host = await self._host.client()
         self.evidence.conv = await host.conversations.create_group(self.plan.name, ())
         user = self.owner.user
-        self._promise(Promise(-1, 1, None, user, EntryKind.CREATE, self.plan.name, users=(user,)))
+        self._asks("the beginning", Op(self.conv, user, EntryKind.CREATE, self.plan.name, users=(user,)))
+        self._told("the beginning", 1)
 
     async def _play(self) -> None:
         parts: defaultdict[int, list[int]] = defaultdict(list)
@@ -129,34 +132,41 @@ class Play:
         match step.deed:
             case Deed.ADD:
                 host = await self._host.client()
-                seq = await host.conversations.add(self.conv, [actor.person.user])
-                users = (actor.person.user,)
-                self._promise(Promise(number, seq, None, self.owner.user, EntryKind.ADD, users=users))
+                self._asks(number, Op(self.conv, self.owner.user, EntryKind.ADD, users=(actor.person.user,)))
+                self._told(number, await host.conversations.add(self.conv, [actor.person.user]))
             case Deed.LEAVE:
-                client = await actor.client()
-                seq = await client.conversations.leave(self.conv)
-                self.evidence.marked.pop(actor.person.user, None)
-                users = (actor.person.user,)
-                self._promise(Promise(number, seq, None, actor.person.user, EntryKind.REMOVE, users=users))
+                client, user = await actor.client(), actor.person.user
+                self._asks(number, Op(self.conv, user, EntryKind.REMOVE, users=(user,)))
+                self._told(number, await client.conversations.leave(self.conv))
+                self._read.pop(user, None)
             case Deed.SAY:
                 await self._say(actor, number, step)
 
     async def _say(self, actor: Actor, number: int, step: Step) -> None:
         ref = None if step.answers is None else self._seqs.get(step.answers)
-        client = await actor.client()
+        client, user = await actor.client(), actor.person.user
+        self._asks(number, Op(self.conv, user, EntryKind.MSG, step.text, ref))
         sent = await client.messages.send(self.conv, step.text, reply_to=ref)
-        user = actor.person.user
-        self._promise(Promise(number, sent.seq, sent.ts, user, EntryKind.MSG, step.text, ref))
+        self._told(number, sent.seq, sent.ts)
         if ref is not None:
-            self._marked(user, await client.receipts.mark_read(self.conv, ref))
+            await self._mark(actor, ref)
 
-    def _promise(self, promise: Promise) -> None:
-        self.evidence.promises.append(promise)
-        self._seqs[promise.step] = promise.seq
-        self._head = max(self._head, promise.seq)
+    def _asks(self, name: int | str, op: Op) -> None:
+        """Before the request can reach the server. It may be sent several times, and is one operation."""
+        self.evidence.history.invoke(name, op)
 
-    def _marked(self, user: int, read: int) -> None:
-        self.evidence.marked[user] = max(read, self.evidence.marked.get(user, 0))
+    def _told(self, name: int | str, seq: int, ts: int | None = None) -> None:
+        self.evidence.history.ok(name, seq, ts)
+        if isinstance(name, int):
+            self._seqs[name] = seq
+        self._head = max(self._head, seq)
+
+    async def _mark(self, actor: Actor, seq: int) -> None:
+        client, user = await actor.client(), actor.person.user
+        self.evidence.history.marked(user, self.conv, seq)
+        read = await client.receipts.mark_read(self.conv, seq)
+        self.evidence.history.promised("its answer", self.conv, user, None, read)
+        self._read[user] = max(read, self._read.get(user, 0))
 
     def give_up(self) -> None:
         """Notes what never got an answer."""
@@ -169,12 +179,15 @@ class Play:
 
     async def double(self) -> None:
         """Sabotage: the last line of somebody who is still there is sent again, as a new entry that nobody records."""
-        present = {actor.person.user: actor for actor in self._present()}
-        last = next(
-            promise for promise in reversed(self.evidence.promises) if promise.sender in present and promise.text
+        present = self._present()
+        step = next(
+            step
+            for number, step in reversed(list(enumerate(self.plan.steps)))
+            if step.deed is Deed.SAY and number in self._seqs and self._cast[step.account] in present
         )
-        client = await present[last.sender].client()
-        self._head = (await client.messages.send(self.conv, last.text or "", reply_to=last.ref)).seq
+        client = await self._cast[step.account].client()
+        ref = None if step.answers is None else self._seqs.get(step.answers)
+        self._head = (await client.messages.send(self.conv, step.text, reply_to=ref)).seq
 
     # --- afterwards
 
@@ -212,8 +225,7 @@ class Play:
 
     async def _read_all(self, actor: Actor) -> None:
         try:
-            client = await actor.client()
-            self._marked(actor.person.user, await client.receipts.mark_read(self.conv, self._head))
+            await self._mark(actor, self._head)
             self.pulse.beat()
         except ClientError as error:
             self.evidence.unfinished.append(f"{actor.person.name} could not mark what he read: {error}")
@@ -221,7 +233,7 @@ class Play:
     async def _hear_all(self, actor: Actor) -> None:
         def lacking() -> int:
             marks = actor.read_marks(self.conv)
-            return sum(marks.get(user, 0) != read for user, read in self.evidence.marked.items())
+            return sum(marks.get(user, 0) != read for user, read in self._read.items())
 
         await self._until_nothing(lacking)
 
@@ -238,7 +250,7 @@ class Play:
 
     async def gather(self) -> None:
         """Looks into every device."""
-        shared: dict[Fact, Fact] = {}
+        shared: dict[int, Record] = {}
         for actor in (self._host, *self._cast):
-            self.evidence.holdings.append(actor.holding(self.conv, shared))
+            self.evidence.devices.append(actor.device(self.conv, shared))
             await trio.lowlevel.checkpoint()

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tools.conformance.decoder import Malformed
 from tools.conformance.reader import Login, Refused, open_reader
 from tools.replay.cutting import Lines
-from tools.replay.evidence import Account, Evidence, fact_of_fields
+from tools.replay.evidence import Account, Evidence, record_of_fields
 from tools.replay.meter import Meter
 from tools.replay.people import Person, Registrar
 from tools.replay.plan import Plan
@@ -81,7 +81,7 @@ async def replay(options: Options, meter: Meter) -> Result:
         nursery.cancel_scope.cancel()
     read = [await _read(play, options.ca, pulse) for play in plays]
     if options.sabotage is not None:
-        spoil(read[0], plays[0].evidence, options.sabotage)
+        spoil(read[0], options.sabotage)
     return _result([play.evidence for play in plays], read, len(people), lines.opened, seconds)
 
 
@@ -163,22 +163,22 @@ def _read_blocking(owner: Person, conv: int, ca: str | None) -> Account:
     login = Login(owner.handle, owner.device, Ed25519PrivateKey.from_private_bytes(owner.key))
     with open_reader(owner.url, login, ca) as reader:
         reading = reader.read(conv)
-    facts = {seq: fact_of_fields(record) for seq, record in reading.records.items()}
-    return Account(reading.head, facts, reading.marks, reading.faults)
+    records = {seq: record_of_fields(record) for seq, record in reading.records.items()}
+    return Account(reading.head, records, reading.marks, reading.faults)
 
 
 def _result(evidence: list[Evidence], read: list[Account], people: int, opened: int, seconds: float) -> Result:
     verdict = Verdict()
     for part, account in zip(evidence, read, strict=True):
         verdict.add(judge(part, account))
-    facts = [fact for account in read for fact in account.facts.values()]
+    records = [record for account in read for record in account.records.values()]
     return Result(
         accounts=people,
         entries=sum(account.head for account in read),
-        replies=sum(fact.kind == EntryKind.MSG and fact.ref is not None for fact in facts),
+        replies=sum(record.kind == EntryKind.MSG and record.ref is not None for record in records),
         receipts=sum(len(account.marks) for account in read),
         reconnects=max(0, opened - people),
         seconds=seconds,
-        messages=sum(fact.kind == EntryKind.MSG for fact in facts),
+        messages=sum(record.kind == EntryKind.MSG for record in records),
         verdict=verdict,
     )

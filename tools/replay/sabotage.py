@@ -9,7 +9,8 @@ import itertools
 
 import attrs
 
-from tools.replay.evidence import Account, Evidence, Promise
+from tools.history.checker import MSG, Record
+from tools.replay.evidence import Account
 
 
 class Sabotage(enum.Enum):
@@ -19,12 +20,12 @@ class Sabotage(enum.Enum):
     GAP = "gap"
 
 
-def spoil(account: Account, evidence: Evidence, kind: Sabotage) -> None:
+def spoil(account: Account, kind: Sabotage) -> None:
     """Changes what the server said; `double` has been done by then."""
-    spoken = [promise for promise in evidence.promises if promise.text is not None and promise.step >= 0]
+    spoken = [record for _, record in sorted(account.records.items()) if record.kind == MSG]
     match kind:
         case Sabotage.LOSE:
-            account.facts.pop(spoken[len(spoken) // 2].seq, None)
+            account.records.pop(spoken[len(spoken) // 2].seq)
         case Sabotage.REORDER:
             _swap(account, spoken)
         case Sabotage.GAP:
@@ -33,10 +34,9 @@ def spoil(account: Account, evidence: Evidence, kind: Sabotage) -> None:
             pass
 
 
-def _swap(account: Account, spoken: list[Promise]) -> None:
+def _swap(account: Account, spoken: list[Record]) -> None:
     """Two neighbours that say different things change their places."""
     pairs = itertools.pairwise(spoken)
-    one, other = next((a.seq, b.seq) for a, b in pairs if (a.sender, a.text) != (b.sender, b.text))
-    first, second = account.facts[one], account.facts[other]
-    account.facts[one] = attrs.evolve(second, seq=one, rev=one, ts=first.ts)
-    account.facts[other] = attrs.evolve(first, seq=other, rev=other, ts=second.ts)
+    one, other = next((a, b) for a, b in pairs if (a.sender, a.content) != (b.sender, b.content))
+    account.records[one.seq] = attrs.evolve(other, seq=one.seq, rev=one.rev, ts=one.ts)
+    account.records[other.seq] = attrs.evolve(one, seq=other.seq, rev=other.rev, ts=other.ts)

@@ -20,7 +20,7 @@ from tools.simulate.plan import Plan
 from tools.simulate.privacy import Privacy
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
-from tools.simulate.verdict import differences
+from tools.simulate.verdict import differences, holdings
 from tools.simulate.witness import Evidence, Name, Witness
 from tools.simulate.workload import Person
 from wirechat.client.client import Client, open_client
@@ -144,19 +144,18 @@ class Device:
             self.client = None
 
     async def _watch(self, client: Client) -> None:
-        shown: set[tuple[int, int]] = set()
+        screen = object()
         async for event in client.events():
             self._trace.count(f"event {type(event).__name__}")
             if isinstance(event, Resynced):
-                shown.clear()
+                self._history.cleared(screen)
             elif isinstance(event, MessageAdded):
-                self._check_shown(event.conv, event.record.seq, shown)
+                self._announce(screen, event.conv, event.record.seq)
 
-    def _check_shown(self, conv: int, seq: int, shown: set[tuple[int, int]]) -> None:
-        """Nobody sees a message twice, unless the device jumped and forgot what it had."""
-        if (conv, seq) in shown and self.durable()[conv].low == 1:
-            self._history.violations.append(Violation("P2", "shown twice", f"{self.name}: {conv}/{seq}"))
-        shown.add((conv, seq))
+    def _announce(self, screen: object, conv: int, seq: int) -> None:
+        """A device that jumped has forgotten what it had, and may show it again."""
+        if not self._history.shows(screen, conv, seq) or self.durable()[conv].low == 1:
+            self._history.announced(screen, conv, seq)
 
     # presence
 
@@ -268,5 +267,11 @@ class Device:
         file = self.file()
         if file is not None and (always or self._chance.random() < INSPECTED):
             self._trace.count("inspections")
-            for difference in differences(file, self.user, self._truth):
-                self._history.violations.append(Violation("P5", "not the fold", f"{self.name}: {difference}"))
+            self.report(file)
+
+    def report(self, file: DeviceFile) -> None:
+        """Tell the history what the device has, and blame what is wrong with it alone."""
+        for holding in holdings(f"{self.name} at {trio.current_time():.1f} s", file, self.user, self._truth):
+            self._history.holds(holding)
+        for difference in differences(file, self.user, self._truth):
+            self._history.violations.append(Violation("P5", "not the fold", f"{self.name}: {difference}"))

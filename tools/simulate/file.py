@@ -44,7 +44,7 @@ class DeviceFile:
 
     def records(self, conv: int) -> dict[int, Record]:
         bodies = self._rows("SELECT body FROM record WHERE conv = ? ORDER BY seq", conv)
-        return {record.seq: record for (body,) in bodies for record in [_record(wire.Record.unpack(body))]}
+        return {record.seq: record for (body,) in bodies for record in [record_of(wire.Record.unpack(body))]}
 
     def marks(self, conv: int) -> dict[int, tuple[int, int]]:
         rows = self._rows("SELECT user, delivered, read FROM mark WHERE conv = ? ORDER BY user", conv)
@@ -69,7 +69,8 @@ class DeviceFile:
         return iter(self._connection.execute(sql, values).fetchall())
 
 
-def _record(record: wire.Record) -> Record:
+def record_of(record: wire.Record) -> Record:
+    """A record in the words of the judge."""
     reactions = {reaction.user: reaction.emoji for reaction in record.reactions or ()}
     return Record(
         record.seq,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import trio
 
 from tools.history.checker import History, Violation
-from tools.history.reference import EDIT
+from tools.history.entries import EDIT
 from tools.simulate.truth import Truth
 
 GRACE_SECONDS = 1.0

@@ -26,7 +26,7 @@ from tools.simulate.privacy import Privacy
 from tools.simulate.sealed import describe, logging_to, sealed
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
-from tools.simulate.verdict import differences, unfinished
+from tools.simulate.verdict import unfinished
 from tools.simulate.workload import CHURN, ERASING, PRIVATE, Person
 from wirechat.world import World
 
@@ -155,9 +155,7 @@ class Simulation:
         for device in self.devices:
             file = device.file()
             if file is not None:
-                self._blame(
-                    "not the fold", (f"{device.name}: {text}" for text in differences(file, device.user, self.truth))
-                )
+                device.report(file)
         self.history.finish()
 
     def _unfinished(self) -> Iterator[str]:

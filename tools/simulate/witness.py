@@ -15,7 +15,7 @@ import attrs
 from tools.history import tally
 from tools.history.checker import Entry, History, Op, Periods, Violation
 from tools.history.standing import Described
-from tools.simulate.file import Position
+from tools.simulate.file import Position, record_of
 from tools.simulate.gone import Gone
 from tools.simulate.privacy import Privacy
 from tools.simulate.trace import Trace
@@ -144,6 +144,8 @@ class Witness:
             self._then[request.rid] = len(self._truth.log(self._truth.account_log(user) or 0))
         elif isinstance(request, wire.Changes | wire.History | wire.Records | wire.Pins | wire.Mentions):
             self._then[request.rid] = self._privacy.hidden(user, request.conv)
+            if isinstance(request, wire.Changes | wire.History):
+                self._history.asks(self._question(request), user, request.conv)
         elif isinstance(request, wire.DeviceRevoke):
             self._privacy.dooms(request.device)
         elif isinstance(request, wire.Auth):
@@ -350,35 +352,25 @@ class Witness:
         assert isinstance(request, wire.Changes)
         self._trace.count("changes pages")
         self._of(request.conv).to(reply.upto)
+        if not reply.more:
+            self._history.answers(self._question(request), reply.upto)
         self._records(request.conv, reply.records, self._then.pop(reply.rid))
 
     def _history_ok(self, reply: wire.HistoryOk) -> None:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.History)
         self._trace.count("history pages")
+        self._history.answers(self._question(request), reply.rev)
         self._records(request.conv, reply.records, self._then.pop(reply.rid))
+
+    def _question(self, request: wire.Changes | wire.History) -> tuple[str, int]:
+        return self._label, request.rid
 
     def _records(self, conv: int, records: tuple[wire.Record, ...], hidden: frozenset[int]) -> None:
         for record in records:
             if record.seq in hidden:
                 self._blame("P9", "hidden and yet given", f"{conv}/{record.seq}")
-            self._history.shown(self._device.user, conv, record.seq)
-            if record.rev == record.seq:
-                content = said(record.content)
-                entry = Entry(
-                    conv,
-                    record.seq,
-                    record.ts,
-                    record.sender,
-                    record.kind,
-                    content,
-                    record.ref,
-                    record.users or (),
-                    record.cid,
-                    record.role,
-                    _origin(record.origin),
-                )
-                self._history.saw(self._label, self._device.user, entry)
+            self._history.recorded(self._label, self._device.user, conv, record_of(record), record.cid)
 
     def _records_ok(self, reply: wire.RecordsOk) -> None:
         request = self._asked.pop(reply.rid)
