@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 200
 CUTS ?= 5000
+FRAMES ?= 200000
+SESSIONS ?= 1000
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs powercuts mutants bench clean
+.PHONY: help env run test check format docs simulate bugs branches powercuts fuzz faults mutants bench enumeration sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +28,7 @@ run: env  ## Run a server on this machine with two demo accounts and a short rep
 test: env  ## The full suite, with a real PostgreSQL from its wheel
 	$(BIN)/python -m pytest
 
-check: env docs  ## Format, lint, types, import contracts, freshness of generated files, the site
+check: env docs  ## Format, lint, types, import contracts, freshness of generated files, vulnerabilities, the site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -34,6 +36,7 @@ check: env docs  ## Format, lint, types, import contracts, freshness of generate
 	$(BIN)/python -m tools.protocol check
 	$(BIN)/python -m tools.protocol evolution
 	$(BIN)/python -m tools.docs check
+	$(BIN)/python -m tools.audit
 
 format: env  ## Format the code and generate what is generated
 	$(BIN)/python -m tools.protocol generate
@@ -45,20 +48,42 @@ docs: env  ## The site, into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build/html
 	@echo "The site is in docs/_build/html; open docs/_build/html/index.html."
 
-simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace
+simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace; JSON=1 for machines
 	$(BIN)/python -m tools.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(if $(JSON),--json)
 
 bugs: env  ## Prove that the simulation finds every planted bug
 	$(BIN)/python -m tools.simulate bugs
 
+branches: env  ## Which branches of server and store SEEDS=N seeds do not take
+	$(BIN)/python -m tools.simulate branches --seeds $(SEEDS)
+
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
 
-mutants: env  ## Prove that the conformance runner catches every mutant of the server
+.PHONY: help env run test check format docs simulate bugs powercuts fuzz faults mutants bench enumeration sbom clean
+fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached something new is kept
+	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
+	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep
+
+faults: env  ## Hurt a real server: ONLY=kill for one fault, SECONDS=s, JSON=1; REQUIRE_ALL=1: what is skipped is an error
+	$(BIN)/python -m tools.faults $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json)
+
+mutants: env  ## Prove that the conformance runner catches every mutant of the server and of the client
 	$(BIN)/python -m tools.mutants
 
 bench: env  ## Measure the hot path
 	$(BIN)/python -m bench hot_path
+
+enumeration: env  ## Measure whether the time of a failed login tells who exists
+	$(BIN)/python -m bench enumeration --samples 2000
+
+sbom:  ## A bill of materials of all that a server installs (CycloneDX), into dist/sbom.json
+	@echo "Installing a server into dist/.server ..."
+	@$(PYTHON) -m venv --clear dist/.server dist/.release
+	@dist/.server/bin/pip install --quiet --disable-pip-version-check .
+	@dist/.release/bin/pip install --quiet --disable-pip-version-check '.[release]'
+	@dist/.release/bin/cyclonedx-py environment dist/.server/bin/python --output-file dist/sbom.json
+	@echo "The bill of materials is in dist/sbom.json."
 
 clean:  ## Remove the environment and what was built
 	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis .run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench import history, hot_path, report
+from bench import enumeration, history, hot_path, report
 from bench.client import BenchError
 from bench.process import can_trace
 
@@ -66,6 +66,23 @@ def history_command(events: int, members: int, as_json: bool) -> None:
     """Measure the judge of histories."""
     results = list(history.measure(events, members))
     click.echo(history.as_json(results) if as_json else history.as_text(results))
+
+
+@main.command(name="enumeration")
+@click.option("--samples", type=click.IntRange(2, 100_000), default=500, show_default=True, help="Of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def enumeration_command(samples: int, as_json: bool) -> None:
+    """Measure whether the time of a failed login tells who exists."""
+
+    def tell(done: int) -> None:
+        if done % 100 == 0:
+            click.echo(f"  {done} of {samples}", err=True)
+
+    try:
+        kinds = enumeration.measure(samples, tell)
+    except (BenchError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(enumeration.as_json(kinds) if as_json else enumeration.as_text(kinds))
 
 
 if __name__ == "__main__":

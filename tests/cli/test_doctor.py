@@ -23,7 +23,7 @@ from wirechat.doctor.certificate import certificate
 from wirechat.doctor.finding import Finding
 from wirechat.server.config import Limits
 from wirechat.server.listeners import Address
-from wirechat.settings.schema import Data, Listen, Settings, Tls
+from wirechat.settings.schema import Accounts, Data, Ip, Listen, Proxy, Settings, Tls
 from wirechat.store import sqlite
 from wirechat.store.features import accounts
 from wirechat.store.sqlite import FILE, open_sqlite
@@ -239,6 +239,26 @@ def change(directory: Path, sql: str) -> None:
     db = apsw.Connection(str(directory / FILE))
     db.execute(sql)
     db.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "state"),
+    [
+        (Settings(), "ok"),
+        (
+            Settings(listen=Listen(tcp=(Address("127.0.0.1", 1),), ws=(Address("::1", 2), Address("localhost", 3)))),
+            "ok",
+        ),
+        (Settings(listen=Listen(tls=(Address("0.0.0.0", 1),), wss=(Address("0.0.0.0", 2),))), "ok"),
+        (Settings(listen=Listen(tcp=(Address("0.0.0.0", 1),))), "warning"),
+        (Settings(listen=Listen(ws=(Address("192.0.2.7", 1),))), "warning"),
+        (Settings(listen=Listen(ws=(Address("0.0.0.0", 1),)), proxy=Proxy(trust=(Ip("192.0.2.1"),))), "ok"),
+        (Settings(accounts=Accounts(clear_passwords=True)), "warning"),
+    ],
+)
+def test_encryption(settings: Settings, state: str) -> None:
+    """A listener that other machines reach without TLS."""
+    assert one(machine.encryption(settings), "encryption").state == state
 
 
 # the command

@@ -102,6 +102,10 @@ STRICT = {
     'listen.tcp = ["a b:1"]': 'listen.tcp[0]: "a b:1" is not host:port',
     "listen.tcp = {}": "listen.tcp: {} is not a list; write [{}]",
     'proxy.trust = ["nginx"]': 'proxy.trust[0]: "nginx" is not an IP address',
+    'web.origins = ["https://chat.example.org/"]': 'web.origins[0]: "https://chat.example.org/" is not an origin; '
+    "write it like https://chat.example.org, without a path",
+    'web.origins = ["*"]': 'web.origins[0]: "*" is not an origin; '
+    "write it like https://chat.example.org, without a path",
     'log.level = "loud"': 'log.level: "loud" is none of debug, info, warning, error',
     "log.level = []": "log.level: [] is none of debug, info, warning, error",
     "log.level = 1979-05-27": 'log.level: "1979-05-27" is none of debug, info, warning, error',

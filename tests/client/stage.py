@@ -37,7 +37,10 @@ def make_world(seed: int = 1, run_blocking: Callable[..., Awaitable[Any]] = _inl
 
 
 class Peer:
-    """The server's end of one connection, and the client's transport. `said`: every message of the client so far."""
+    """The server's end of one connection, and the client's transport. `said`: every message of the client so far.
+
+    `deaf`: it takes nothing more from the client, which can still read.
+    """
 
     def __init__(self, digest: bytes | None) -> None:
         self.certificate_digest = digest
@@ -45,6 +48,7 @@ class Peer:
         self.refused: list[str] = []
         self.members = 2
         self.describe = True
+        self.deaf = False
         self._over = False
         self._connection = wire.Connection(wire.SERVER)
         self._to_client, self._client_reads = trio.open_memory_channel[bytes](10000)
@@ -54,7 +58,7 @@ class Peer:
 
     async def send(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint()
-        if self._over:
+        if self._over or self.deaf:
             raise trio.BrokenResourceError
         self._connection.feed(data)
         self._hear()

@@ -142,6 +142,33 @@ async def test_replaced_by_another_login_it_gives_up(autojump_clock: MockClock, 
         assert len(stage.attempts) == 1
 
 
+async def test_the_last_words_of_a_server_count_when_nothing_can_be_sent_any_more(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """What is still unread says why the connection ends: after 2007 nobody fights for the device (7-23)."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        await client.synced()
+        peer.deaf = True
+        client.presence.typing(CONV)
+        await trio.sleep(0.2)
+        peer.say(wire.Error(code=2007))
+        peer.abort()
+        await trio.sleep(60)
+        assert client.failure is not None
+        assert client.failure.code == 2007
+
+
+async def test_a_server_that_takes_nothing_any_more_is_left(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """Even if it does not close."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        await client.synced()
+        peer.deaf = True
+        client.presence.typing(CONV)
+        await (await stage.connection()).login()
+
+
 async def test_without_reconnect_the_first_failure_is_raised(
     autojump_clock: MockClock, stage: Stage, opened: Opened
 ) -> None:
@@ -337,6 +364,23 @@ async def test_a_silent_server_is_left(autojump_clock: MockClock, stage: Stage, 
         assert trio.current_time() - start <= 2 * LIMITS.heartbeat_ms / 1000
 
 
+async def test_a_server_that_has_nothing_to_say_is_not_left(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """7-15: only silence after a PING is silence. What this client says unasked (TYPING here) is never answered."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        await client.synced()
+        answered = 0
+        for _ in range(40):
+            await trio.sleep(0.2 * LIMITS.heartbeat_ms / 1000)
+            client.presence.typing(CONV)
+            for ping in peer.heard(wire.Ping)[answered:]:
+                answered += 1
+                peer.say(wire.Pong(ping.t, 1))
+        assert client.connected
+        assert answered
+
+
 async def test_a_ping_is_answered(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:
     async with meet(stage, opened(), row(CONV, 0)) as (_, peer):
         peer.say(wire.Ping(42))
@@ -352,6 +396,19 @@ async def test_a_server_that_breaks_the_protocol_is_left(
         peer.raw(entry(CONV, 1).encode() + b"\0\0\0\1\xc1")
         await first(feed, Disconnected)
         assert client.log(CONV).pos == 1
+
+
+@pytest.mark.parametrize("code", [17, 1999, 9000])
+async def test_p11_an_unknown_error_ends_the_connection_and_no_more(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, code: int
+) -> None:
+    """5.2: without a rid a class that this version does not know is as 1xxx."""
+    async with meet(stage, opened(), row(CONV, 0)) as (client, peer):
+        feed = client.events()
+        peer.say(wire.Error(code=code))
+        gone = await first(feed, Disconnected)
+        assert isinstance(gone.error, ConnectionFailed)
+        await (await stage.connection()).login()
 
 
 async def test_a_reset_is_announced(autojump_clock: MockClock, stage: Stage, opened: Opened) -> None:

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from tests.client.conftest import Opened
 from tests.client.stage import DEVICE, Peer, Stage, entry, first, meet, nothing_unsent, row
 from wirechat import wire
-from wirechat.client import Disconnected, MessageAdded, Refused, Resynced, SendFailed, Sent
+from wirechat.client import Disconnected, LoginFailed, MessageAdded, Refused, Resynced, SendFailed, Sent
 from wirechat.client.outbox import Entry, Outbox
 
 A, B = 5, 6
@@ -138,6 +138,51 @@ async def test_p12_the_time_the_server_asked_for_outlives_the_connection(
         assert trio.current_time() - start >= 20
         again.say(wire.SendOk(send.rid, 1, 1))
         assert (await handle.wait()).seq == 1
+
+
+@pytest.mark.parametrize("code", [6999, 17, 7000, 65535])
+async def test_p11_an_unknown_class_of_error_is_an_unknown_outcome(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, code: int
+) -> None:
+    """5.2: with a rid a class that this version does not know is as 6xxx: the same cid, until another answer comes."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        handle = await client.messages.send_soon(A, "hello")
+        send = await peer.expect(wire.Send)
+        peer.say(wire.Error(send.rid, code=code, retry_ms=100))
+        again = await peer.expect(wire.Send)
+        assert again.cid == send.cid
+        peer.say(wire.SendOk(again.rid, 1, 1))
+        assert (await handle.wait()).seq == 1
+
+
+async def test_p12_who_is_not_logged_in_any_more_logs_in_again(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """2000 (11.5): repeating on the same connection cannot help; a login does, and then the entry goes out again."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        handle = await client.messages.send_soon(A, "hello")
+        send = await peer.expect(wire.Send)
+        peer.say(wire.Error(send.rid, code=2000))
+        other = await online(stage)
+        again = await other.expect(wire.Send)
+        assert again.cid == send.cid
+        assert len(peer.heard(wire.Send)) == 1
+        other.say(wire.SendOk(again.rid, 1, 1))
+        assert (await handle.wait()).seq == 1
+
+
+async def test_p12_a_device_that_was_revoked_sends_nothing_any_more(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """2003 as an answer is as final as 2003 without a rid (8-30)."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        handle = await client.messages.send_soon(A, "hello")
+        send = await peer.expect(wire.Send)
+        peer.say(wire.Error(send.rid, code=2003))
+        with pytest.raises(LoginFailed):
+            await handle.wait()
+        assert client.failure is not None
+        assert client.failure.code == 2003
 
 
 @pytest.mark.parametrize("code", [5000, 5001, 6000])

@@ -6,17 +6,18 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
+import trio.testing
 import trio_websocket
 import trustme
 
 from tests.client.stage import Peer, Stage, entry, make_world, meet, row
 from wirechat import wire
 from wirechat.client import ConnectionFailed, open_client, register
-from wirechat.client.transport import bodies, parse_url
+from wirechat.client.transport import EndingStream, Network, bodies, parse_url
 
 CONV = 5
 SECONDS = 20
@@ -193,6 +194,34 @@ async def test_p12_what_is_no_websocket_is_a_failed_connection(answer: bytes) ->
                 async with open_client(url, handle="a", password="p" * 8, reconnect=False):
                     raise AssertionError
             nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 101 Swit"])
+async def test_a_handshake_that_is_cut_is_a_failed_connection(answer: bytes) -> None:
+    """It ends at once, not when the login takes too long: the server may be back in a moment."""
+
+    async def cutting(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await stream.send_all(answer)
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), cutting, 0)
+        with trio.move_on_after(SECONDS) as patience:
+            with pytest.raises(ConnectionFailed, match="no WebSocket at /: the connection ended"):
+                await Network(nursery).connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}")
+        assert not patience.cancelled_caught
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_handshake_that_cannot_even_be_sent_is_a_failed_connection() -> None:
+    """The same when the connection is reset before the request is out."""
+    left, right = trio.testing.memory_stream_pair()
+    await right.aclose()
+    ended: list[bool] = []
+    stream = EndingStream(cast(Any, left), lambda: ended.append(True))
+    with pytest.raises(trio.BrokenResourceError):
+        await stream.send_all(b"GET / HTTP/1.1")
+    assert ended
 
 
 async def test_the_server_closing_is_noticed(authority: trustme.CA, ca: Path) -> None:

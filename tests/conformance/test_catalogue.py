@@ -15,7 +15,8 @@ import pytest
 
 from tools.conformance import checks as _checks  # noqa: F401  every module enters its checks
 from tools.conformance import ed25519
-from tools.conformance.catalogue import CHECKS, LEVELS, Check, add, chosen
+from tools.conformance.catalogue import CHECKS, CLIENT_CHECKS, LEVELS, Check, add, chosen
+from tools.conformance.clients import checks as _client_checks  # noqa: F401
 from tools.conformance.fold import fold, plain
 from tools.conformance.report import Summary, as_json, as_junit, as_text
 from tools.conformance.rules import rules
@@ -33,7 +34,7 @@ def run(*arguments: str, cwd: Path = ROOT, module: str = "tools.conformance") ->
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.id)
+@pytest.mark.parametrize("check", [*CHECKS.values(), *CLIENT_CHECKS.values()], ids=lambda check: check.id)
 def test_a_check_quotes_rules_that_exist(check: Check) -> None:
     """P12: who is told that he failed is told where it stands."""
     assert check.rules
@@ -61,7 +62,7 @@ def test_rules_are_word_for_word() -> None:
 
 def test_the_runner_is_the_standard_library_alone() -> None:
     """It can be copied out; nothing of wirechat is in it, so that it cannot share its mistakes."""
-    for path in [*RUNNER.glob("*.py"), *RUNNER.glob("checks/*.py")]:
+    for path in RUNNER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -77,6 +78,9 @@ def test_a_copy_runs_beside_protocol(tmp_path: Path) -> None:
     done = run("server", "--list", cwd=tmp_path, module="conformance")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == len(CHECKS)
+    done = run("client", "--list", cwd=tmp_path, module="conformance")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == len(CLIENT_CHECKS)
 
 
 @pytest.mark.parametrize(

@@ -355,6 +355,15 @@ def test_a_restored_backup_excuses_nothing_below() -> None:
     assert ended(history, LOG[:3], holding(ANN, LOG[:3]), holding(BOB, LOG[:3])) >= {"P1 lost"}
 
 
+def test_who_had_left_is_a_member_again_after_a_restored_backup() -> None:
+    """An answer from before reached to his leaving; that the backup knows nothing of it makes it no short one."""
+    history = played()
+    history.asks("page", CAT, 1)
+    history.answers("page", 5)
+    history.restored({1: 4})
+    assert history.finish() == []
+
+
 def test_a_change_that_nobody_saw_is_no_gap() -> None:
     """Two edits of one message: who comes back between pages is shown the second alone."""
     history = History()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from tools.powercuts.ledger import ROOT, read
+from tools.ledger import ROOT, read
 
 LEDGER = ROOT / "docs" / "proof" / "powercuts.jsonl"
 

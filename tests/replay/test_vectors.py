@@ -74,3 +74,16 @@ def test_a_login_is_signed_as_told(vector: dict[str, Any]) -> None:
     signed = signed_bytes(value["nonce"], value["device"], value["binding"], value["bound"])
     assert signed == value["signed"]
     assert Ed25519PrivateKey.from_private_bytes(value["secret_key"]).sign(signed) == value["signature"]
+
+
+@pytest.mark.parametrize("hexes", ["917b", "92cd0100a178", "92cd8001c0"], ids=["known range", "feature", "vendor"])
+def test_an_unknown_frame_with_a_broken_envelope_is_not_passed_over(hexes: str) -> None:
+    """Its range says that it has a request id (4-1): only then may a client ignore the rest (5.2)."""
+    with pytest.raises(Malformed):
+        SCHEMA.decode(bytes.fromhex(hexes), "server")
+
+
+def test_an_unknown_reply_is_passed_over() -> None:
+    """Whatever its fields are, its envelope is sound."""
+    frame = SCHEMA.decode(bytes.fromhex("937b07a178"), "server")
+    assert (frame.name, frame.code, frame.rid) == (None, 123, 7)

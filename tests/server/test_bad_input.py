@@ -191,6 +191,21 @@ async def test_websocket_speaks_the_same_frames(tmp_path: Path) -> None:
             assert isinstance(wire.decode(await ws.get_message(), side="server"), wire.Welcome)
 
 
+@pytest.mark.parametrize("request_", [b"", b"GET / HTTP/1.1\r\nUpgrade: webso"])
+async def test_p10_who_leaves_in_a_websocket_handshake_is_gone_at_once(tmp_path: Path, request_: bytes) -> None:
+    """Its descriptor is not kept until a HELLO would have been due."""
+    async with serving(tmp_path) as rig:
+        stream = await rig.stream("ws")
+        await stream.send_all(request_)
+        with trio.fail_after(PATIENCE):
+            while not rig.server.connections:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        await stream.aclose()
+        with trio.fail_after(PATIENCE / 2):
+            while rig.server.connections:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+
+
 async def test_a_reader_that_never_reads_costs_a_window_and_loses_nothing(tmp_path: Path) -> None:
     """P6: thousands of messages to a socket that takes none: the sender is not slowed, the reader gets all of it
     later.

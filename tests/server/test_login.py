@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trustme
 from structlog.testing import capture_logs
 
-from tests.server.rig import Client, Rig, serving
+from tests.server.rig import PATIENCE, Client, Rig, serving
 from wirechat import wire
 from wirechat.server.config import Config, Limits
 from wirechat.server.endpoint import Peer, certificate_digest
@@ -173,6 +175,31 @@ async def test_registration_rules(tmp_path: Path) -> None:
         assert await client.refused(wire.Register(0, "carol", 3, b"no key")) == 3000
 
 
+async def test_a_stranger_makes_so_many_accounts(tmp_path: Path) -> None:
+    """Then 5001, whether the handle is free or not; who comes from elsewhere, or from this machine, makes his."""
+    config = Config(grease=0, open_registration=True, limits=Limits(accounts_per_address=2))
+    async with serving(tmp_path, config, trusted=frozenset({"127.0.0.1"})) as rig:
+
+        async def asked(address: str, handle: str) -> wire.Message:
+            client = Client(await rig.stream())
+            await client.stream.send_all(f"PROXY TCP4 {address} 127.0.0.1 4000 7667\r\n".encode())
+            await client.send(wire.Hello("WC", 1, 1, (), "test"))
+            await client.expect(wire.Welcome)
+            return await client.ask(wire.Register(0, handle, 3, bytes(range(32))), wire.Message)
+
+        assert isinstance(await asked("192.0.2.1", "one"), wire.RegisterOk)
+        taken = await asked("192.0.2.1", "one")
+        assert isinstance(taken, wire.Error)
+        assert taken.code == 4005
+        for handle in ("one", "three"):
+            refused = await asked("192.0.2.1", handle)
+            assert isinstance(refused, wire.Error)
+            assert (refused.code, 0 < (refused.retry_ms or 0) <= 3_600_000) == (5001, True)
+        assert isinstance(await asked("192.0.2.2", "three"), wire.RegisterOk)
+        for handle in ("four", "five", "six"):
+            assert isinstance(await asked("127.0.0.1", handle), wire.RegisterOk)
+
+
 def test_passwords_and_strangers_only_where_the_peer_really_is_there() -> None:
     """Loopback or TLS for passwords, loopback for registration; the operator may allow more."""
     local = Peer("127.0.0.1", "tcp", True)
@@ -207,9 +234,91 @@ async def test_tls_with_channel_binding(tmp_path: Path, authority: tuple[trustme
                 assert await client.refused(request) == 2001
 
 
+@pytest.mark.parametrize(
+    ("version", "ciphers", "works"),
+    [
+        (ssl.TLSVersion.TLSv1_3, None, True),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM", True),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE+AES:!AESGCM:!AESCCM", False),
+        (ssl.TLSVersion.TLSv1_2, "AESGCM:!ECDHE:!DHE", False),
+        (ssl.TLSVersion.TLSv1_1, "DEFAULT:@SECLEVEL=0", False),
+    ],
+)
+async def test_only_strong_tls(
+    tmp_path: Path, authority: tuple[trustme.CA, Tls], version: ssl.TLSVersion, ciphers: str | None, works: bool
+) -> None:
+    """1.2 and 1.3, and of 1.2 what is forward secret and authenticated; a client of anything else gets no handshake."""
+    ca, tls = authority
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    with pytest.warns(DeprecationWarning, match="TLSv1_1") if version is ssl.TLSVersion.TLSv1_1 else nullcontext():
+        context.minimum_version = context.maximum_version = version
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    async with serving(tmp_path / "data", tls=tls) as rig:
+        stream = trio.SSLStream(await rig.stream("tls"), context, server_hostname="localhost")
+        with nullcontext() if works else pytest.raises(trio.BrokenResourceError):
+            await stream.do_handshake()
+
+
 async def test_a_logged_in_connection_may_not_log_in_again(tmp_path: Path) -> None:
     """1003, and only that connection ends."""
     async with serving(tmp_path) as rig:
         alice = await rig.person("alice")
         await alice.send(wire.Auth(9, 4, proof=os.urandom(32)))
         assert await alice.closed() == 1003
+
+
+class Slow:
+    """A store on which every write waits for `go`; counts them."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.go = trio.Event()
+        self.go.set()
+        self.writes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write(self, feature: Any, *args: Any, **kwargs: Any) -> Any:
+        self.writes += 1
+        await self.go.wait()
+        return await self._store.write(feature, *args, **kwargs)
+
+
+async def test_p10_logins_that_come_together_share_commits(tmp_path: Path) -> None:
+    """A thousand clients that come back after a restart must not make messages wait for a thousand commits."""
+    async with serving(tmp_path, store=Slow) as rig:
+        people = [await rig.person(f"person{number}", sync=False) for number in range(20)]
+        store = rig.server.store
+        store.go, store.writes = trio.Event(), 0
+        async with trio.open_nursery() as nursery:
+            for person in people:
+                nursery.start_soon(rig.again, person)
+            with trio.fail_after(PATIENCE):
+                while len(rig.server.connections) < 40:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+            await trio.sleep(0.3)
+            store.go.set()
+        assert store.writes <= 4
+
+
+async def test_a_login_that_is_refused_costs_the_others_nothing(tmp_path: Path) -> None:
+    """Together in one transaction: a token that is not known, and one that is."""
+    async with serving(tmp_path, store=Slow) as rig:
+        client = await register(rig, "alice", b"correct horse")
+        token = (await client.ask(wire.Auth(0, 1, "alice", proof=b"correct horse"), wire.AuthOk)).resume
+        rig.server.store.go = trio.Event()
+        answers: dict[bytes, wire.Message] = {}
+
+        async def resume(proof: bytes) -> None:
+            answers[proof] = await (await rig.greeted()).ask(wire.Auth(0, 4, proof=proof), wire.Reply | wire.Error)
+
+        async with trio.open_nursery() as nursery:
+            for proof in (bytes(32), token, bytes(31) + b"1"):
+                nursery.start_soon(resume, proof)
+            await trio.sleep(0.3)
+            rig.server.store.go.set()
+        assert [getattr(answer, "code", None) for _, answer in sorted(answers.items())][:2] == [2002, 2002]
+        assert isinstance(answers[token], wire.AuthOk)

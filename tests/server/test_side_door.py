@@ -80,11 +80,13 @@ class Doors(Rig):
 
     store: Store
 
-    async def get(self, path: str, port: str = "http", stream: trio.abc.Stream | None = None) -> Answer:
+    async def get(
+        self, path: str, port: str = "http", stream: trio.abc.Stream | None = None, method: str = "GET"
+    ) -> Answer:
         """One request."""
         stream = stream or await self.stream(port)
         with trio.fail_after(PATIENCE):
-            await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await stream.send_all(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             return await answer(stream)
 
 
@@ -145,6 +147,27 @@ async def test_it_says_that_it_lives_is_ready_and_what_it_is(tmp_path: Path) -> 
         assert set(checks) == {"serving", "store", "migrations", "disk"}
         assert all(check["ok"] for check in checks.values())
         assert len(ready.body.splitlines()) == len(checks) + 2
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["GET /", "GET /livez", "GET /readyz", "GET /metrics", "GET /nothing", "GET /livez/", "TRACE /", "POST /livez"],
+)
+async def test_a_browser_is_told_to_keep_and_run_nothing(tmp_path: Path, asked: str) -> None:
+    """With every answer, refusals too; TRACE and what changes something are no methods here."""
+    async with opened(tmp_path) as rig:
+        method, path = asked.split()
+        answered = await rig.get(path, method=method)
+        assert answered.status == {"GET": 404 if path in ("/nothing", "/livez/") else 200}.get(method, 405)
+        for line in (
+            "x-content-type-options: nosniff",
+            "cache-control: no-store",
+            "referrer-policy: no-referrer",
+            "frame-ancestors 'none'",
+        ):
+            assert line in answered.headers
+        assert "access-control-allow-origin" not in answered.headers
+        assert "server:" not in answered.headers
 
 
 async def test_it_is_not_ready_without_a_store_or_room(tmp_path: Path) -> None:

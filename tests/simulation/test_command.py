@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tests.simulation.test_promises import REACHED
+from tools import ledger
 from tools.simulate import campaign
 from tools.simulate.__main__ import main
 from tools.simulate.run import Outcome
@@ -38,7 +41,36 @@ def test_one_seed_tells_its_story() -> None:
     assert "seed 3: trace " in output
 
 
-@pytest.mark.parametrize("arguments", [("--seeds", "0"), ("--seed", "x"), ("bugs", "no-such-bug")])
+def test_a_ledger_goes_on_after_the_last_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line for each run; seeds are never counted twice."""
+    monkeypatch.setattr(ledger, "commit", lambda: "0123456789ab")
+    path = tmp_path / "ledger.jsonl"
+    for _ in range(2):
+        assert invoke("--seeds", "2", "--jobs", "1", "--ledger", str(path))[0] == 0
+    first, second = (json.loads(line) for line in path.read_text().splitlines())
+    assert (first["seeds"], second["seeds"]) == ([1, 2], [3, 4])
+    assert first["violations"] == 0
+    assert first["faults"].keys() <= {name.removeprefix("fault ") for name in REACHED}
+    assert {"date", "commit", "command", "trio", "simulated_hours", "acknowledged", "cpu_seconds"} <= first.keys()
+
+
+def test_a_run_ends_after_its_minutes() -> None:
+    status, output = invoke("--seeds", "1000", "--jobs", "1", "--minutes", "0.001", "--json")
+    assert status == 0
+    assert json.loads(output)["seeds"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--seeds", "0"),
+        ("--seed", "x"),
+        ("--minutes", "0"),
+        ("--seed", "1", "--ledger", "somewhere.jsonl"),
+        ("--first", "1", "--ledger", "somewhere.jsonl"),
+        ("bugs", "no-such-bug"),
+    ],
+)
 def test_bad_arguments_end_with_status_2_and_one_reason(arguments: tuple[str, ...]) -> None:
     status, output = invoke(*arguments)
     assert status == 2

@@ -145,8 +145,8 @@ async def check_lists(talk: Talk, oracle: Oracle, user: int) -> None:
     while hi is None or hi > 0:
         page = await read(mentions.mentions, user, conv, hi, 2)
         assert not isinstance(page, Refusal)
-        named += page[0]
-        hi = page[0][-1] - 1 if page[1] else 0
+        named += page.seqs
+        hi = page.below
     assert named[::-1] == oracle.mentions(user)
     counts, left = await read(unread.unread, user, [conv], LARGE)
     assert left == []

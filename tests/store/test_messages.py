@@ -23,7 +23,7 @@ from tests.store.talk import (
     unpin,
 )
 from wirechat.store.features import history, mentions, pins, unread
-from wirechat.store.records import Count, Refusal
+from wirechat.store.records import Count, MentionsPage, Refusal
 
 
 async def run(talk: Talk, sql: str, *args: Any) -> list[Any]:
@@ -187,11 +187,11 @@ async def test_nobody_mentions_himself_and_outsiders_see_nothing(talk: Talk) -> 
     conv = await talk.group(1, 2)
     seq = (await talk.done(msg(conv, 1, mentions=(1, 3, 2)))).seq
     assert (await talk.records(2, conv))[-1].users == (1, 3, 2)
-    assert await talk.store.read(mentions.mentions, 1, conv, None, 9) == ([], False)
-    assert await talk.store.read(mentions.mentions, 2, conv, None, 9) == ([seq], False)
+    assert await talk.store.read(mentions.mentions, 1, conv, None, 9) == MentionsPage([], 0)
+    assert await talk.store.read(mentions.mentions, 2, conv, None, 9) == MentionsPage([seq], 0)
     assert await talk.store.read(mentions.mentions, 3, conv, None, 9) is Refusal.NO_CONVERSATION
     await talk.done(add(conv, 1, 3))
-    assert await talk.store.read(mentions.mentions, 3, conv, None, 9) == ([], False)
+    assert await talk.store.read(mentions.mentions, 3, conv, None, 9) == MentionsPage([], 0)
 
 
 async def test_nothing_is_left_of_the_mentions_of_a_deleted_message(talk: Talk) -> None:
@@ -212,7 +212,7 @@ async def test_what_one_has_hidden_is_left_out(talk: Talk) -> None:
     await talk.results(pin(conv, 1, 2), pin(conv, 1, 3))
     await run(talk, "INSERT INTO hidden (user_id, conv, seq) VALUES (2, $1, 3) RETURNING 1", conv)
     for user, seqs in ((2, [2]), (3, [3, 2])):
-        assert await talk.store.read(mentions.mentions, user, conv, None, 9) == (seqs, False)
+        assert await talk.store.read(mentions.mentions, user, conv, None, 9) == MentionsPage(seqs, 0)
         found = await talk.store.read(pins.pins, user, conv)
         assert not isinstance(found, Refusal)
         assert [seq for seq, *_ in found] == seqs
@@ -229,8 +229,8 @@ async def test_who_is_blocked_neither_counts_nor_mentions(talk: Talk) -> None:
     conv = await talk.group(1, 2, 3)
     await talk.results(msg(conv, 1, mentions=(2, 3)), msg(conv, 3, mentions=(2,)))
     await run(talk, "INSERT INTO block (user_id, blocked) VALUES (2, 1) RETURNING 1")
-    assert await talk.store.read(mentions.mentions, 2, conv, None, 9) == ([3], False)
-    assert await talk.store.read(mentions.mentions, 3, conv, None, 9) == ([2], False)
+    assert await talk.store.read(mentions.mentions, 2, conv, None, 9) == MentionsPage([3], 0)
+    assert await talk.store.read(mentions.mentions, 3, conv, None, 9) == MentionsPage([2], 0)
     assert (await counts(talk, 2, conv))[0] == [Count(conv, 3, 0, 1, 1, False)]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.talk import LARGE, Talk, add, assign, delete, edit, forward, msg, pin, react, remove, title, unpin
 from wirechat.store.features import conversations, history, mentions, pins, receipts, sync, unread
-from wirechat.store.records import GROUP, ChangesPage, Description, HistoryPage, Refusal
+from wirechat.store.records import GROUP, ChangesPage, Description, HistoryPage, MentionsPage, Refusal
 
 NOWHERE = 4_242
 
@@ -93,7 +93,7 @@ async def test_a_former_member_reads_lists_as_they_were_when_he_left(talk: Talk)
     await talk.results(remove(conv, 1, 3), unpin(conv, 1, 3), msg(conv, 1, mentions=(3,)), pin(conv, 1, 8))
     pinned, named, records, counts = await lists(talk, 3, conv)
     assert [pin[0] for pin in pinned] == [2]
-    assert named == ([2], False)
+    assert named == MentionsPage([2], 0)
     assert ([record.seq for record in records[0]], records[1]) == ([1, 2, 6], False)
     assert counts == ([], [])
 

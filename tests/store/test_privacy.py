@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.store.talk import LARGE, Talk, add, block, delete, direct, edit, group, hide, msg, react, remove
-from wirechat.store.features import history, privacy
+from wirechat.store.features import history, mentions, privacy
 from wirechat.store.records import Refusal
 
 
@@ -53,6 +53,28 @@ async def test_p10_a_page_of_history_looks_at_so_many_entries(talk: Talk, monkey
     assert not isinstance(page, Refusal)
     assert (page.lo, page.hi, page.records, page.rev) == (8, 10, [], 10)
     assert await pages(talk, 1, conv) == ([1, 2, 3], [1, 2, 3])
+
+
+async def test_p10_so_does_one_of_changes_and_of_mentions(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one read found nothing in is not looked at again, and what it cost is known."""
+    monkeypatch.setattr(history, "WALK_MAX", 3)
+    monkeypatch.setattr(mentions, "WALK_MAX", 3)
+    conv = await talk.group(1, 2)
+    for _ in range(10):
+        await talk.results(msg(conv, 2, mentions=(1,)))
+    await talk.done(hide(1, conv, *range(3, 11)))
+    read = talk.store.read
+    changes = [await read(history.changes, 1, conv, since, 5, LARGE) for since in (0, 2, 5, 8)]
+    assert [(page.upto, len(page.records), page.more, page.passed) for page in changes] == [
+        (2, 2, True, 1), (5, 0, True, 3), (8, 0, True, 3), (11, 1, False, 2),
+    ]  # fmt: skip
+    named = [await read(mentions.mentions, 1, conv, hi, 5) for hi in (None, 8, 5, 2)]
+    assert [(page.seqs, page.below, page.passed) for page in named] == [
+        ([11], 8, 2),
+        ([], 5, 3),
+        ([], 2, 3),
+        ([2], 0, 0),
+    ]
 
 
 async def test_what_can_be_hidden(talk: Talk) -> None:

@@ -1,1 +1,1 @@
-"""Checks a running server from the outside, with nothing but `protocol/` in common with it."""
+"""Checks servers and clients from the outside, with nothing but `protocol/` in common with them."""

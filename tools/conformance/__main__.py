@@ -1,4 +1,4 @@
-"""`python -m tools.conformance server URL`; beside a copy of protocol/ also `python -m conformance server URL`."""
+"""`python -m tools.conformance server URL`, or `client -- COMMAND`; beside a copy of protocol/ `-m conformance`."""
 
 import sys
 

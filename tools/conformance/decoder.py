@@ -134,7 +134,7 @@ class Schema:
         if known is None:
             if not self._ignored(items[0], sender):
                 raise Malformed(f"a {sender} sends no frame {items[0]}")
-            return Frame(items[0], None, None, {})
+            return Frame(items[0], None, _rid(items) if self._has_rid(items[0]) else None, {})
         if known.sender not in (sender, "both"):
             raise Malformed(f"{known.layout.name} is not sent by a {sender}")
         rid = _rid(items) if known.has_rid else None
@@ -157,6 +157,11 @@ class Schema:
         """Whether a push of this code counts for ACK, known or not."""
         row = self._range(code)
         return row is not None and row["name"] == "counted"
+
+    def _has_rid(self, code: int) -> bool:
+        """Whether a frame of this code has a request id, known or not."""
+        row = self._range(code)
+        return row is not None and row.get("rid") is True
 
     def _ignored(self, code: int, sender: str) -> bool:
         """Whether a frame that the schema does not have is passed over by whoever gets it, as codes.json says."""

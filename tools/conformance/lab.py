@@ -29,6 +29,10 @@ class Target:
     patience: float = PATIENCE_SECONDS
     schema: Schema = field(default_factory=Schema)
 
+    def lab(self) -> Lab:
+        """For one check."""
+        return Lab(self)
+
     @property
     def scheme(self) -> str:
         return parse_url(self.url).scheme

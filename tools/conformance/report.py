@@ -1,6 +1,6 @@
 """What a run says: for people, as JSON, as JUnit XML.
 
-For people each failure is a report that the author of the server can act on: the check, the sentences of the
+For people each failure is a report that the author of the server or client can act on: the check, the sentences of the
 specification, what was expected, and every frame with its fields by name.
 """
 
@@ -23,13 +23,14 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class Summary:
-    """One run. `agent`: what the server calls itself."""
+    """One run. `name`: the URL of the server, or the command of the client; `agent`: what it calls itself."""
 
-    url: str
+    name: str
     agent: str
     level: str
     seconds: float
     results: Sequence[Result]
+    side: str = "server"
 
     @property
     def must_failed(self) -> list[Result]:
@@ -50,7 +51,7 @@ def as_json(summary: Summary) -> str:
     """One object."""
     return json.dumps(
         {
-            "url": summary.url,
+            "url" if summary.side == "server" else "command": summary.name,
             "agent": summary.agent,
             "level": summary.level,
             "seconds": round(summary.seconds, 3),
@@ -86,7 +87,7 @@ def as_junit(summary: Summary) -> str:
         "failures": str(len(summary.must_failed)),
         "skipped": str(summary.counts[SKIP] + summary.counts[FAIL] - len(summary.must_failed)),
     }
-    suite = ET.Element("testsuite", {"name": f"wirechat {summary.url}", "time": f"{summary.seconds:.3f}", **counts})
+    suite = ET.Element("testsuite", {"name": f"wirechat {summary.name}", "time": f"{summary.seconds:.3f}", **counts})
     for result in summary.results:
         case = ET.SubElement(
             suite, "testcase", classname=result.check.section, name=result.check.id, time=f"{result.seconds:.3f}"
@@ -115,7 +116,7 @@ def as_text(summary: Summary) -> str:
     should = counts[FAIL] - len(summary.must_failed)
     verdict = "conforms" if not summary.must_failed else "does not conform"
     note = f" ({should} of the failures are a SHOULD)" if should else ""
-    return "\n".join([*lines, "", f"{summary.url} ({summary.agent}), level {summary.level}: {told}{note}: {verdict}"])
+    return "\n".join([*lines, "", f"{summary.name} ({summary.agent}), level {summary.level}: {told}{note}: {verdict}"])
 
 
 def failure(result: Result) -> list[str]:

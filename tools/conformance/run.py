@@ -1,16 +1,18 @@
-"""Runs checks, several at a time, each with accounts of its own."""
+"""Runs checks, several at a time, each with a lab of its own."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .catalogue import TRANSPORTS, Check
-from .decoder import Malformed
+from .decoder import Malformed, Schema
 from .lab import Lab, Target, handle
+from .trace import Trace
 from .verdict import Failed, Skipped
 
 THREADS = 8
@@ -19,6 +21,24 @@ PASS, FAIL, SKIP = "pass", "fail", "skip"
 
 class Unreachable(Exception):
     """No check can be run; the message is one line."""
+
+
+class Place(Protocol):
+    """What one check has to itself: people at a server, or a server for a client."""
+
+    @property
+    def trace(self) -> Trace: ...
+    def close(self) -> None: ...
+
+
+class Subject(Protocol):
+    """What is checked. `scheme`: of the URLs that lead to the server, for the checks that need a transport."""
+
+    @property
+    def schema(self) -> Schema: ...
+    @property
+    def scheme(self) -> str: ...
+    def lab(self) -> Place: ...
 
 
 @dataclass
@@ -55,40 +75,39 @@ def reach(target: Target) -> str:
     return str(probe.welcome["agent"])
 
 
-def run(target: Target, checks: Iterable[Check], threads: int = THREADS, *, frames: bool = False) -> Iterator[Result]:
-    """The results, as they come, with their frames if they failed or `frames` is set.
+def run(subject: Subject, checks: Iterable[Check], threads: int = THREADS, *, frames: bool = False) -> Iterator[Result]:
+    """The results, as they come, with their frames if they failed or `frames` is set. One thread: one after the other.
 
     Slow checks begin first: they only wait. Those of section 8 come last: they fail to log in, and a server may lock
     out who does that often.
     """
     waiting = sorted(checks, key=lambda each: (not each.slow, each.section.startswith("8.")))
     slow = sum(each.slow for each in waiting)
-    with ThreadPoolExecutor(threads + slow) as pool:
-        futures = [pool.submit(run_one, target, check, frames) for check in waiting]
+    with ThreadPoolExecutor(threads + slow if threads > 1 else 1) as pool:
+        futures = [pool.submit(run_one, subject, check, frames) for check in waiting]
         for future in as_completed(futures):
             yield future.result()
 
 
-def run_one(target: Target, check: Check, frames: bool = False) -> Result:
+def run_one(subject: Subject, check: Check, frames: bool = False) -> Result:
     """One check, whatever happens in it."""
+    if check.needs is not None and subject.scheme not in TRANSPORTS[check.needs]:
+        return Result(check, SKIP, f"not on {subject.scheme}://")
     began = time.monotonic()
-    lab = Lab(target)
+    lab = subject.lab()
     try:
         result = _outcome(lab, check)
     finally:
         lab.close()
     result.seconds = time.monotonic() - began
     if result.status == FAIL or frames:
-        result.trace = lab.trace.lines(target.schema)
+        result.trace = lab.trace.lines(subject.schema)
     return result
 
 
-def _outcome(lab: Lab, check: Check) -> Result:
-    if check.needs is not None and lab.target.scheme not in TRANSPORTS[check.needs]:
-        return Result(check, SKIP, f"not on {lab.target.scheme}://")
-    function: Callable[[Lab], None] = check.function
+def _outcome(lab: Place, check: Check) -> Result:
     try:
-        function(lab)
+        check.function(lab)
     except Skipped as reason:
         return Result(check, SKIP, str(reason))
     except Failed as failure:

@@ -29,8 +29,9 @@ class Step:
 
 @dataclass
 class Trace:
-    """All steps of one check."""
+    """All steps of one check. `side`: of the runner, client or server."""
 
+    side: str = "client"
     began: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -45,18 +46,15 @@ class Trace:
         last = groups[-GROUPS_MAX:]
         left_out = sum(map(len, groups[:-GROUPS_MAX]))
         head = [f"({left_out} earlier frames are left out)"] if left_out else []
-        return head + [line for group in last for line in _lines_of(group[0], len(group), schema)]
+        return head + [line for group in last for line in self._lines_of(group[0], len(group), schema)]
 
-
-def _lines_of(step: Step, times: int, schema: Schema) -> list[str]:
-    arrow = "->" if step.sent else "<-"
-    start = f"{step.at:7.3f}  {step.who:<6} {arrow}" + (f" {times} times" if times > 1 else "")
-    if step.note:
-        return [f"{start} {step.note}"]
-    return [
-        f"{start} {describe(step.body, schema, 'client' if step.sent else 'server')}",
-        f"{'':19} {hexed(step.body)}",
-    ]
+    def _lines_of(self, step: Step, times: int, schema: Schema) -> list[str]:
+        arrow = "->" if step.sent else "<-"
+        start = f"{step.at:7.3f}  {step.who:<6} {arrow}" + (f" {times} times" if times > 1 else "")
+        if step.note:
+            return [f"{start} {step.note}"]
+        sender = self.side if step.sent else "server" if self.side == "client" else "client"
+        return [f"{start} {describe(step.body, schema, sender)}", f"{'':19} {hexed(step.body)}"]
 
 
 def describe(body: bytes, schema: Schema, sender: str) -> str:

@@ -8,7 +8,7 @@ from .trace import shown
 
 
 class Failed(Exception):
-    """The server did not do what the specification says. Both texts are for the author of the server."""
+    """The other side did not do what the specification says. Both texts are for its author."""
 
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(f"expected {expected}; got {got}")
@@ -17,7 +17,7 @@ class Failed(Exception):
 
 
 class Skipped(Exception):
-    """The check says nothing about this server; the message is why."""
+    """The check says nothing about the other side; the message is why."""
 
 
 def same(got: Any, want: Any, what: str) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
-from tools.docs import commands
+from tools.docs import asvs, commands
 from wirechat.settings import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PAGES = {"docs/reference/commands.md": commands.page, "docs/reference/configuration.md": reference.markdown}
+PAGES = {
+    "docs/reference/commands.md": commands.page,
+    "docs/reference/configuration.md": reference.markdown,
+    "docs/security/asvs.md": asvs.page,
+}
 """Path in the repository -> what makes its text."""
 
 

@@ -58,6 +58,9 @@ class Copies:
             if copy.origin != (first.sender, first.ts):
                 found.append(f"{copy} should come from {first}")
             conv, seq = source(copy)
-            if not is_within(times(conv, copy.sender), seq):
+            seen = times(conv, copy.sender)
+            if not is_within(seen, seq):
                 found.append(f"{copy} is of {conv}/{seq}, which its sender does not see")
+            elif said.conv == conv and said.kind == EDIT and 0 < (seen[-1][1] or 0) < said.seq:
+                found.append(f"{copy} says what {conv}/{seq} was changed to after its sender had left")
         return found

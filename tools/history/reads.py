@@ -24,6 +24,10 @@ class _Question:
     known: int
     """To this user, before he asked."""
 
+    def below(self, head: int) -> _Question:
+        """What of it stands up to `head`."""
+        return attrs.evolve(self, acknowledged=min(self.acknowledged, head), known=min(self.known, head))
+
 
 class Reads:
     """Questions about a log, and how far into it the answers reach."""
@@ -47,12 +51,14 @@ class Reads:
             self._short.append((name, question, upto))
 
     def restored(self, conv: int, head: int) -> None:
-        """What was known above `head` is no more."""
+        """What was known above `head` is no more; nor who had left there, for whom an answer was long enough."""
         for user, where in self._known:
             if where == conv:
                 self._known[user, where] = min(self._known[user, where], head)
         self._open = {name: attrs.evolve(asked, acknowledged=0, known=0) if asked.conv == conv else asked
                       for name, asked in self._open.items()}  # fmt: skip
+        self._short = [(name, asked.below(head) if asked.conv == conv else asked, upto)
+                       for name, asked, upto in self._short]  # fmt: skip
 
     def finish(self, visible: Callable[[int, int, int], int]) -> None:
         """visible(conv, user, head): how far into the log this user sees while it ends there."""

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 
 import attrs
 import click
 
 from tools.conformance import checks as _checks  # noqa: F401  every module enters its checks
-from tools.conformance.catalogue import CHECKS, TRANSPORTS
-from tools.mutants.hunt import Unusable, hunt, mutants, whole
+from tools.conformance.clients import checks as _client_checks  # noqa: F401
+from tools.mutants.hunt import CLIENT, SERVER, Side, Unusable, hunt, mutants, whole
 from tools.simulate.bugs import Bug, StalePatch
 
 TOLD_MAX = 3
+SIDES = {side.name: side for side in (SERVER, CLIENT)}
 
 
 @click.command()
 @click.argument("names", nargs=-1)
+@click.option("--side", type=click.Choice(list(SIDES)), help="Mutants of the server or of the client alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def main(names: tuple[str, ...], as_json: bool) -> None:
-    """Plant each mutant in a copy of the server and let the conformance runner loose on it. NAMES: those alone."""
-    try:
-        chosen = mutants(names)
-    except KeyError as error:
-        raise click.UsageError(f"no mutant is called {error.args[0]}") from None
-    spoiled = set(whole().failed)
-    found = [_hunted(mutant, spoiled, as_json) for mutant in chosen]
-    missed = {each.mutant: each.why for each in found if not each.failed}
-    idle = [name for name in _runnable() if all(name not in each.failed for each in found)]
-    _sum_up(found, missed, sorted(spoiled), idle, as_json)
-    sys.exit(1 if missed or spoiled else 0)
+def main(names: tuple[str, ...], side: str | None, as_json: bool) -> None:
+    """Plant each mutant in a copy of the server or client and let the conformance runner loose on it. NAMES: those."""
+    sides = [SIDES[side]] if side is not None else list(SIDES.values())
+    chosen = {each.name: _chosen(each, names) for each in sides}
+    if unknown := set(names) - {mutant.name for found in chosen.values() for mutant in found}:
+        raise click.UsageError(f"no mutant is called {min(unknown)}")
+    hunts = [_hunted(each, chosen[each.name], as_json) for each in sides if chosen[each.name]]
+    if as_json:
+        click.echo(json.dumps({each.side.name: each.as_json() for each in hunts}, indent=1))
+    sys.exit(1 if any(each.missed or each.spoiled for each in hunts) else 0)
+
+
+def _chosen(side: Side, names: Iterable[str]) -> list[Bug]:
+    return [mutant for mutant in mutants(side=side) if not names or mutant.name in names]
 
 
 @attrs.frozen
@@ -46,38 +51,56 @@ class Verdict:
         return ", ".join(self.failed[:TOLD_MAX]) + more if self.failed else f"NOT CAUGHT: {self.why}"
 
 
-def _hunted(mutant: Bug, spoiled: set[str], as_json: bool) -> Verdict:
+@attrs.frozen
+class Hunt:
+    """All of one side. `spoiled`: the checks that fail without any mutant."""
+
+    side: Side
+    spoiled: list[str]
+    found: list[Verdict]
+
+    @property
+    def missed(self) -> dict[str, str]:
+        return {each.mutant: each.why for each in self.found if not each.failed}
+
+    @property
+    def idle(self) -> list[str]:
+        """The checks that no mutant failed."""
+        return [name for name in self.side.runnable if all(name not in each.failed for each in self.found)]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "caught": {each.mutant: each.failed for each in self.found if each.failed},
+            "missed": self.missed,
+            "failing without a mutant": self.spoiled,
+            "never failing": self.idle,
+        }
+
+    def as_text(self) -> str:
+        lines = [f"\n{len(self.found)} mutants of the {self.side.name}, {len(self.missed)} not caught"]
+        if self.spoiled:
+            lines.append(f"The {self.side.name} as it is fails {', '.join(self.spoiled)}: these caught nothing.")
+        lines.append(f"{len(self.idle)} checks that no mutant failed:")
+        return "\n".join([*lines, *(f"  {name}" for name in self.idle), ""])
+
+
+def _hunted(side: Side, chosen: list[Bug], as_json: bool) -> Hunt:
+    spoiled = set(whole(side=side).failed)
+    done = Hunt(side, sorted(spoiled), [_verdict(side, mutant, spoiled, as_json) for mutant in chosen])
+    if not as_json:
+        click.echo(done.as_text())
+    return done
+
+
+def _verdict(side: Side, mutant: Bug, spoiled: set[str], as_json: bool) -> Verdict:
     try:
-        failed = [name for name in hunt(mutant).failed if name not in spoiled]
+        failed = [name for name in hunt(mutant, side=side).failed if name not in spoiled]
         verdict = Verdict(mutant.name, failed, "" if failed else "no check failed")
     except (StalePatch, Unusable) as error:
         verdict = Verdict(mutant.name, [], str(error))
     if not as_json:
         click.echo(f"{mutant.name:44} {verdict}")
     return verdict
-
-
-def _runnable() -> list[str]:
-    """The checks that a quick run over TCP has."""
-    return [
-        check.id
-        for check in CHECKS.values()
-        if not check.slow and (check.needs is None or "wirechat" in TRANSPORTS[check.needs])
-    ]
-
-
-def _sum_up(found: list[Verdict], missed: dict[str, str], spoiled: list[str], idle: list[str], as_json: bool) -> None:
-    if as_json:
-        caught = {each.mutant: each.failed for each in found if each.failed}
-        told = {"caught": caught, "missed": missed, "failing without a mutant": spoiled, "never failing": idle}
-        click.echo(json.dumps(told, indent=1))
-        return
-    click.echo(f"\n{len(found)} mutants, {len(missed)} not caught")
-    if spoiled:
-        click.echo(f"The server as it is fails {', '.join(spoiled)}: these caught nothing.")
-    click.echo(f"{len(idle)} checks that no mutant failed:")
-    for name in idle:
-        click.echo(f"  {name}")
 
 
 if __name__ == "__main__":

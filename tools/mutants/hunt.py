@@ -1,4 +1,4 @@
-"""One mutant: a copy of the source with a patch, its server as a process of its own, and what the runner says of it."""
+"""One mutant: a copy of the source with a patch, its server or client at work, and what the runner says of it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,47 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from tools.conformance.catalogue import CHECKS, CLIENT_CHECKS, TRANSPORTS, Bank
+from tools.mutants.warm import Cold, warm
 from tools.simulate.bugs import ROOT, Bug, bugs, plant
 
-MUTANTS = ROOT / "tests" / "conformance" / "mutants"
 PATIENCE_SECONDS = 4
 """Seconds the runner waits for what must come: a mutant often answers nothing."""
 STARTING_SECONDS = 20
+CLIENTS = 20
+"""At a time."""
+DRIVER = ROOT / "examples" / "conform_driver.py"
+
+Report = dict[str, Any]
 
 
 class Unusable(Exception):
     """A mutant that does not start, or on which no check can be run; the message is one line."""
+
+
+@attrs.frozen
+class Side:
+    """Servers or clients. `folder`: of the mutants; `report`: of a run against the source of a tree."""
+
+    name: str
+    folder: Path
+    checks: Bank
+    report: Callable[[str, Path, Path, Iterable[str]], Report]
+
+    @property
+    def runnable(self) -> list[str]:
+        """The checks that a quick run over TCP has."""
+        return [
+            check.id
+            for check in self.checks.values()
+            if not check.slow and (check.needs is None or "wirechat" in TRANSPORTS[check.needs])
+        ]
 
 
 @attrs.frozen
@@ -34,29 +59,45 @@ class Caught:
     seconds: float
 
 
-def mutants(names: Iterable[str] = ()) -> list[Bug]:
+def _of_server(name: str, tree: Path, data: Path, only: Iterable[str]) -> Report:
+    with serving(tree, data, "ws" if name.startswith("websocket") else "tcp") as url:
+        return conform(["server", url, *_named(only)])
+
+
+def _of_client(name: str, tree: Path, data: Path, only: Iterable[str]) -> Report:
+    address = "ws://127.0.0.1:0" if name.startswith("websocket") else "127.0.0.1:0"
+    try:
+        with warm(tree, DRIVER) as command:
+            return conform(["client", "--listen", address, "--threads", str(CLIENTS), *_named(only)], ["--", *command])
+    except Cold as error:
+        raise Unusable(str(error)) from None
+
+
+SERVER = Side("server", ROOT / "tests" / "conformance" / "mutants", CHECKS, _of_server)
+CLIENT = Side("client", ROOT / "tests" / "conformance" / "clients", CLIENT_CHECKS, _of_client)
+
+
+def mutants(names: Iterable[str] = (), side: Side = SERVER) -> list[Bug]:
     """Those with these names, or all. Raises KeyError with the name that does not exist."""
-    return bugs(names, MUTANTS)
+    return bugs(names, side.folder)
 
 
-def hunt(mutant: Bug, only: Iterable[str] = ()) -> Caught:
+def hunt(mutant: Bug, only: Iterable[str] = (), side: Side = SERVER) -> Caught:
     """Run the checks against one mutant. Raises StalePatch, Unusable."""
     with tempfile.TemporaryDirectory(prefix="wirechat-mutant-") as directory:
         tree = Path(directory) / "tree"
         plant(mutant, tree)
-        return _judged(mutant.name, tree, Path(directory) / "data", only)
+        return _judged(side, mutant.name, tree, Path(directory) / "data", only)
 
 
-def whole(only: Iterable[str] = ()) -> Caught:
-    """The same with the server as it is: a check that fails here catches nothing. Raises Unusable."""
+def whole(only: Iterable[str] = (), side: Side = SERVER) -> Caught:
+    """The same with the product as it is: a check that fails here catches nothing. Raises Unusable."""
     with tempfile.TemporaryDirectory(prefix="wirechat-mutant-") as directory:
-        return _judged("", ROOT, Path(directory) / "data", only)
+        return _judged(side, "", ROOT, Path(directory) / "data", only)
 
 
-def _judged(name: str, tree: Path, data: Path, only: Iterable[str]) -> Caught:
-    transport = "ws" if name.startswith("websocket") else "tcp"
-    with serving(tree, data, transport) as url:
-        report = conform(url, only)
+def _judged(side: Side, name: str, tree: Path, data: Path, only: Iterable[str]) -> Caught:
+    report = side.report(name, tree, data, only)
     rows = sorted(report["checks"], key=lambda row: not row["must"])
     return Caught(name, [row["id"] for row in rows if row["status"] == "fail"], report["seconds"])
 
@@ -86,13 +127,17 @@ def _url(process: subprocess.Popen[bytes], told: Path) -> str:
     raise Unusable(f"the server does not start: {told.read_text()[-200:]!r}")
 
 
-def conform(url: str, only: Iterable[str] = ()) -> dict[str, Any]:
-    """The runner's report. Raises Unusable."""
-    chosen = [word for name in only for word in ("--only", name)]
-    command = [sys.executable, "-m", "tools.conformance", "server", url, "--quick", "--json"]
-    command += ["--timeout", str(PATIENCE_SECONDS), *chosen]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def _named(only: Iterable[str]) -> list[str]:
+    return [word for name in only for word in ("--only", name)]
+
+
+def conform(arguments: list[str], command: Iterable[str] = ()) -> Report:
+    """The runner's report. `command`: of the client. Raises Unusable."""
+    words = [*arguments, "--quick", "--json", "--timeout", str(PATIENCE_SECONDS), *command]
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.conformance", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if done.returncode not in (0, 1):
         raise Unusable(done.stderr.strip().splitlines()[-1])
-    report: dict[str, Any] = json.loads(done.stdout)
+    report: Report = json.loads(done.stdout)
     return report

@@ -4,7 +4,7 @@
     phases                 what the store was doing when it was cut
     plan, work             what a seed draws; what several users do meanwhile
     acknowledged, worlds   the judges: a plain book of what was answered, and every state the store may be in
-    run, ledger            the lives of one seed; what was run so far
+    run                    the lives of one seed
 
 The store is the one that the server runs, unchanged: it opens its two connections, and SQLite's default file system
 is ours. Chance, lanes, clock, trace and campaign are those of tools.simulate.

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import apsw
 import attrs
 import click
 from rich.console import Console
 from rich.progress import Progress
 
-from tools.powercuts.ledger import Ledger
+from tools.ledger import Ledger
 from tools.powercuts.run import SABOTAGE, run
 from tools.simulate.campaign import Report, outcomes
 from tools.simulate.run import Outcome
@@ -55,7 +56,7 @@ def main(
         sys.exit(_replay(seed, sabotage, as_json))
     if ledger is not None and sabotage is not None:
         raise click.UsageError("a sabotaged run proves nothing: leave --ledger or --sabotage away")
-    book = Ledger(ledger, " ".join(["python -m tools.powercuts", *sys.argv[1:]])) if ledger else None
+    book = Ledger(ledger, {"sqlite": apsw.sqlite_lib_version()}) if ledger else None
     begin = first if first is not None else book.next_seed if book else 1
     tally = Tally(begin, sabotage)
     seeds = outcomes(range(begin, begin + SEEDS_MAX), jobs, partial(run, sabotage=sabotage))

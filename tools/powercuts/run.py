@@ -136,21 +136,19 @@ class Lives:
         machine = self._machine
         try:
             with trio.CancelScope() as power:
-                async with trio.open_nursery() as hardware:
-                    lanes: list[SimLane] = []
+                lanes: list[SimLane] = []
 
-                    def make_lane(name: str) -> SimLane:
-                        lanes.append(SimLane(hardware, LANE_SECONDS, self._chance.stream(name), lambda: None))
-                        return lanes[-1]
+                def make_lane(name: str) -> SimLane:
+                    lanes.append(SimLane(LANE_SECONDS, self._chance.stream(name), lambda: None))
+                    return lanes[-1]
 
-                    def died() -> None:
-                        for lane in lanes:
-                            lane.cut_power(False)
-                        power.cancel()
+                def died() -> None:
+                    for lane in lanes:
+                        lane.cut_power(False)
+                    power.cancel()
 
-                    machine.died = died
-                    await self._serve(make_lane, self._plan.lives[number])
-                    hardware.cancel_scope.cancel()
+                machine.died = died
+                await self._serve(make_lane, self._plan.lives[number])
         except Exception as error:  # noqa: BLE001  whatever it is, it is judged
             self._judge(error)
 

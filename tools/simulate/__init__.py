@@ -5,6 +5,7 @@
     machine, device, workload      the real server, the real client library, what people do with it
     plan, tuning, nemesis          what a seed draws: sizes, weather, small limits, faults
     witness, truth, file, gone     what went over the wire, what was committed, what is on each device's disk
+    rules                          numbered rules of the protocol that one frame shows
     verdict                        each device against the log, with `tools.history`, the judge of all histories
     run, campaign, bugs            one seed, many seeds, planted bugs that must be found
 

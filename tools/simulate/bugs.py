@@ -62,7 +62,17 @@ def plant(bug: Bug, tree: Path) -> None:
     """Copy the source into `tree` and break it there. Raises StalePatch."""
     for name in SOURCES:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    done = subprocess.run(["git", "apply", str(bug.patch)], cwd=tree, capture_output=True, text=True, check=False)
+    _apply(bug, tree)
+
+
+def fit(bug: Bug) -> None:
+    """Raises StalePatch when the patch does not fit the source."""
+    _apply(bug, ROOT, "--check")
+
+
+def _apply(bug: Bug, tree: Path, *options: str) -> None:
+    command = ["git", "apply", *options, str(bug.patch)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StalePatch(f"{bug.patch.name} does not apply: {done.stderr.strip().splitlines()[-1]}")
 

@@ -17,14 +17,32 @@ class Report:
     """The sum of many outcomes."""
 
     seeds: int = 0
+    seconds: float = 0.0
+    """Simulated."""
+    cpu_seconds: float = 0.0
     counts: Counter[str] = attrs.Factory(Counter)
     failures: list[Outcome] = attrs.Factory(list)
 
     def add(self, outcome: Outcome) -> None:
         self.seeds += 1
+        self.seconds += outcome.seconds
+        self.cpu_seconds += outcome.cpu_seconds
         self.counts.update(outcome.counts)
         if outcome.violations:
             self.failures.append(outcome)
+
+    def figures(self) -> dict[str, object]:
+        """What a ledger keeps."""
+        faults = {
+            name.removeprefix("fault "): n for name, n in sorted(self.counts.items()) if name.startswith("fault ")
+        }
+        return {
+            "simulated_hours": round(self.seconds / 3600, 2),
+            "acknowledged": self.counts["acknowledged"],
+            "faults": faults,
+            "violations": len(self.failures),
+            "cpu_seconds": round(self.cpu_seconds, 1),
+        }
 
     def as_json(self) -> dict[str, object]:
         return {

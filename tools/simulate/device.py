@@ -3,7 +3,6 @@ it was committed."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -13,19 +12,22 @@ import trio
 
 from tools.history import tally
 from tools.history.checker import History, Violation
+from tools.simulate.clock import pause
 from tools.simulate.file import DeviceFile, Position
 from tools.simulate.gone import Gone
+from tools.simulate.memory import MemoryFile
 from tools.simulate.network import Connection, Network, SimTransport
 from tools.simulate.plan import Plan
 from tools.simulate.privacy import Privacy
+from tools.simulate.rules import Doings
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences, holdings
 from tools.simulate.witness import Evidence, Name, Witness
 from tools.simulate.workload import Person
 from wirechat.client.client import Client, open_client
-from wirechat.client.errors import ClientError
-from wirechat.client.events import MessageAdded, Resynced
+from wirechat.client.errors import ClientError, Refused
+from wirechat.client.events import Disconnected, MessageAdded, Resynced
 from wirechat.wire.errors import DEVICE_REVOKED
 from wirechat.world import World
 
@@ -80,7 +82,10 @@ class Device:
         self.told: dict[int, Evidence] = {}
         self.unsettled: dict[int, set[Name]] = {}
         self.in_turn = plan.pipeline == 1
+        self.doings = Doings()
         self.client: Client | None = None
+        self.epoch: bytes | None = None
+        """Of the server, once that was restored: before it has heard of it, this device has what was lost."""
         self._account = account
         self._person = person
         self._plan = plan
@@ -94,10 +99,12 @@ class Device:
         self._trace = trace
         self._chance = chance
         self._life = 0
+        self._has_token = False
         self._scope: trio.CancelScope | None = None
-        self._file: DeviceFile | None = None
         self._connections: list[Connection] = []
-        self._directory().mkdir(parents=True)
+        self._file = MemoryFile(self._path())
+        self._has_file = False
+        person.busy = self._be_busy
 
     # living
 
@@ -107,7 +114,7 @@ class Device:
             with trio.CancelScope() as self._scope:
                 await self._run_client()
             self._scope = None
-            await trio.sleep(self._chance.uniform(0.05, 2))
+            await pause(self._chance.uniform(0.05, 2))
 
     async def _run_client(self) -> None:
         account = self._account
@@ -131,9 +138,10 @@ class Device:
                 self.client = client
                 nursery.start_soon(self._watch, client)
                 while self.ops_left:
-                    await trio.sleep(self._chance.expovariate(1 / self._plan.pause))
-                    self.ops_left -= 1
-                    nursery.start_soon(self._act, client)
+                    await pause(self._chance.expovariate(1 / self._plan.pause))
+                    if self._person.sees_something(client):
+                        self.ops_left -= 1
+                        nursery.start_soon(self._act, client)
                 await trio.sleep_forever()
         except* ClientError as group:
             self._trace.event(self.name, "stopped:", group.exceptions[0])
@@ -149,6 +157,8 @@ class Device:
             self._trace.count(f"event {type(event).__name__}")
             if isinstance(event, Resynced):
                 self._history.cleared(screen)
+            elif isinstance(event, Disconnected) and self._lost_its_token():
+                self._history.violations.append(Violation("P5", "12-30", f"{self.name}: threw its token away"))
             elif isinstance(event, MessageAdded):
                 self._announce(screen, event.conv, event.record.seq)
 
@@ -156,6 +166,12 @@ class Device:
         """A device that jumped has forgotten what it had, and may show it again."""
         if not self._history.shows(screen, conv, seq) or self.durable()[conv].low == 1:
             self._history.announced(screen, conv, seq)
+
+    def _lost_its_token(self) -> bool:
+        """It had one, and the server has lost nothing."""
+        file = self.file()
+        had, self._has_token = self._has_token, file is not None and file.token() is not None
+        return had and not self._has_token and not self.has_old_data
 
     # presence
 
@@ -171,16 +187,20 @@ class Device:
         for user in self._person.watched:
             status = self.client.presence.get(user)
             apart = user in self._truth.blocked(self.user) or self.user in self._truth.blocked(user)
-            expected = user in there and self._truth.together(self.user, user) and not apart
+            shown = self._truth.shows_presence(user) and self._truth.shows_presence(self.user)
+            expected = shown and user in there and self._truth.together(self.user, user) and not apart
             if status is None or status.online != expected or (status.seen is not None and status.online):
                 yield f"told {status}, {'there' if expected else 'not there, or a stranger'}"
 
     async def _act(self, client: Client) -> None:
         try:
             await self._person.act(client)
-            self._check_counts(client)
+            if not self.has_old_data:
+                self._check_counts(client)
         except ClientError as error:
             self._trace.count(f"operation: {type(error).__name__}")
+            if isinstance(error, Refused) and error.code is not None and error.code // 1000 not in (3, 4):
+                self._history.violations.append(Violation("P12", "11-14", f"{self.name}: gave up at {error}"))
 
     def _check_counts(self, client: Client) -> None:
         """What the device counts by itself is what its log says, but for what it knows to be deleted already, and for
@@ -201,6 +221,18 @@ class Device:
                 detail = f"{self.name}: {count}, unread are {unread}, of them {at_least} still"
                 self._history.violations.append(Violation("P5", "counted wrongly", detail))
 
+    def miscounted(self) -> Iterator[str]:
+        """Once it has everything, what it counts by itself is exact."""
+        if self.client is None or not self.client.connected:
+            return
+        truth, me = self._truth, self.user
+        for conv, count in self.client.receipts.counted().items():
+            hidden = {seq for where, seq in truth.hidden(me) if where == conv}
+            times, read = truth.periods(conv).get(me, ()), truth.marks(conv).get(me, (0, 0))[1]
+            found = tally.unread(truth.log(conv), times, me, read, count.head, hidden, truth.blocked(me))
+            if (count.read, count.unread, count.mentions) != (read, *map(len, found)):
+                yield f"{count}, unread are {found}"
+
     # the network
 
     async def _connect(self, url: str) -> SimTransport:
@@ -209,8 +241,15 @@ class Device:
         if life != self._life:
             connection.cut()
         self._connections.append(connection)
-        witness = Witness(self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace)
+        witness = Witness(
+            self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace,
+            lambda: connection.up.hole,
+        )  # fmt: skip
         return SimTransport(connection, witness)
+
+    def _be_busy(self, seconds: float) -> None:
+        for connection in self._connections:
+            connection.busy_until = trio.current_time() + seconds
 
     # faults
 
@@ -226,37 +265,54 @@ class Device:
         if self._scope is None:
             return
         self.inspect(always=True)
-        old, self._life = self._directory(), self._life + 1
-        if keep:
-            shutil.copytree(old, self._directory())
+        old, self._life = self._path(), self._life + 1
+        before = self._file
+        if keep and old.exists():
+            self._path().touch()
+            self._file = MemoryFile(self._path(), old)
         else:
-            self._directory().mkdir()
+            self._file = MemoryFile(self._path())
+        self._has_file = keep and old.exists()
+        if not keep:
             self.unsettled.clear()
-        self._close_file()
+            self.epoch = None
+            self._has_token = False
+        before.close()
         for connection in self._connections:
             connection.cut()
         self._connections.clear()
         self.told = {conv: Evidence(at.want, max(at.rpos, at.rwant)) for conv, at in self.durable().items()}
         self._scope.cancel()
 
+    def restored(self, epoch: bytes) -> None:
+        """The server comes back with older data, of which this device hears later."""
+        self.doings = Doings(restored=True)
+        if self.file() is not None:
+            self.epoch = epoch
+
+    @property
+    def has_old_data(self) -> bool:
+        """What it has is from before the server was restored."""
+        file = self.file()
+        token = file.token() if self.epoch and file else None
+        if token is not None and token[:4] == self.epoch:
+            self.epoch = None
+        return self.epoch is not None
+
     # the file
 
-    def _directory(self) -> Path:
-        return self._disk / f"{self.name}.{self._life}"
-
     def _path(self) -> Path:
-        return self._directory() / "cache"
+        return self._disk / f"{self.name}.{self._life}"
 
     def file(self) -> DeviceFile | None:
         """What is durable now; None before the client made its file."""
-        if self._file is None and self._path().exists():
-            self._file = DeviceFile(self._path())
-        return self._file
+        if not self._has_file:
+            self._has_file = self._path().exists()
+        return self._file.content if self._has_file else None
 
-    def _close_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def close(self) -> None:
+        """Let go of the file, when the run is over."""
+        self._file.close()
 
     def durable(self) -> dict[int, Position]:
         file = self.file()
@@ -265,7 +321,7 @@ class Device:
     def inspect(self, always: bool = False) -> None:
         """Compare what it shows with what it should show, now and then."""
         file = self.file()
-        if file is not None and (always or self._chance.random() < INSPECTED):
+        if file is not None and not self.has_old_data and (always or self._chance.random() < INSPECTED):
             self._trace.count("inspections")
             self.report(file)
 

@@ -58,6 +58,18 @@ class DeviceFile:
         info = wire.Info.unpack(bodies[0])
         return Described(info.kind, info.role, info.members, info.title, info.about)
 
+    def secrets(self) -> list[str]:
+        """What it could log in with."""
+        return [key for (key,) in self._rows("SELECT key FROM meta WHERE key IN ('resume', 'key') AND value NOTNULL")]
+
+    def disordered(self) -> Iterator[str]:
+        """Records whose reactions are not in the order of the users."""
+        for conv, body in self._rows("SELECT conv, body FROM record"):
+            record = wire.Record.unpack(body)
+            users = [reaction.user for reaction in record.reactions or ()]
+            if users != sorted(users):
+                yield f"{conv}/{record.seq} has reactions of {users}"
+
     def waiting(self) -> int:
         """Entries in the outbox."""
         return int(next(self._rows("SELECT count(*) FROM outbox"))[0])

@@ -26,6 +26,11 @@ class Gone:
         """(conv, seq) of a message -> when its delete was acknowledged."""
         self._texts: dict[str, bytes] = {}
 
+    def restored(self) -> None:
+        """The data is about to be older: what was deleted since is there again."""
+        self._since.clear()
+        self._texts.clear()
+
     def acknowledged(self, conv: int, ref: int) -> None:
         """The delete of this message was acknowledged just now."""
         self._since.setdefault((conv, ref), trio.current_time())

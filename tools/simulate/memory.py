@@ -6,15 +6,53 @@ lane is one whole transaction that runs inline, so that readers and writer never
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import apsw
 import attrs
+import trio
+
+from tools.simulate.file import DeviceFile
+from wirechat.store.features import sync
 
 _numbers = itertools.count()
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+
+
+@contextlib.contextmanager
+def files_in_memory() -> Iterator[None]:
+    """Within, whoever opens a file with SQLite gets a database in memory that has its path as its name."""
+    before = apsw.vfs_names()[0]
+    apsw.set_default_vfs("memdb")
+    try:
+        yield
+    finally:
+        apsw.set_default_vfs(before)
+
+
+class MemoryFile:
+    """The file of one device at one of those paths; it lives until `close`."""
+
+    def __init__(self, path: Path, old: Path | None = None) -> None:
+        """Empty, or what is committed in the old one."""
+        self._alive = apsw.Connection(str(path))
+        if old is not None:
+            with (
+                contextlib.closing(apsw.Connection(str(old))) as source,
+                self._alive.backup("main", source, "main") as b,
+            ):
+                b.step(-1)
+        self.content = DeviceFile(path)
+        """What is in it; of use once a client has made its tables."""
+
+    def close(self) -> None:
+        self.content.close()
+        self._alive.close()
 
 
 @attrs.define
@@ -23,20 +61,95 @@ class Trouble:
 
     rate: float = 0.0
     chance: Random = attrs.field(factory=Random)
+    full_until: float = 0.0
+    """Until then what is written does not fit."""
+    refused: int = 0
+    """Transactions for which there was no room."""
 
     def strikes(self) -> bool:
         return bool(self.rate) and self.chance.random() < self.rate
+
+    def is_full(self) -> bool:
+        return bool(self.full_until) and trio.current_time() < self.full_until
+
+
+OVERLAP_SECONDS = 2.0
+"""How long a transaction that has begun may take at most until it commits, or is given up."""
+
+
+@attrs.define
+class Overlap:
+    """Stamps as PostgreSQL gives them: a transaction has its stamp from its beginning, and others that began after it
+    may commit before it. `rate`: probability that some have begun and not committed when another begins.
+
+    Here those that have begun are stamps put by. A later transaction takes one of them, or it was given up.
+    """
+
+    rate: float = 0.0
+    chance: Random = attrs.field(factory=Random)
+    begun: dict[int, float] = attrs.field(factory=dict)
+    """Stamp -> when it is given up."""
+    highest: int = 0
+    late: int = 0
+    """Transactions that took a stamp below one that was given before."""
+
+    def stamp(self, given: int) -> int:
+        """The stamp of a transaction; `given`: the highest of those that have committed."""
+        self._give_up()
+        self.highest = max(self.highest, given)
+        if self.begun and self.chance.random() < 0.5:
+            self.late += 1
+            stamp = self.chance.choice(sorted(self.begun))
+            del self.begun[stamp]
+            return stamp
+        if self.chance.random() < self.rate:
+            for _ in range(self.chance.randint(1, 3)):
+                self.highest += 1
+                self.begun[self.highest] = trio.current_time() + self.chance.uniform(0, OVERLAP_SECONDS)
+        self.highest += 1
+        return self.highest
+
+    def horizon(self, given: int) -> int:
+        """The oldest that has begun and not ended, or the next."""
+        self._give_up()
+        return min([*self.begun, given + 1])
+
+    def _give_up(self) -> None:
+        now = trio.current_time()
+        self.begun = {stamp: end for stamp, end in self.begun.items() if end > now}
 
 
 class TroubledConnection(apsw.Connection):
     """A connection to a disk that may be full, or may fail so that nobody knows what it has written."""
 
     trouble: Trouble
+    overlap: Overlap
 
     def execute(self, statements: str, *args: Any, **kwargs: Any) -> apsw.Cursor:
         if statements in FAILING and self.trouble.strikes():
             FAILING[statements](self)
+        if statements == "COMMIT" and self.trouble.is_full():
+            self.fill_up()
+        if self.overlap.rate and statements in OVERLAPPING:
+            return OVERLAPPING[statements](self)
         return super().execute(statements, *args, **kwargs)
+
+    def fill_up(self) -> NoReturn:
+        """What was to be committed finds no room."""
+        self.trouble.refused += 1
+        super().execute("ROLLBACK")
+        raise apsw.FullError("simulated: the disk is full")
+
+    def stamp(self) -> apsw.Cursor:
+        stamp = self.overlap.stamp(self._given())
+        super().execute("UPDATE stamp SET value = max(value, ?)", (stamp,))
+        return super().execute("SELECT ?", (stamp,))
+
+    def horizon(self) -> apsw.Cursor:
+        return super().execute("SELECT ?", (self.overlap.horizon(self._given()),))
+
+    def _given(self) -> int:
+        return int(super().execute("SELECT value FROM stamp").get)
 
     def fail_to_begin(self) -> None:
         raise self.trouble.chance.choice([apsw.IOError, apsw.BusyError, apsw.FullError])("simulated: cannot begin")
@@ -56,18 +169,26 @@ FAILING = {
 }
 
 
+OVERLAPPING = {
+    sync._STAMP["sqlite"]: TroubledConnection.stamp,
+    sync._HORIZON["sqlite"]: TroubledConnection.horizon,
+}
+
+
 class MemoryDisk:
     """One database; it lives until `close`."""
 
     def __init__(self) -> None:
         self.trouble = Trouble()
+        self.overlap = Overlap()
         self._name = f"file:/simulation-{next(_numbers)}?vfs=memdb"
         self.holder = self.connect()
 
     def connect(self, path: str = "", *, write: bool = True) -> apsw.Connection:
         """A connection, whatever path is asked for."""
-        connection = TroubledConnection(self._name, flags=_FLAGS)
+        connection = TroubledConnection(self._name, flags=_FLAGS, statementcachesize=256)
         connection.trouble = self.trouble
+        connection.overlap = self.overlap
         connection.pragma("foreign_keys", True)
         return connection
 

@@ -40,6 +40,19 @@ class Server(Machine, Protocol):
     def restart(self) -> None:
         """Stop politely and start again."""
 
+    def fill(self, seconds: float) -> bool:
+        """Its disk is full for so long. False while it is down."""
+
+    @property
+    def has_copy(self) -> bool:
+        """There is a backup."""
+
+    def back_up(self) -> None:
+        """Make one."""
+
+    def restore(self, forget_logins: bool) -> None:
+        """Put it back in the place of what there is."""
+
     def heal(self) -> None:
         """Its disk works again."""
 
@@ -70,9 +83,12 @@ class Nemesis:
         kinds: dict[str, Callable[[Random], str | None]] = {
             "cut": self._cut,
             "half_open": self._half_open,
+            "straggler": self._straggle,
             "slow_reader": self._slow_reader,
             "server_crash": self._crash_server,
             "server_restart": self._restart_server,
+            "full_disk": self._fill_disk,
+            "restored_backup": self._restore,
             "client_crash": self._crash_client,
             "reinstall": self._reinstall,
             "clock_jump": self._jump,
@@ -119,6 +135,15 @@ class Nemesis:
             pipe.hole = True
         return str(connection)
 
+    def _straggle(self, chance: Random) -> str | None:
+        """One that has something under way, if there is one: it is the one whose entry is sent again meanwhile."""
+        alive = [connection for connection in self._network.alive() if connection.up.laden]
+        if not alive:
+            return None
+        connection, seconds = chance.choice(alive), chance.choice([0.5, 5.0, 30.0])
+        connection.straggle(seconds)
+        return f"{connection} {seconds} s"
+
     def _slow_reader(self, chance: Random) -> str | None:
         connection = self._connection(chance)
         if connection is None:
@@ -132,6 +157,18 @@ class Nemesis:
 
     def _restart_server(self, chance: Random) -> str:
         self._server.restart()
+        return self._server.name
+
+    def _fill_disk(self, chance: Random) -> str | None:
+        seconds = chance.choice([0.2, 2.0, 10.0])
+        return f"for {seconds} s" if self._server.fill(seconds) else None
+
+    def _restore(self, chance: Random) -> str | None:
+        """Each time the backup that was made the time before."""
+        if not self._server.has_copy:
+            self._server.back_up()
+            return None
+        self._server.restore(forget_logins=chance.random() < 0.3)
         return self._server.name
 
     def _crash_client(self, chance: Random) -> str:

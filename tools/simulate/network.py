@@ -16,6 +16,7 @@ from typing import Protocol
 import attrs
 import trio
 
+from tools.simulate.clock import Alarm, at, pause
 from tools.simulate.trace import Trace
 from wirechat.client.errors import network_errors
 from wirechat.server.endpoint import CLOSE_SECONDS, Peer
@@ -57,10 +58,11 @@ class Pipe:
         self._broken = False
         self._readable = trio.lowlevel.ParkingLot()
         self._writable = trio.lowlevel.ParkingLot()
+        self._arriving: Alarm | None = None
 
     def write(self, data: bytes) -> int:
         """Take as much of `data` as fits and return how many bytes that was. Raises BrokenResourceError after a cut."""
-        if self._broken:
+        if self._broken or self._ended:
             raise trio.BrokenResourceError
         taken = min(len(data), self._weather.buffer_bytes - self._held_bytes)
         self._held_bytes += taken
@@ -76,11 +78,20 @@ class Pipe:
             last = self._segments[-1][0] if self._segments else 0.0
             self._segments.append((max(last, self._weather.arrival(self._chance)), data[:size]))
             data = data[size:]
+        self._expect()
+
+    def _expect(self) -> None:
+        """Wake the reader when the next segment is there."""
+        if self._segments and self._arriving is None:
+            self._arriving = at(self._segments[0][0], self._arrived)
+
+    def _arrived(self) -> None:
+        self._arriving = None
         self._readable.unpark()
 
     async def wait_writable(self) -> None:
         """Until a write would take something, or fail."""
-        while self._held_bytes >= self._weather.buffer_bytes and not self._broken:
+        while self._held_bytes >= self._weather.buffer_bytes and not self.over:
             await self._writable.park()
 
     async def read(self, bytes_max: int = _READ_BYTES_MAX) -> bytes:
@@ -88,15 +99,12 @@ class Pipe:
         while True:
             if self._broken:
                 raise trio.BrokenResourceError
-            if self._segments:
-                arrival = self._segments[0][0]
-                if arrival <= trio.current_time():
-                    return self._take(bytes_max)
-                await trio.sleep_until(arrival)
-            elif self._ended:
+            if self._segments and self._segments[0][0] <= trio.current_time():
+                return self._take(bytes_max)
+            if self._ended and not self._segments:
                 return b""
-            else:
-                await self._readable.park()
+            self._expect()
+            await self._readable.park()
 
     def _take(self, bytes_max: int) -> bytes:
         parts: list[bytes] = []
@@ -120,6 +128,21 @@ class Pipe:
         """The writer closes: the reader gets what is under way, then b""."""
         self._ended = not self.hole
         self._readable.unpark_all()
+        self._writable.unpark_all()
+
+    @property
+    def laden(self) -> bool:
+        """Something is under way."""
+        return bool(self._segments) and not self.hole
+
+    def lag(self, seconds: float) -> None:
+        """Its writer is gone; what he wrote arrives so much later, and the end with it."""
+        self._segments = deque((arrival + seconds, data) for arrival, data in self._segments)
+        if self._arriving is not None:
+            self._arriving.off()
+            self._arriving = None
+        self.end()
+        self._expect()
 
     def break_(self) -> None:
         """Lose everything under way; both ends notice."""
@@ -149,11 +172,17 @@ class Connection:
         self.down = Pipe(weather, chance)
         self._chance = chance
         self.pace = 0.0  # seconds the client takes for each read: a slow reader
+        self.busy_until = 0.0  # before that it does not read again
 
     def cut(self) -> None:
         """Both sides see a reset."""
         self.up.break_()
         self.down.break_()
+
+    def straggle(self, seconds: float) -> None:
+        """The client's network has gone for good, but what it sent reaches the server so much later."""
+        self.down.break_()
+        self.up.lag(seconds)
 
     @property
     def over(self) -> bool:
@@ -246,8 +275,9 @@ class SimTransport:
                 data = data[up.write(data) :]
 
     async def recv(self) -> bytes:
-        if self._connection.pace:
-            await trio.sleep(self._connection.pace)
+        wait = max(self._connection.pace, self._connection.busy_until - trio.current_time())
+        if wait > 0:
+            await pause(wait)
         with network_errors():
             data = await self._connection.down.read()
         self._tap.received(data)
@@ -292,7 +322,7 @@ class Network:
 
     async def connect(self, owner: str) -> Connection:
         """A new connection of `owner`. Raises OSError when nobody listens."""
-        await trio.sleep(self._chance.expovariate(1 / self._weather.delay))
+        await pause(self._chance.expovariate(1 / self._weather.delay))
         if self.listener is None:
             raise ConnectionRefusedError("nobody listens")
         self._number += 1

@@ -24,9 +24,12 @@ class Faults:
 
     cut: float
     half_open: float
+    straggler: float
     slow_reader: float
     server_crash: float
     server_restart: float
+    full_disk: float
+    restored_backup: float
     client_crash: float
     reinstall: float
     clock_jump: float
@@ -57,10 +60,16 @@ class Plan:
     """A client that lacks more entries than this jumps to the newest."""
     pipeline: int
     """Entries of one conversation that a client lets be under way at once."""
+    inflight: int
+    """Requests that the server lets a connection have unanswered."""
     store_delay: float
     """Mean time of a transaction."""
     store_trouble: float
     """Probability that a transaction fails, or seems to."""
+    overlap: float
+    """Probability that transactions have begun and not committed when another begins, as on PostgreSQL."""
+    steps: float
+    """Mean number of steps of the server's tasks until it crashes in one; NEVER: it does not."""
     crash_in_commit: float
     """Probability that a client crashes while it writes to its file."""
     commit_lost: float
@@ -76,8 +85,8 @@ def draw(chance: Random) -> Plan:
     return Plan(
         devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
         groups=pick([1, 2]),
-        ops=pick([4, 8, 12, 24]),
-        churn=pick([1, 4]),
+        ops=pick([2, 4, 6, 12]),
+        churn=pick([1, 4, 12]),
         erasing=pick([1, 4]),
         private=pick([1, 1, 6]),
         revokes=pick([False, False, False, True]),
@@ -85,8 +94,11 @@ def draw(chance: Random) -> Plan:
         window=pick([1, 2, 4, 8, 64]),
         jump=pick([5, 20, 1000]),
         pipeline=pick([1, 1, 4]),
+        inflight=pick([64, 64, 4]),
         store_delay=pick([0.001, 0.01, 0.1]),
         store_trouble=pick([0.0, 0.0, 0.02, 0.1]),
+        overlap=pick([0.0, 0.0, 0.5]),
+        steps=pick([*[NEVER] * 4, 150.0, 1000.0]),
         crash_in_commit=pick([0.0, 0.0, 0.02]),
         commit_lost=pick([0.0, 0.5, 1.0]),
         weather=Weather(
@@ -99,9 +111,12 @@ def draw(chance: Random) -> Plan:
         faults=Faults(
             cut=pick([2.0, 10.0, NEVER]),
             half_open=pick([10.0, 40.0, NEVER]),
+            straggler=pick([1.0, 10.0, NEVER]),
             slow_reader=pick([3.0, 20.0, NEVER]),
             server_crash=pick([4.0, 15.0, NEVER]),
             server_restart=pick([20.0, NEVER, NEVER]),
+            full_disk=pick([10.0, NEVER, NEVER]),
+            restored_backup=pick([6.0, 30.0, *[NEVER] * 6]),
             client_crash=pick([4.0, 15.0, NEVER]),
             reinstall=pick([20.0, NEVER, NEVER]),
             clock_jump=pick([5.0, NEVER]),

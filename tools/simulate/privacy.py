@@ -29,6 +29,12 @@ class Privacy:
         self._doomed: set[int] = set()
         self._revoked: set[int] = set()
 
+    def restored(self) -> None:
+        """The data is about to be older: what was done since is not done any more."""
+        self._hidden.clear()
+        self._stands.clear()
+        self._revoked.clear()
+
     def dooms(self, device: int) -> None:
         """DEVICE_REVOKE is sent."""
         self._doomed.add(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,17 +14,19 @@ import trio
 
 from tools.history.checker import History, Violation
 from tools.simulate.chance import Chance
-from tools.simulate.clock import JumpingClock, make_repeatable
+from tools.simulate.clock import JumpingClock, make_repeatable, pause
 from tools.simulate.device import Device
 from tools.simulate.founding import Founded, found
 from tools.simulate.gone import Gone
 from tools.simulate.machine import ServerMachine
+from tools.simulate.memory import files_in_memory
 from tools.simulate.nemesis import Nemesis
 from tools.simulate.network import Network
 from tools.simulate.paths import counted
 from tools.simulate.plan import Plan, draw
 from tools.simulate.privacy import Privacy
 from tools.simulate.sealed import describe, logging_to, sealed
+from tools.simulate.steps import Steps
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import unfinished
@@ -45,6 +48,8 @@ class Outcome:
     seconds: float
     violations: list[str]
     counts: dict[str, int]
+    cpu_seconds: float = 0.0
+    """What it cost; the only field that is another when the seed is run again."""
 
 
 class Simulation:
@@ -58,7 +63,7 @@ class Simulation:
         self.truth = Truth(self.history)
         self._skew_ms = 0
         self._peril = plan.crash_in_commit
-        gone = Gone(self.truth, self.history)
+        gone = self._gone = Gone(self.truth, self.history)
         privacy = self._privacy = Privacy()
         self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
         self.server = ServerMachine(
@@ -70,6 +75,7 @@ class Simulation:
             self.truth,
             trace,
             self.chance.stream("server"),
+            self._restored,
         )
         everyone = sorted({account.user for account in founded.accounts})
         self.devices: list[Device] = []
@@ -77,7 +83,8 @@ class Simulation:
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
             more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
             more |= dict.fromkeys(PRIVATE, plan.private)
-            person = Person(account.name, everyone, groups, more, plan.revokes and number == 0, chance)
+            revokes = plan.revokes and number == 0
+            person = Person(account.name, everyone, groups, more, revokes, self.truth.strange, chance)
             self.devices.append(
                 Device(
                     account,
@@ -94,9 +101,16 @@ class Simulation:
                     self.chance.stream(f"device {account.name}"),
                 )
             )
+        self._steps = Steps(plan.steps, self._crash_at_step, self.chance.stream("steps"))
         self.nemesis = Nemesis(
             plan.faults, self.network, self.server, list(self.devices), self._skew, self.chance, trace
         )
+
+    def close(self) -> None:
+        """Let go of every disk."""
+        self.server.close()
+        for device in self.devices:
+            device.close()
 
     def world(self, name: str, peril: Callable[[], None] = lambda: None) -> World:
         """Clock, entropy, jitter and blocking calls of one process. `peril` strikes in the middle of such a call."""
@@ -104,16 +118,38 @@ class Simulation:
         jitter = self.chance.stream(f"{name} jitter")
 
         async def run_blocking(fn: Callable[..., Any], *args: Any) -> Any:
-            await trio.sleep(jitter.expovariate(1 / self.plan.store_delay))
+            await pause(jitter.expovariate(1 / self.plan.store_delay))
             if jitter.random() < self._peril:
                 peril()
             return fn(*args)
 
         return World(self.now_ms, entropy.randbytes, jitter.uniform, run_blocking)
 
+    def _crash_at_step(self) -> bool:
+        if not self.server.is_up:
+            return False
+        self.trace.event("fault", "crash_at_step")
+        self.trace.count("fault crash_at_step")
+        self.server.crash()
+        return True
+
+    @property
+    def instruments(self) -> list[trio.abc.Instrument]:
+        """What has to watch the run."""
+        return [self._steps] if self._steps.needed else []
+
     def _strike(self, number: int) -> None:
         self.trace.count("fault crash_in_commit")
         self.devices[number].crash()
+
+    def _restored(self, epoch: bytes, heads: dict[int, int]) -> None:
+        """The server comes back with older data: the judges know only what stands in it."""
+        self.history.restored(heads)
+        self.truth.restored(heads)
+        self._privacy.restored()
+        self._gone.restored()
+        for device in self.devices:
+            device.restored(epoch)
 
     def now_ms(self) -> int:
         return NOW_MS + int(trio.current_time() * 1000) + self._skew_ms
@@ -135,6 +171,7 @@ class Simulation:
                         await trio.sleep(0.5)
                     trouble.cancel_scope.cancel()
             self._peril = 0.0
+            self._steps.stop()
             self.nemesis.heal()
             self.trace.event("healed")
             await self._converge()
@@ -153,8 +190,12 @@ class Simulation:
         self.truth.check_lists()
         self.truth.check_account_logs()
         for device in self.devices:
+            self._blame("counted wrongly", (f"{device.name}: {text}" for text in device.miscounted()))
             file = device.file()
             if file is not None:
+                self._blame("not in order", (f"{device.name}: {text}" for text in file.disordered()))
+                if device.ended:
+                    self._blame("8-30 revoked", (f"{device.name}: keeps its {secret}" for secret in file.secrets()))
                 device.report(file)
         self.history.finish()
 
@@ -165,7 +206,9 @@ class Simulation:
             file = device.file()
             if device.ended:
                 continue
-            if self._privacy.is_revoked(device.number):
+            if device.has_old_data:
+                yield f"{device.name}: has not heard that the server was restored"
+            elif self._privacy.is_revoked(device.number):
                 yield f"{device.name}: lives on, although it was revoked"
             elif file is None:
                 yield f"{device.name}: has no file"
@@ -179,10 +222,11 @@ class Simulation:
 
 def run(seed: int, say: Callable[[str], None] | None = None) -> Outcome:
     """Simulate one seed. `say` gets the story, line by line."""
+    began = time.process_time()
     trace = Trace(say)
     plan = draw(Chance(seed).stream("plan"))
     founded = found(plan.devices_of)
-    with tempfile.TemporaryDirectory(prefix="wirechat-simulation-", dir=memory()) as directory:
+    with tempfile.TemporaryDirectory(prefix="wirechat-simulation-", dir=memory()) as directory, files_in_memory():
         make_repeatable(f"{seed}/scheduler")
         simulation = Simulation(seed, founded, plan, Path(directory), trace)
 
@@ -193,15 +237,16 @@ def run(seed: int, say: Callable[[str], None] | None = None) -> Outcome:
 
         with sealed(), logging_to(heard), plan.tuning.applied(), counted(trace):
             try:
-                seconds = trio.run(simulation.main, clock=JumpingClock())
+                seconds = trio.run(simulation.main, clock=JumpingClock(), instruments=simulation.instruments)
             except Exception as error:  # noqa: BLE001  whatever it is, this seed shows it
                 seconds = 0.0
                 simulation.history.violations.append(Violation("P10", "the simulation broke", describe(error)))
             finally:
-                simulation.server.close()
+                simulation.close()
     violations = [str(violation) for violation in simulation.history.violations]
     trace.counts["simulated seconds"] = int(seconds)
-    return Outcome(seed, trace.hash(), seconds, violations, dict(sorted(trace.counts.items())))
+    cpu_seconds = time.process_time() - began
+    return Outcome(seed, trace.hash(), seconds, violations, dict(sorted(trace.counts.items())), cpu_seconds)
 
 
 def memory() -> str | None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
 
 from tools.history import tally
-from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violation, periods
+from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violation, is_within, periods
 from tools.history.copies import Copies
 from tools.history.reference import deleted
 from tools.history.standing import Described, Standing
 from wirechat import wire
-from wirechat.wire.registries import ContentType, ConversationKind, EntryKind
+from wirechat.wire.registries import Audience, ContentType, ConversationKind, EntryKind
 
 ENTRIES = (
     "SELECT seq, ts, sender, kind, content, ref, users, cid, role, origin_user, origin_ts"
@@ -33,11 +33,38 @@ STORED = """
 """
 
 
+Account = tuple[int, int, list[bytes | None]]
+"""(audience, rev, what everyone may see)."""
+
+
 def said(content: wire.Content | None) -> str | bytes | tuple[int, str | bytes] | None:
     """What a content says; with its type where it is not what people say."""
     if content is None:
         return None
     return content.data if content.type in (ContentType.TEXT, ContentType.EMOJI) else (content.type, content.data)
+
+
+def _hides(entry: Entry) -> set[tuple[int, int]]:
+    """(conv, seq) of what an entry of an account log hides."""
+    if entry.kind != EntryKind.HIDE or not isinstance(entry.content, tuple):
+        return set()
+    hidden = wire.Hidden.unpack(entry.content[1])
+    return {(hidden.conv, seq) for seq in hidden.seqs}
+
+
+def _idle(log: Sequence[Entry]) -> Iterator[Entry]:
+    """Entries of an account log that hide what is hidden, or block who is blocked."""
+    hidden: set[tuple[int, int]] = set()
+    blocked: dict[int, bool] = {}
+    for entry in log:
+        hides, on = _hides(entry), entry.kind == EntryKind.BLOCK
+        if entry.kind == EntryKind.HIDE and hides <= hidden:
+            yield entry
+        if on or entry.kind == EntryKind.UNBLOCK:
+            if blocked.get(entry.users[0], False) == on:
+                yield entry
+            blocked[entry.users[0]] = on
+        hidden |= hides
 
 
 def _rows(db: apsw.Connection, sql: str, *values: int) -> list[Any]:
@@ -50,6 +77,9 @@ class Truth:
     def __init__(self, history: History) -> None:
         self._history = history
         self._db: apsw.Connection | None = None
+        self._forget()
+
+    def _forget(self) -> None:
         self._version = -1
         self._logs: dict[int, list[Entry]] = {}
         self._stamps: dict[int, list[int]] = {}
@@ -60,6 +90,28 @@ class Truth:
         self._standings: dict[int, Standing] = {}
         self._kinds: dict[int, int] = {}
         self._account_logs: dict[int, int] = {}
+        self._accounts: dict[int, Account] = {}
+
+    def restored(self, heads: Mapping[int, int]) -> None:
+        """The data is about to be another, whose logs end there. What is left of each is kept: the database does not
+        say any more what a deleted message had said.
+        """
+        logs, stamps, kinds = self._logs, self._stamps, self._kinds
+        self._forget()
+        for conv, head in heads.items():
+            self._stamps[conv] = stamps[conv][:head]
+            self._kinds[conv], self._standings[conv] = kinds[conv], Standing(kinds[conv])
+            for entry in logs[conv][:head]:
+                self._append(entry)
+
+    def _append(self, entry: Entry) -> str | None:
+        """The next entry of a log. Returns what its sender might not do."""
+        log = self._logs.setdefault(entry.conv, [])
+        log.append(entry)
+        self.copies.take(entry)
+        if entry.kind in ACCOUNT_LOG:
+            self._account_logs[entry.sender] = entry.conv
+        return self._standings[entry.conv].take(entry, log)
 
     # looking
 
@@ -85,23 +137,24 @@ class Truth:
                 self._check_roles(self._db, conv)
         self._check_copies()
         self._take_receipts(self._db)
+        self._take_accounts(self._db)
 
     def _take_entries(self, db: apsw.Connection, conv: int, stamp: int) -> None:
         log, stamps = self._logs.setdefault(conv, []), self._stamps.setdefault(conv, [])
+        known = len(log)
         for seq, ts, sender, kind, content, ref, users, cid, role, *written in _rows(db, ENTRIES, conv, len(log)):
             said_now = None if content is None else said(wire.Content.unpack(content))
             whom = tuple(json.loads(users)) if users else ()
             origin = None if written[0] is None else (written[0], written[1])
             entry = Entry(conv, seq, ts, sender, kind, said_now, ref, whom, cid, role, origin)
             self._history.logged(entry)
-            self.copies.take(entry)
-            log.append(entry)
-            if wrong := self._standings[conv].take(entry, log):
+            if wrong := self._append(entry):
                 self._blame("10-3", "not allowed", wrong)
             stamps.append(stamp)
-            if kind in ACCOUNT_LOG:
-                self._account_logs[sender] = conv
         self._periods.pop(conv, None)
+        for entry in log[known:]:
+            if entry.ref is not None and not is_within(self.periods(conv).get(entry.sender, ()), entry.ref):
+                self._blame("P9", "refers to what its sender does not see", f"{entry}")
 
     def _check_copies(self) -> None:
         """A forward says what its source said, names who wrote it, and its sender sees the source."""
@@ -135,6 +188,18 @@ class Truth:
                         "P7", "delivered beyond the head", f"{conv}: {delivered} of {len(self._logs.get(conv, ()))}"
                     )
 
+    def _take_accounts(self, db: apsw.Connection) -> None:
+        """8-20: rev rises with what everyone may see, and with nothing else."""
+        for user, audience, rev, *shown in _rows(db, "SELECT user_id, audience, rev, handle, name, about FROM account"):
+            before, now = self._accounts.get(user), (audience, rev, shown)
+            if before is not None and (rev > before[1]) != (shown != before[2]):
+                self._blame("8-20", "rev of a profile", f"{user}: {before}, then {now}")
+            self._accounts[user] = now
+
+    def shows_presence(self, user: int) -> bool:
+        """He lets those see that he is there with whom he shares a conversation, and sees them."""
+        return self._accounts[user][0] == Audience.CONTACTS
+
     def _check_survivors(self, db: apsw.Connection) -> None:
         """What was committed before a crash is still there after it."""
         heads: dict[int, int] = dict(_rows(db, "SELECT conv, head FROM conv"))
@@ -167,6 +232,9 @@ class Truth:
         blocked = {(user, other) for user in self._account_logs for other in self.blocked(user)}
         rows = {(user, (conv, seq)) for user, conv, seq in _rows(self._db, "SELECT user_id, conv, seq FROM hidden")}
         pairs = set(_rows(self._db, "SELECT user_id, blocked FROM block"))
+        for log in map(self.log, self._account_logs.values()):
+            for idle in _idle(log):
+                self._blame("P5", "10-24, 10-30", f"{idle} changed nothing")
         for what, stored, said_so in (("hidden", rows, hidden), ("blocked", pairs, blocked)):
             for each in sorted(stored ^ said_so):
                 self._blame("P5", "not as in the account log", f"{each} is {what} in only one of the two")
@@ -201,9 +269,7 @@ class Truth:
         """(conv, seq) of what his account log says he has hidden, as it stands or as it was at `upto`."""
         found: set[tuple[int, int]] = set()
         for entry in self.log(self._account_logs.get(user, 0))[:upto]:
-            if entry.kind == EntryKind.HIDE and isinstance(entry.content, tuple):
-                hidden = wire.Hidden.unpack(entry.content[1])
-                found.update((hidden.conv, seq) for seq in hidden.seqs)
+            found |= _hides(entry)
         return found
 
     def pair(self, conv: int) -> tuple[int, ...]:
@@ -216,6 +282,14 @@ class Truth:
         if conv not in self._periods:
             self._periods[conv] = periods(self.log(conv))
         return self._periods[conv]
+
+    def is_known(self, user: int, conv: int) -> bool:
+        """He is or was in it. For others it does not exist."""
+        return bool(self.periods(conv).get(user))
+
+    def strange(self, user: int) -> list[int]:
+        """Conversations that he was never in."""
+        return [conv for conv in self.conversations() if not self.is_known(user, conv)]
 
     def described(self, conv: int, user: int) -> list[Described]:
         """What CONV_GET should say to this user now, and before, what it said after each period that he left."""

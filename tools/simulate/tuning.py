@@ -17,6 +17,7 @@ import attrs
 
 from wirechat import wire
 from wirechat.server import limits
+from wirechat.server.features import sync
 
 SERVER = {
     "DIGEST_ROWS": (500, 1, 2),
@@ -36,6 +37,9 @@ WIRE = {
 }
 """The first choice is the product's own."""
 
+GREASE = (sync.COUNTED_GREASE, bytes((0, 0, 0, 4, 0x91, 0xCD, 0x01, 0x20)))
+"""Counted pushes that nobody knows: the one of every server, and the first of the first block of features."""
+
 
 @attrs.frozen
 class Tuning:
@@ -43,6 +47,7 @@ class Tuning:
 
     server: dict[str, int]
     wire: dict[str, int]
+    grease: bytes
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -50,6 +55,7 @@ class Tuning:
         changes: list[tuple[ModuleType, dict[str, Any]]] = [
             (limits, self.server),
             (wire.limits, self.wire),
+            (sync, {"COUNTED_GREASE": self.grease}),
         ]
         with contextlib.ExitStack() as stack:
             for module, values in changes:
@@ -63,4 +69,5 @@ def draw(chance: Random) -> Tuning:
     return Tuning(
         {name: chance.choice(choices) for name, choices in SERVER.items()},
         {name: chance.choice(choices) for name, choices in WIRE.items()},
+        chance.choice(GREASE),
     )

@@ -12,6 +12,7 @@ from tools.history.holdings import Holding
 from tools.history.reference import head
 from tools.simulate.file import DeviceFile
 from tools.simulate.truth import Truth
+from wirechat import wire
 
 
 def holdings(name: str, device: DeviceFile, user: int, truth: Truth) -> Iterator[Holding]:
@@ -47,10 +48,22 @@ def unfinished(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
         position = positions.get(conv)
         if position is None or position.pos != head(times, truth.log(conv)) or position.catch:
             yield f"{conv}: at {position}, the log is at {head(times, truth.log(conv))}"
+        elif bool(position.former) != (times[-1][1] is not None):
+            yield f"{conv}: at {position}, a member in {times}"
         elif conv != truth.account_log(user) and device.info(conv) != truth.described(conv, user)[0]:
             yield f"{conv}: described as {device.info(conv)}, should be {truth.described(conv, user)[0]}"
         elif times[-1][1] is None:
             yield from _unequal_marks(conv, device.marks(conv), truth.marks(conv))
+            if position.low == 1 and len(truth.periods(conv)) <= wire.limits.DELIVERED_MEMBERS:
+                yield from _undelivered(conv, user, times[-1][0], truth)
+
+
+def _undelivered(conv: int, user: int, since: int, truth: Truth) -> Iterator[str]:
+    """13-2: what a device holds is reported as delivered, sooner or later. Own entries need not be."""
+    delivered, _ = truth.marks(conv).get(user, (0, 0))
+    last = max((entry.seq for entry in truth.log(conv)[since - 1 :] if entry.sender != user), default=0)
+    if delivered < last and conv != truth.account_log(user):
+        yield f"{conv}: up to {last} is held, delivered {delivered}"
 
 
 def _unequal_marks(conv: int, mine: dict[int, tuple[int, int]], theirs: dict[int, tuple[int, int]]) -> Iterator[str]:

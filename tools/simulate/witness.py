@@ -18,6 +18,7 @@ from tools.history.standing import Described
 from tools.simulate.file import Position, record_of
 from tools.simulate.gone import Gone
 from tools.simulate.privacy import Privacy
+from tools.simulate.rules import Doings, Rules
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth, said
 from wirechat import wire
@@ -55,6 +56,7 @@ class Witnessed(Protocol):
     """conv -> entries that were sent and not answered for good."""
     in_turn: bool
     """It sends an entry only when the one before it in its conversation is settled."""
+    doings: Doings
 
     def durable(self) -> dict[int, Position]:
         """Its positions as they stand on its disk."""
@@ -93,6 +95,7 @@ class Witness:
         gone: Gone,
         privacy: Privacy,
         trace: Trace,
+        deaf: Callable[[], bool] = lambda: False,
     ) -> None:
         self._device = device
         self._label = label
@@ -105,6 +108,7 @@ class Witness:
         self._asked: dict[int, wire.Request] = {}
         self._then: dict[int, Any] = {}
         """rid -> what was so when it was asked: the walls, what was hidden."""
+        self._rules = Rules(device, truth, privacy, self._blame, deaf)
         self._pushes: list[tuple[int, int] | None] = []
         self._acked = 0
 
@@ -115,6 +119,8 @@ class Witness:
         for body in self._up.feed(data):
             message = wire.decode(body, side=wire.CLIENT)
             self._trace.traffic(f"{self._label} >", body, partial(_short, message))
+            if self._rules.sent(message):
+                continue
             if isinstance(message, wire.Request):
                 self._asked[message.rid] = message
                 self._remember(message)
@@ -127,7 +133,8 @@ class Witness:
             self._trace.traffic(f"{self._label} <", body, partial(_short, message))
             if (message.range if isinstance(message, wire.Unknown) else message.RANGE) == "counted":
                 self._pushes.append((message.conv, message.seq) if isinstance(message, wire.Event) else None)
-            self._handle(_RECEIVED, message)
+            if not self._rules.received(message):
+                self._handle(_RECEIVED, message)
 
     def _handle(self, handlers: Handlers, message: wire.Message) -> None:
         handler = handlers.get(type(message))
@@ -176,6 +183,7 @@ class Witness:
         request = self._asked.pop(reply.rid)
         assert isinstance(request, wire.Block)
         self._privacy.answered(self._device.user, request.user, request.on, self._then.pop(reply.rid))
+        self._rules.walled(request.user)
 
     def _revoked(self, reply: wire.DeviceRevokeOk) -> None:
         request = self._asked.pop(reply.rid)
@@ -204,7 +212,8 @@ class Witness:
                 source=None if request.forward is None else (request.forward.conv, request.forward.seq),
             ),
         )
-        self._take_turn(request)
+        if self._rules.is_in_turn(request):
+            self._take_turn(request)
 
     def _take_turn(self, request: wire.Send) -> None:
         """P4: after a failure a client repeats an entry before it sends a later one."""
@@ -253,7 +262,8 @@ class Witness:
                 )
         self._acked = max(self._acked, ack.n)
         for conv, position in durable.items():
-            self._history.held(self._device.user, conv, position.low, position.pos)
+            if not position.catch:  # a record that was changed since may be on a page that has not come
+                self._history.held(self._device.user, conv, position.low, position.pos)
         self._device.inspect()
 
     # what the server says
@@ -479,7 +489,7 @@ class Witness:
         self._history.violations.append(Violation(promise, rule, f"{self._label}: {detail}"))
 
 
-OUR_FAULT = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1008, 1009, 3000, 3001, 3002, 3003, 3004, 3005})
+OUR_FAULT = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1008, 1009, 3000, 3001, 3002, 3003, 3004, 3005, 5002})
 """Errors that say that one of the two programs is wrong; here both are ours."""
 
 Handlers = dict[type[wire.Message], Callable[..., None]]

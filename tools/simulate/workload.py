@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from random import Random
+
+import trio
 
 from wirechat import wire
 from wirechat.client.client import Client
-from wirechat.wire.registries import ConversationKind, EntryKind, Role
+from wirechat.client.errors import ClientError
+from wirechat.wire.registries import Audience, ContentType, ConversationKind, EntryKind, Role
 
 DEEDS = {
     "send": 9,
+    "again": 2,
     "reply": 2,
     "edit": 3,
     "delete": 1,
@@ -24,22 +30,51 @@ DEEDS = {
     "remove": 1,
     "leave": 1,
     "role": 2,
-    "title": 1,
-    "about": 1,
+    "title": 2,
+    "about": 2,
     "moderate": 1,
-    "watch": 1,
+    "watch": 2,
     "look": 1,
-    "typing": 1,
+    "typing": 3,
     "page": 2,
-    "who_read": 1,
+    "skim": 2,
+    "members": 1,
+    "who_read": 2,
     "hide": 1,
     "block": 1,
     "profile": 1,
     "rename": 1,
+    "snoop": 2,
+    "pause": 1,
 }
 CHURN = ("add", "remove")
 ERASING = ("edit", "delete")
+ABOUT = ("reply", *ERASING, "react", "pin", "moderate", "hide")
+"""Deeds that need a message."""
 PRIVATE = ("hide", "block", "profile", "rename")
+WINDOWS = (1, 4, 64)
+
+PROBES: tuple[Callable[[int, bytes], tuple[wire.Request, type[wire.Reply]]], ...] = (
+    lambda conv, cid: (wire.Send(0, conv, cid, EntryKind.MSG, wire.Content(ContentType.TEXT, cid.hex())), wire.SendOk),
+    lambda conv, cid: (wire.Send(0, conv, cid, EntryKind.DELETE, None, 1), wire.SendOk),
+    lambda conv, cid: (wire.MemberAdd(0, conv, cid, (1,)), wire.MemberAddOk),
+    lambda conv, cid: (wire.MemberDel(0, conv, cid, 1), wire.MemberDelOk),
+    lambda conv, cid: (wire.MemberSet(0, conv, cid, 1, Role.ADMIN), wire.MemberSetOk),
+    lambda conv, cid: (wire.ConvSet(0, conv, cid, title="mine"), wire.ConvSetOk),
+    lambda conv, cid: (wire.Mark(0, conv, 1), wire.MarkOk),
+    lambda conv, cid: (wire.Marks(0, conv, 0), wire.MarksOk),
+    lambda conv, cid: (wire.Members(0, conv), wire.MembersOk),
+    lambda conv, cid: (wire.WhoRead(0, conv, 1), wire.WhoReadOk),
+    lambda conv, cid: (wire.Changes(0, conv, 0), wire.ChangesOk),
+    lambda conv, cid: (wire.History(0, conv), wire.HistoryOk),
+    lambda conv, cid: (wire.Records(0, conv, (1,)), wire.RecordsOk),
+    lambda conv, cid: (wire.Pins(0, conv), wire.PinsOk),
+    lambda conv, cid: (wire.Mentions(0, conv), wire.MentionsOk),
+    lambda conv, cid: (wire.Hide(0, conv, (1,)), wire.HideOk),
+    lambda conv, cid: (wire.Unread(0, (conv,)), wire.UnreadOk),
+    lambda conv, cid: (wire.ConvGet(0, (conv,)), wire.ConvGetOk),
+)
+"""(conversation, a fresh cid) -> what one may ask of it, and the answer that only who was in it gets."""
 
 
 class Person:
@@ -48,27 +83,45 @@ class Person:
     everyone   all user ids
     groups     how many groups this one makes before anything else
     more       deed -> how much more often than usual
+    strange    conversations that a user was never in: one may have heard of them
     revokes    ends the other device of this user, sooner or later
     """
 
     def __init__(
-        self, name: str, everyone: list[int], groups: int, more: dict[str, int], revokes: bool, chance: Random
+        self,
+        name: str,
+        everyone: list[int],
+        groups: int,
+        more: dict[str, int],
+        revokes: bool,
+        strange: Callable[[int], list[int]],
+        chance: Random,
     ) -> None:
         self._weights = [weight * more.get(deed, 1) for deed, weight in DEEDS.items()]
         self._name = name
         self._everyone = everyone
         self._groups = groups
         self._revokes = revokes
+        self._strange = strange
         self._chance = chance
         self._said = 0
+        self.busy: Callable[[float], None] = lambda seconds: None
+        """Does not read from the network for so long."""
+        self._hidden: tuple[int, list[int]] | None = None
         self.sit_down()
 
     def sit_down(self) -> None:
         """The program at this device begins anew: what it only knows in memory is gone."""
         self.watched: tuple[int, ...] = ()
         """Whom it was asked to watch."""
+        self._sees = False
         self.active = True
         """Somebody looks at it."""
+
+    def sees_something(self, client: Client) -> bool:
+        """There is a conversation at this device, so that there is something to do."""
+        self._sees = self._sees or any(known.info is not None for known in client.conversations.list())
+        return self._sees
 
     async def act(self, client: Client) -> None:
         """One operation. Raises ClientError when the server or the network would not."""
@@ -79,11 +132,14 @@ class Person:
             await self._revoke(client)
             return
         convs = [known.conv for known in client.conversations.list() if known.info is not None and not known.former]
-        if not convs or self._chance.random() < 0.03:
+        if not convs or self._chance.random() < 0.06:
             await self._meet(client)
             return
         deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
-        await getattr(self, f"_{deed}")(client, self._chance.choice(convs))
+        conv = self._chance.choice(convs)
+        if deed in ABOUT and self._message(client, conv, mine=deed in ERASING) is None:
+            deed = "send"
+        await getattr(self, f"_{deed}")(client, conv)
 
     async def _meet(self, client: Client) -> None:
         user = self._chance.choice(self._everyone)
@@ -116,6 +172,12 @@ class Person:
         ]
         return self._chance.choice(seqs[-5:]) if seqs else None
 
+    def _message_or_any(self, client: Client, conv: int) -> int | None:
+        """Mostly a message that is there, sometimes whatever has that number."""
+        if self._chance.random() < 0.1:
+            return self._chance.randint(1, max(1, client.log(conv).head))
+        return self._message(client, conv, mine=False)
+
     def _whom(self) -> list[int]:
         """Who is mentioned: mostly nobody, sometimes people who are not there."""
         return self._chance.sample(self._everyone, self._chance.choice([0, 0, 1, 2]))
@@ -123,8 +185,28 @@ class Person:
     async def _send(self, client: Client, conv: int) -> None:
         await client.messages.send(conv, self._text(), mentions=self._whom())
 
+    async def _again(self, client: Client, conv: int) -> None:
+        """What this device has said before, also where one has left; sometimes something else with the same cid."""
+        conv = self._chance.choice([known.conv for known in client.conversations.list()])
+        own = [r for r in client.log(conv).records.values() if r.cid is not None and self._has_said(r)]
+        if own:
+            record = self._chance.choice(own)
+            assert record.cid is not None
+            request = wire.Send(0, conv, record.cid, record.kind, record.content, record.ref, record.users)
+            if self._chance.random() < 0.2:
+                request.ref = self._chance.randint(1, record.seq)
+            elif self._chance.random() < 0.2:
+                request.content = wire.Content(ContentType.TEXT, self._text())
+            await client._call(request, wire.SendOk)
+
+    def _has_said(self, record: wire.Record) -> bool:
+        content = record.content
+        if record.kind != EntryKind.MSG or content is None or record.origin is not None or record.edited is not None:
+            return False
+        return str(content.data).startswith(f"{self._name}.")
+
     async def _reply(self, client: Client, conv: int) -> None:
-        await client.messages.send(conv, self._text(), reply_to=self._message(client, conv, mine=False))
+        await client.messages.send(conv, self._text(), reply_to=self._message_or_any(client, conv))
 
     async def _edit(self, client: Client, conv: int) -> None:
         seq = self._message(client, conv, mine=True)
@@ -137,7 +219,9 @@ class Person:
             await client.messages.delete(conv, seq)
 
     async def _react(self, client: Client, conv: int) -> None:
-        seq = self._message(client, conv, mine=False)
+        others = [record.seq for record in client.log(conv).records.values() if record.reactions]
+        again = others and self._chance.random() < 0.5
+        seq = self._chance.choice(others) if again else self._message_or_any(client, conv)
         if seq is not None:
             await client.messages.react(conv, seq, self._chance.choice([None, self._text()[:20]]))
 
@@ -227,6 +311,23 @@ class Person:
     async def _typing(self, client: Client, conv: int) -> None:
         client.presence.typing(conv, self._chance.random() < 0.7)
 
+    async def _pause(self, client: Client, conv: int) -> None:
+        """The program takes nothing for a while."""
+        client._tell(wire.State(self.active, 0))
+        await trio.sleep(self._chance.uniform(0, 3))
+        client._tell(wire.State(self.active, self._chance.choice(WINDOWS)))
+
+    async def _snoop(self, client: Client, conv: int) -> None:
+        """Asks of a conversation that one was never in, or forwards from it."""
+        strange = self._strange(client.user)
+        if not strange:
+            return
+        elsewhere = self._chance.choice(strange)
+        if self._chance.random() < 0.1:
+            await client.messages.forward(elsewhere, self._chance.randint(1, 3), conv)
+        else:
+            await client._call(*self._chance.choice(PROBES)(elsewhere, self._chance.randbytes(8)))
+
     def _may(self, client: Client, conv: int, role: Role) -> bool:
         """Whether this device thinks that it may, or tries anyway."""
         known = client.conversations.get(conv)
@@ -235,9 +336,13 @@ class Person:
         )
 
     async def _hide(self, client: Client, conv: int) -> None:
+        """Sometimes what is hidden already."""
         seq = self._message(client, conv, mine=False)
-        if seq is not None:
+        if self._hidden is not None and self._chance.random() < 0.3:
+            await client.account.hide(*self._hidden)
+        elif seq is not None:
             await client.account.hide(conv, [seq])
+            self._hidden = conv, [seq]
 
     async def _block(self, client: Client, conv: int) -> None:
         """A block is taken back sooner or later, or there would soon be nobody to talk to."""
@@ -249,7 +354,10 @@ class Person:
             await client.account.block(other)
 
     async def _profile(self, client: Client, conv: int) -> None:
-        await client.account.set_profile(about=self._text())
+        """Sometimes also who may see that this user is there, or only that."""
+        about = self._chance.choice((self._text(), None))
+        audience = None if about and self._chance.random() < 0.7 else self._chance.choice(list(Audience))
+        await client.account.set_profile(about=about, audience=audience)
 
     async def _rename(self, client: Client, conv: int) -> None:
         await client.account.rename_device(client.device, self._text()[:20])
@@ -267,6 +375,21 @@ class Person:
     async def _page(self, client: Client, conv: int) -> None:
         before = self._chance.choice([None, self._chance.randint(1, max(1, client.log(conv).head))])
         await client.history.page(conv, before=before, limit=self._chance.randint(1, 5))
+
+    async def _skim(self, client: Client, conv: int) -> None:
+        """Several of the newest pages at once; the program that shows them is busy meanwhile and does not read on."""
+
+        async def page() -> None:
+            with contextlib.suppress(ClientError):
+                await client.history.page(conv, limit=5)
+
+        self.busy(self._chance.choice([0.0, 3.0, 8.0]))
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(page)
+
+    async def _members(self, client: Client, conv: int) -> None:
+        await client.conversations.members(conv)
 
     async def _who_read(self, client: Client, conv: int) -> None:
         await client.receipts.who_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))

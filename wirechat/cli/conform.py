@@ -1,4 +1,4 @@
-"""`wirechat conform`: the conformance runner, which shares nothing with the server; here it only gets its arguments."""
+"""`wirechat conform`: the conformance runner, which shares nothing with either side; it gets its arguments here."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ from tools.conformance.command import main
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def conform(context: click.Context, arguments: tuple[str, ...]) -> None:
-    """Check that a running server keeps the protocol."""
+    """Check that a server or a client keeps the protocol."""
     sys.exit(main(arguments, context.command_path))

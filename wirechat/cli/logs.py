@@ -9,6 +9,7 @@ import sys
 
 import structlog
 
+from wirechat.cli.terminal import visible
 from wirechat.settings.schema import Log
 
 
@@ -16,16 +17,24 @@ def configure(log: Log | None = None) -> None:
     """Log to standard error as the operator says. May be called again, and then holds from the next line on."""
     log = log or Log()
     pretty = log.format == "pretty" or (log.format == "auto" and sys.stderr.isatty())
+    rendering: list[structlog.typing.Processor] = [_shown, _console()]
+    if not pretty:
+        rendering = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *([_console()] if pretty else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]),
+            *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,  # the level may change
     )
+
+
+def _shown(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What a peer sent is text, whatever is in it. (JSON escapes by itself.)"""
+    return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

@@ -24,7 +24,7 @@ COMMANDS = {
     "restore": ("wirechat.cli.backup", "restore", "Put a backup into an empty directory."),
     "store": ("wirechat.cli.store", "store", "Look at the data and tend it."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
-    "conform": ("wirechat.cli.conform", "conform", "Check that a running server keeps the protocol."),
+    "conform": ("wirechat.cli.conform", "conform", "Check that a server or a client keeps the protocol."),
     "loadgen": ("tools.loadgen.command", "loadgen", "Load a server, measure it, check that nothing was lost."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
 }

@@ -126,7 +126,8 @@ def _remind(data: Path) -> None:
 
 
 def _listen(kind: str, address: Address, tls: Tls | None, settings: Settings) -> Listener:
-    make = partial(Listener, kind, address, trusted_proxies=frozenset(settings.proxy.trust))
+    trusted, origins = frozenset(settings.proxy.trust), frozenset(settings.web.origins)
+    make = partial(Listener, kind, address, trusted_proxies=trusted, origins=origins)
     try:
         return make(tls=tls if kind in ("tls", "wss") else None)
     except (OSError, UnicodeError) as error:

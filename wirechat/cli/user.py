@@ -15,6 +15,7 @@ import click
 import trio
 
 from wirechat.cli.running import die, run
+from wirechat.cli.terminal import visible
 from wirechat.client.errors import ClientError
 from wirechat.client.features.accounts import register
 from wirechat.server.account_log import AccountLog
@@ -36,12 +37,15 @@ from wirechat.world import REAL
 T = TypeVar("T")
 
 ACCOUNTS_AT_ONCE = 1000
+NO_DEVICE = 0
+"""No device has this id."""
 
 THROUGH_IT = "or let the running server make the account: wirechat user add --url URL HANDLE"
 BY_HERSELF = "or, who knows the old password sets a new one in wirechat chat beside the running server"
 CLOSED = (
     "the server makes accounts only when asked from its own machine; run this there, or set accounts.open_registration"
 )
+BY_STOPPING = "for only then can nobody be inside"
 BY_ANOTHER = "or let another device of the account revoke it beside the running server"
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -56,7 +60,9 @@ PASSWORD = click.option("--password", help="The password; asked for, or read fro
 EPILOG = """\b
 wirechat user add --url wirechat://127.0.0.1:7667 bob
 wirechat user devices --data ./data alice
-wirechat user revoke --data ./data alice 4711"""
+wirechat user revoke --data ./data alice 4711
+wirechat user revoke --data ./data alice --all
+wirechat user disable --data ./data alice"""
 
 
 @click.group(epilog=EPILOG)
@@ -98,8 +104,22 @@ def reset(data: Path, handle: str, password: str | None) -> None:
     run(_reset, data, handle, password)
     click.echo(
         f"{handle} has a new password. Devices that are logged in stay so: wirechat user devices shows them,"
-        " wirechat user revoke ends one."
+        " wirechat user revoke ends one, or all."
     )
+
+
+@user.command()
+@DATA
+@click.argument("handle")
+@JSON
+def disable(data: Path, handle: str, as_json: bool) -> None:
+    """Let nobody into an account any more: no password, no device. What it wrote stays.
+
+    `wirechat user reset` gives it a password again.
+    """
+    ended = run(_disable, data, handle)
+    text = f"Nobody can log in as {handle} any more; {len(ended)} devices are revoked."
+    click.echo(json.dumps({"devices": ended}) if as_json else text)
 
 
 @user.command(name="list")
@@ -132,15 +152,28 @@ def devices_(data: Path, handle: str, as_json: bool) -> None:
 @user.command()
 @DATA
 @click.argument("handle")
-@click.argument("device", type=click.IntRange(min=1))
+@click.argument("device", type=click.IntRange(min=1), required=False)
+@click.option("--all", "every", is_flag=True, help="All devices of the account.")
 @JSON
-def revoke(data: Path, handle: str, device: int, as_json: bool) -> None:
-    """End a device of an account for ever: it cannot log in any more."""
-    changed = run(_revoke, data, handle, device)
-    if as_json:
-        click.echo(json.dumps({"device": device, "changed": changed}))
+def revoke(data: Path, handle: str, device: int | None, every: bool, as_json: bool) -> None:
+    """End a device of an account for ever, or all of them: they cannot log in any more.
+
+    With --all and a new password (wirechat user reset) nobody gets in who could before.
+    """
+    if every == (device is not None):
+        raise click.UsageError("say which DEVICE, or --all")
+    shown: dict[str, Any]
+    if device is not None:
+        changed = run(_revoke, data, handle, device)
+        shown, text = {"device": device, "changed": changed}, f"Device {device} of {handle} {_verb(changed)} revoked."
     else:
-        click.echo(f"Device {device} of {handle} {'is' if changed else 'was'} revoked.")
+        ended = run(_revoke_all, data, handle)
+        shown, text = {"devices": ended}, f"{len(ended)} devices of {handle} are revoked."
+    click.echo(json.dumps(shown) if as_json else text)
+
+
+def _verb(changed: bool) -> str:
+    return "is" if changed else "was"
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
@@ -153,7 +186,7 @@ def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value in (None, "") else str(value).replace("\n", " ")
+    return "-" if value in (None, "") else visible(str(value))
 
 
 def _time(ms: int | None) -> str | None:
@@ -222,11 +255,42 @@ async def _revoke(data: Path, handle: str, device: int) -> bool:
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
             return await devices.revoke(tx, number, device, stamp)
 
-        account_log = AccountLog(REAL, Journal(store, Hub(), REAL.now_ms))
         try:
-            return await account_log.enter(number, EntryKind.DEVICE, project)
+            return await _account_log(store).enter(number, EntryKind.DEVICE, project)
         except RequestError:
             die(f"{handle} has no device {device}; `wirechat user devices` shows them")
+
+
+async def _revoke_all(data: Path, handle: str) -> list[int]:
+    """As SECRET_SET with `revoke`, but of all."""
+    _present(data)
+    async with _opened(data, BY_ANOTHER) as store:
+        return await _end(store, _number(await store.read(accounts.find, handle), handle))
+
+
+async def _disable(data: Path, handle: str) -> list[int]:
+    """First the password, so that no login comes between, then the devices."""
+    _present(data)
+    async with _opened(data, BY_STOPPING) as store:
+        number = _number(await store.read(accounts.find, handle), handle)
+        await store.write(accounts.set_password, handle, None)
+        return await _end(store, number)
+
+
+async def _end(store: Store, user: int) -> list[int]:
+    """Revoke all devices; which ones."""
+    ended: list[int] = []
+
+    async def project(tx: Tx, stamp: int) -> bool | Refusal:
+        ended[:] = await devices.revoke_others(tx, user, NO_DEVICE, stamp)
+        return bool(ended)
+
+    await _account_log(store).enter(user, EntryKind.DEVICE, project)
+    return ended
+
+
+def _account_log(store: Store) -> AccountLog:
+    return AccountLog(REAL, Journal(store, Hub(), REAL.now_ms))
 
 
 def _password(given: str | None) -> bytes:
@@ -242,7 +306,7 @@ def _password(given: str | None) -> bytes:
 async def _add(data: Path, handle: str, password: bytes, name: str | None) -> None:
     try:
         check_handle(handle)
-        check_password(password)
+        check_password(password, handle)
         async with _opened(data, THROUGH_IT) as store:
             phc = await Passwords(REAL).hash(password)
             await create_account(store, REAL, handle, name, phc)
@@ -267,7 +331,7 @@ async def _reset(data: Path, handle: str, given: str | None) -> None:
         _number(await store.read(accounts.find, handle), handle)
         password = _password(given)
         try:
-            check_password(password)
+            check_password(password, handle)
         except RequestError as error:
             die(f"{handle}: {error.text}")
         await store.write(accounts.set_password, handle, await Passwords(REAL).hash(password))

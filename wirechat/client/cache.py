@@ -118,7 +118,7 @@ class _Changes:
         """The rows as they are now, so that later changes of the same objects stay out of this transaction."""
         wipe: list[Statement] = [(f"DELETE FROM {table}", [()]) for table in WIPE] if self.wiped else []
         forgotten = [(conv,) for conv in self.forgotten]
-        return [
+        statements = [
             *wipe,
             *((f"DELETE FROM {table} WHERE conv = ?", forgotten) for table in PER_CONVERSATION),
             ("DELETE FROM record WHERE conv = ?", [(conv,) for conv in self.dropped]),
@@ -135,6 +135,7 @@ class _Changes:
             ),
             ("DELETE FROM outbox WHERE conv = ? AND cid = ?", [(entry.conv, entry.cid) for entry in self.removed]),
         ]
+        return [(sql, rows) for sql, rows in statements if rows]
 
 
 class Cache:

@@ -45,6 +45,9 @@ class Committer:
         A cancelled caller's changes are written too: others may refer to them already.
         """
         with trio.CancelScope(shield=True):
+            if self.clean and self._error is None:
+                await trio.lowlevel.checkpoint()
+                return
             async with self._lock:
                 await self._write()
 

@@ -90,9 +90,11 @@ _CLASSES: dict[int, type[ClientError]] = {
 }
 
 
-def from_code(code: int, message: str | None = None, retry_ms: int | None = None) -> ClientError:
-    """The exception for an error code, known or not."""
-    kind = _CLASSES.get(code // 1000, Refused)
+def from_code(
+    code: int, message: str | None = None, retry_ms: int | None = None, *, fatal: bool = False
+) -> ClientError:
+    """The exception for an error code, known or not. `fatal`: it is about the connection, not about a request."""
+    kind = _CLASSES.get(code // 1000, ConnectionFailed if fatal else UnknownOutcome)
     return kind(message or kind.to_do, code=code, retry_ms=retry_ms)
 
 

@@ -17,6 +17,7 @@ import trio
 from wirechat import wire
 from wirechat.client.errors import ClientError, ConnectionFailed, Unavailable, UnknownOutcome, from_code, network_errors
 from wirechat.client.transport import CLOSE_SECONDS, Transport
+from wirechat.wire import errors
 from wirechat.wire.registries import Capability
 
 __all__ = ["Done", "Link", "Receiver"]
@@ -26,7 +27,10 @@ VERSION = 1
 CAPABILITIES = (Capability.ACCOUNT_LOG, Capability.PINS)
 RID_MAX = 2**31 - 1
 HORIZON_HEARTBEATS = 4  # a busy connection sends a PING too, now and then, for the horizon in its PONG
+LAST_WORDS_SECONDS = 1.0
 DRAIN_SECONDS = 2 * wire.limits.DRAIN_MS / 1000  # a server that said GOAWAY closes sooner
+LOGGED_OUT = frozenset({errors.NOT_AUTHENTICATED, errors.DEVICE_REVOKED})
+"""Answers after which nothing can be asked on this connection: only another login helps, if anything."""
 
 Done = Callable[[wire.Reply | ClientError], None]
 R = TypeVar("R", bound=wire.Reply)
@@ -68,6 +72,8 @@ class Link:
         self._inflight = 1
         self._heartbeat = wire.limits.HEARTBEAT_MS / 1000
         self._sent_at = self._heard_at = self._pinged_at = trio.current_time()
+        self._silent_at = math.inf
+        """When a PING will have been without any answer for too long; only that is silence."""
         self._scope = trio.CancelScope()
         self._error: ClientError | None = None
         self.over = False
@@ -179,7 +185,11 @@ class Link:
 
     async def _write(self) -> None:
         while True:
-            await self._flush()
+            try:
+                await self._flush()
+            except ConnectionFailed:
+                await trio.sleep(LAST_WORDS_SECONDS)  # why it ended may still be unread
+                raise
             self._wake = trio.Event()
             if not self._out:
                 self._quiet.set()
@@ -194,16 +204,20 @@ class Link:
     async def _beat(self) -> None:
         while True:
             now = trio.current_time()
-            if now >= self._heard_at + 2 * self._heartbeat:
+            if now >= self._silent_at:
                 raise ConnectionFailed("the server was silent for too long")
             if now >= self._ping_at:
                 self._pinged_at = now
+                self._silent_at = min(self._silent_at, now + self._heartbeat)
                 self.post(wire.Ping(0))
-            await trio.sleep_until(min(self._ping_at, self._heard_at + 2 * self._heartbeat))
+            await trio.sleep_until(min(self._ping_at, self._silent_at))
 
     @property
     def _ping_at(self) -> float:
-        return min(self._sent_at, self._pinged_at + (HORIZON_HEARTBEATS - 1) * self._heartbeat) + self._heartbeat
+        """Nothing was sent for a heartbeat, or heard, or the horizon is old; silence is asked about once."""
+        heard_at = self._heard_at if self._silent_at == math.inf else math.inf
+        horizon_at = self._pinged_at + (HORIZON_HEARTBEATS - 1) * self._heartbeat
+        return min(self._sent_at, heard_at, horizon_at) + self._heartbeat
 
     async def _read(self, receiver: Receiver) -> None:
         while True:
@@ -232,6 +246,8 @@ class Link:
             receiver.received(message)
 
     def _reply(self, rid: int, message: wire.Reply | wire.Error) -> None:
+        if rid in self._pending and isinstance(message, wire.Error) and message.code in LOGGED_OUT:
+            raise from_code(message.code, message.message, message.retry_ms)
         asked = self._pending.pop(rid, None)
         if asked is None:
             return
@@ -250,7 +266,7 @@ class Link:
         elif isinstance(message, wire.Goaway):
             self.goaway = message
         elif isinstance(message, wire.Error) and message.rid is None:
-            raise from_code(message.code, message.message, message.retry_ms)
+            raise from_code(message.code, message.message, message.retry_ms, fatal=True)
         else:
             return False
         return True
@@ -271,4 +287,5 @@ class Link:
         if not data:
             raise ConnectionFailed("the server closed the connection")
         self._heard_at = trio.current_time()
+        self._silent_at = math.inf
         self._connection.feed(data)

@@ -9,7 +9,7 @@ import hashlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -156,26 +156,56 @@ class Network:
         self, stream: Stream, parts: SplitResult, task_status: trio.TaskStatus[trio_websocket.WebSocketConnection]
     ) -> None:
         """Its reader lives here: what it cannot digest ends this connection and nothing else."""
-        opened, failure = False, ""
+        opened, failure = False, "the connection ended"
         try:
             async with trio.open_nursery() as nursery:
-                with websocket_errors():
+                with websocket_errors(), trio.CancelScope() as handshake:
                     socket = await trio_websocket.wrap_client_stream(
                         nursery,
-                        stream,
+                        cast(Stream, EndingStream(stream, handshake.cancel)),  # it takes any stream
                         parts.netloc,
                         parts.path or "/",
                         subprotocols=[SUBPROTOCOL],
                         max_message_size=limits.SERVER_FRAME_BYTES,
                         receive_buffer_size=RECEIVE_BYTES,
                     )
-                opened = True
-                task_status.started(socket)
+                    opened = True
+                    task_status.started(socket)
         except* Exception as group:  # noqa: BLE001  whatever it could not digest
             close_now(stream)
             failure = reason(group)
         if not opened:  # not raised above: early releases of Python 3.11 would put it into a group
             raise ConnectionFailed(f"no WebSocket at {parts.path or '/'}: {failure}")
+
+
+@attrs.define
+class EndingStream(trio.abc.Stream):
+    """A stream that tells of its end. trio-websocket waits for a handshake even when it cannot come any more."""
+
+    inner: Stream
+    ended: Callable[[], None]
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            await self.inner.send_all(data)
+        except trio.BrokenResourceError:
+            self.ended()
+            raise
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data: bytes | bytearray = b""
+        try:
+            data = await self.inner.receive_some(max_bytes)
+        finally:
+            if not data:
+                self.ended()
+        return data
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
 
 
 def parse_url(url: str) -> tuple[SplitResult, str, int]:

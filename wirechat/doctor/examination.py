@@ -25,6 +25,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield from data.disk(directory)
     yield from machine.clock(now, newest)
     yield from certificate(settings, now)
+    yield from machine.encryption(settings)
     yield from machine.ports(settings)
     yield from machine.engine()
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wirechat.doctor.finding import OK, PROBLEM, WARNING, Finding
+from wirechat.server.endpoint import is_loopback
 from wirechat.server.listeners import Address, open_socket
 from wirechat.settings.schema import Settings, default
 from wirechat.store import directory, sqlite
@@ -62,6 +63,23 @@ def clock(now: datetime, newest: datetime | None) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("clock", OK, shown)
+
+
+def encryption(settings: Settings) -> Iterator[Finding]:
+    """Whether others on the way can read along. Behind a declared proxy it is the proxy that encrypts."""
+    plain = [
+        f"{transport} {address}"
+        for transport, address in settings.addresses()
+        if transport in ("tcp", "ws") and not (is_loopback(address.host) or address.host == "localhost")
+    ]
+    if settings.accounts.clear_passwords:
+        text = "passwords of other machines are accepted in the clear"
+        yield Finding("encryption", WARNING, text, "use tls or wss, and take accounts.clear_passwords back")
+    elif plain and not settings.proxy.trust:
+        text = f"what other machines send is not encrypted on {', '.join(plain)}; only passwords are refused there"
+        yield Finding("encryption", WARNING, text, "use tls or wss, or listen where only a reverse proxy comes in")
+    else:
+        yield Finding("encryption", OK, "nothing comes from other machines in the clear")
 
 
 def ports(settings: Settings) -> Iterator[Finding]:

@@ -61,6 +61,8 @@ class Server:
         """Connections that came, by transport."""
         self.turned_away = 0
         """Connections closed at once because there were too many."""
+        self._entering = 0
+        """Connections whose tasks have yet to begin: many may come in one turn."""
         self.pulse = tending.Pulse()
         self.draining = False
         passwords, throttle = Passwords(world, config), Throttle(config)
@@ -75,7 +77,7 @@ class Server:
         for feature in (
             self.resumption,
             self.logins,
-            Accounts(config, world, store, passwords, account_log, self.changed),
+            Accounts(config, world, store, passwords, throttle, account_log, self.changed),
             Secrets(config, store, passwords, throttle, account_log, self.hub),
             self._devices,
             Privacy(account_log, self.changed),
@@ -101,6 +103,7 @@ class Server:
             upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, self.receipts.run)
             upkeep.start_soon(_for_ever, self.presence.run)
+            upkeep.start_soon(_for_ever, self.logins.run)
             upkeep.start_soon(_for_ever, self._devices.run)
             async with trio.open_nursery() as clients:
                 async with trio.open_nursery() as accepting:
@@ -123,13 +126,15 @@ class Server:
                 endpoint.abort()
             else:
                 self.accepted[endpoint.peer.transport] += 1
+                self._entering += 1
                 clients.start_soon(self._serve, endpoint)
 
     def _full(self) -> bool:
-        here, limits = len(self.connections), self.config.limits
+        here, limits = len(self.connections) + self._entering, self.config.limits
         return here >= limits.connections or here - self.hub.online >= limits.unknown_connections
 
     async def _serve(self, endpoint: Endpoint) -> None:
+        self._entering -= 1
         connection = Connection(endpoint, self.dispatcher, self.hub, self.journal, self.config.limits)
         connection.draining = self.draining
         self.connections[connection] = None

@@ -86,6 +86,12 @@ class Limits:
         most=1_000_000,
     )
     failure_seconds: int = _limit(900, "s", "For how long failed logins are remembered.", most=86_400)
+    accounts_per_address: int = _limit(
+        50,
+        "accounts",
+        "New accounts that one other machine may ask for within an hour, if it may make any.",
+        most=1_000_000,
+    )
     text_bytes: int = _told("TEXT_BYTES", "bytes", "Largest text of one message, in UTF-8.", least=256)
     inflight: int = _told("INFLIGHT", "requests", "Requests one connection may have unanswered.", least=2)
     heartbeat_ms: int = _told(

@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+MISBEHAVIOUR = frozenset(
+    {
+        wire.errors.PROTOCOL,
+        wire.errors.FRAME_TOO_LARGE,
+        wire.errors.BAD_ENCODING,
+        wire.errors.BAD_STATE,
+        wire.errors.ACK_TOO_HIGH,
+        wire.errors.FLOOD,
+    }
+)
+"""Ends of connections that the operator is told of: what no honest client does."""
+
 
 class Connection:
     """One client, from its first byte to its last."""
@@ -86,8 +98,11 @@ class Connection:
         try:
             async with trio.open_nursery() as self.nursery:
                 self.outbox = Outbox(self.endpoint, self.nursery, lookup, self.hub.touched)
-                await self.endpoint.handshake(self.nursery)
-                await self._read()
+                try:
+                    await self.endpoint.handshake(self.nursery)
+                    await self._read()
+                finally:
+                    self._ending = True  # the nursery may close before we go on, and takes no task then
                 self.nursery.cancel_scope.cancel()
         except* (
             OSError,
@@ -246,6 +261,8 @@ class Connection:
     def refuse(self, rid: int, error: RequestError) -> None:
         """Answer a request with an error."""
         self._dispatcher.errors[error.code] += 1
+        if self.session is not None:
+            self.session.refused(error.code)
         self.send(error.message(rid))
 
     def require_session(self) -> Session:
@@ -258,6 +275,9 @@ class Connection:
         """The connection cannot go on: say why, close politely, leave the nursery."""
         self._ending = True
         self._dispatcher.errors[code] += 1
+        if code in MISBEHAVIOUR:
+            user = self.session.user if self.session is not None else None
+            log.info("a connection was ended", peer=self.endpoint.peer.address, user=user, code=code)
         detail = bytes((1, 1)) if code == wire.errors.VERSION else None
         self.outbox.end(wire.Error(code=code, retry_ms=retry_ms, message=text, detail=detail).encode())
         with trio.move_on_after(2):

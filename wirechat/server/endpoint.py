@@ -19,10 +19,12 @@ import ssl
 import struct
 import sys
 import termios
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
+from urllib.parse import urlsplit
 
 import attrs
+import structlog
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
@@ -34,6 +36,10 @@ CLOSE_SECONDS = 2.0
 """How long a polite goodbye (close_notify, WebSocket close) may take."""
 
 SUBPROTOCOL = "wirechat.v1"
+ORIGIN_SHOWN = 100
+"""Characters of a web page's origin in the log."""
+
+log = structlog.get_logger(__name__)
 
 
 @attrs.frozen
@@ -313,11 +319,14 @@ class TlsEndpoint(StreamEndpoint):
 
 
 class DirectStream(trio.abc.Stream):
-    """A transport as a stream of Trio: everything through the endpoint's one remainder. `head` was read already."""
+    """A transport as a stream of Trio: everything through the endpoint's one remainder. `head` was read already,
+    `ended` is called when nothing more will be.
+    """
 
-    def __init__(self, transport: StreamEndpoint, head: bytes = b"") -> None:
+    def __init__(self, transport: StreamEndpoint, head: bytes = b"", ended: Callable[[], None] = lambda: None) -> None:
         self._transport = transport
         self._head = head
+        self._ended = ended
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint()
@@ -331,7 +340,10 @@ class DirectStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         head, self._head = self._head, b""
-        return head or await self._transport.recv()
+        data = head or await self._transport.recv()
+        if not data:
+            self._ended()
+        return data
 
     async def aclose(self) -> None:
         self._transport.abort()
@@ -341,14 +353,18 @@ class DirectStream(trio.abc.Stream):
 class WebSocketEndpoint:
     """WebSocket: trio-websocket shakes hands, receives and closes; our frames are built here and written directly.
 
-    `head`: the beginning of the request, when someone else shook hands with the transport and read it.
+    `head`: the beginning of the request, when someone else shook hands with the transport and read it. `origins`: whose
+    web pages may connect. A browser would also knock at servers that its own machine alone can reach, for any page.
     """
 
-    __slots__ = ("_head", "_ws", "transport")
+    __slots__ = ("_head", "_origins", "_ws", "transport")
 
-    def __init__(self, transport: StreamEndpoint, head: bytes | None = None) -> None:
+    def __init__(
+        self, transport: StreamEndpoint, head: bytes | None = None, origins: frozenset[str] = frozenset()
+    ) -> None:
         self.transport = transport
         self._head = head
+        self._origins = origins
         self._ws: WebSocketConnection | None = None
 
     @property
@@ -371,18 +387,25 @@ class WebSocketEndpoint:
         """See `Endpoint`. Raises ConnectionClosed or OSError when the peer speaks no WebSocket."""
         if self._head is None:
             await self.transport.handshake(nursery)
-        stream = DirectStream(self.transport, self._head or b"")
-        request: WebSocketRequest = await wrap_server_stream(
-            nursery, stream, max_message_size=limits.FRAME_BYTES, message_queue_size=1
-        )
+        request: WebSocketRequest | None = None
+        with trio.CancelScope() as waiting:  # trio-websocket waits for a request even when none can come any more
+            stream = DirectStream(self.transport, self._head or b"", waiting.cancel)
+            request = await wrap_server_stream(
+                nursery, stream, max_message_size=limits.FRAME_BYTES, message_queue_size=1
+            )
+        if request is None:
+            raise ConnectionClosed(None)
         self._note_forwarded(request)
+        await self._check_origin(request)
         if SUBPROTOCOL not in request.proposed_subprotocols:
             await request.reject(400, body=b"this server speaks the subprotocol wirechat.v1\n")
             raise ConnectionClosed(None)
         self._ws = await request.accept(subprotocol=SUBPROTOCOL)
 
     def _note_forwarded(self, request: WebSocketRequest) -> None:
-        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy."""
+        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy. Nor
+        is that of a page from elsewhere, though the browser that shows it is here.
+        """
         headers = {name.lower(): value.decode("latin-1") for name, value in request.headers}
         forwarded = headers.get(b"x-forwarded-for", headers.get(b"forwarded"))
         transport = self.transport
@@ -398,6 +421,19 @@ class WebSocketEndpoint:
         elif forwarded is not None:
             proxy.warn(self.peer.address, "a forwarding header")
             transport.peer = attrs.evolve(self.peer, loopback=False)
+        if not all(_is_ours(value) for name, value in request.headers if name.lower() == b"origin"):
+            transport.peer = attrs.evolve(self.peer, loopback=False)
+
+    async def _check_origin(self, request: WebSocketRequest) -> None:
+        """Browsers say which page connects, and only they do. Pages of this machine are welcome to it. Raises
+        ConnectionClosed.
+        """
+        for value in [value for name, value in request.headers if name.lower() == b"origin"]:
+            origin = value.decode("latin-1")
+            if origin not in self._origins and not (self.peer.loopback and _is_ours(value)):
+                log.info("a web page was refused", peer=self.peer.address, origin=ascii(origin[:ORIGIN_SHOWN]))
+                await request.reject(403, body=b"the operator of this server has not named this origin (web.origins)\n")
+                raise ConnectionClosed(None)
 
     def try_send(self, frames: Sequence[bytes]) -> bool:
         """See `Endpoint`."""
@@ -431,6 +467,15 @@ class WebSocketEndpoint:
             with trio.move_on_after(CLOSE_SECONDS):
                 await self._ws.aclose(4000 + code - 1000 if 1000 <= code < 2000 else 1000)
         self.transport.abort()
+
+
+def _is_ours(origin: bytes) -> bool:
+    """Whether a page with this origin came from this machine."""
+    try:
+        host = urlsplit(origin.decode("latin-1")).hostname
+    except ValueError:
+        return False
+    return host is not None and (host == "localhost" or is_loopback(host))
 
 
 def _message(frame: bytes) -> bytes:

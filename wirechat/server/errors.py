@@ -48,5 +48,5 @@ def of_store(error: StoreError) -> RequestError:
     if isinstance(error, OutcomeUnknown):
         return RequestError(wire.errors.UNKNOWN_OUTCOME, "the commit was interrupted; ask again with the same cid")
     if isinstance(error, StorageFull):
-        return RequestError(wire.errors.STORAGE, "the disk is full; nothing was stored", retry_ms=5000)
+        return RequestError(wire.errors.STORAGE, "the disk is full; nothing was stored", retry_ms=2000)
     return RequestError(wire.errors.UNAVAILABLE, "the store does not answer; nothing was stored", retry_ms=1000)

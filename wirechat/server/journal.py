@@ -102,6 +102,7 @@ class Journal:
         self._pending: list[Submission | Awaited] = []
         self._busy = False
         self._begun_at = 0.0
+        self._failing = False
         self.commits = Histogram(COMMIT_SECONDS)
         """From handing a batch to the store to its answer, in seconds."""
         self.batches = Histogram(BATCH_ENTRIES)
@@ -160,6 +161,7 @@ class Journal:
         self.batches.observe(len(batch))
         self._busy = False
         self.start()
+        self._tell_of_failure(commit.results)
         hub = self._hub
         for conv, members in commit.members.items():
             hub.remember(conv, members)
@@ -176,13 +178,24 @@ class Journal:
             push.release()
         self.entries += len(pushes)
 
+    def _tell_of_failure(self, results: Sequence[Appended | Refusal | StoreError]) -> None:
+        """The operator is told when the store begins to fail and when it works again, not of each entry."""
+        failing = all(isinstance(result, StoreError) for result in results)
+        if failing and not self._failing:
+            log.warning("entries cannot be stored", reason=str(results[0]))
+        elif self._failing and not failing:
+            log.info("entries are stored again")
+        self._failing = failing
+
     def _finish(
         self, submission: Submission | Awaited, result: Appended | Refusal | StoreError, pushes: list[Push]
     ) -> None:
         submission.answer(result)
         if not isinstance(result, Appended):
             if submission.session is not None:  # whoever waits for it answers, and counts, himself
-                self.refusals[_error_of(result).code] += 1
+                code = _error_of(result).code
+                self.refusals[code] += 1
+                submission.session.refused(code)
         elif result.dup:
             self.repeats += 1
         else:

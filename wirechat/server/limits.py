@@ -14,6 +14,9 @@ READY_BYTES_MAX = 262_144
 DRAIN_BYTES = 65_536
 """Bytes of waiting pushes that are looked up and sent at a time."""
 
+WRITES_AT_ONCE = 100
+"""Small writes, such as those of logins, in one transaction, which a message may have to wait for: about 20 ms."""
+
 PENDING_ENTRIES_MAX = 50_000
 """Entries that wait for the journal on one node: about two seconds of the fastest disk; above it 5000."""
 
@@ -57,7 +60,9 @@ POSITIONS_PER_TOKEN = 4
 """Positions listed in ACKs that count as one request: 48,000 at once and 8,000 a second, then 1008."""
 
 ENTRIES_PER_TOKEN = 100
-"""Entries that UNREAD looked at that count as one request: 600,000 at once and 200,000 a second, then 5001."""
+"""Entries that UNREAD looked at, and HISTORY, CHANGES and MENTIONS in vain, that count as one request: 600,000 at once
+and 200,000 a second, then 5001.
+"""
 
 TOKENS_PER_WATCHED = 8
 """Requests that watching one user counts as: whether the two share a conversation takes up to 0.4 ms to find out."""
@@ -93,6 +98,9 @@ FAILURES_PAUSE_MS = 10_000
 """What a client is told to wait that failed too often on one connection: longer than a person takes to look up a
 password.
 """
+
+NEWCOMERS_SECONDS = 3600.0
+"""For how long it is remembered how many accounts an address asked for."""
 
 HTTP_HEAD_BYTES = 16_384
 """Of a request to the side door; its first line and headers must be complete within hello_ms."""

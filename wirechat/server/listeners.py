@@ -1,7 +1,8 @@
 """Where connections come from. A listener is an async iterable of endpoints that never fails because of one peer.
 
 Out of file descriptors: a reserve descriptor is given up to accept and close the newcomer at once, so that the backlog
-does not turn into connections nobody answers.
+does not turn into connections nobody answers. When not even that helps, because the whole machine has none, the
+backlog waits.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from wirechat.server.endpoint import (
 log = structlog.get_logger(__name__)
 
 BACKLOG = 4096
+NOTHING_LEFT_SECONDS = 0.1
+"""Until the next attempt when a newcomer can be neither accepted nor refused."""
+
 ACCEPTS_A_TURN = 32
 """A storm of newcomers must not keep the loop from those who are here."""
 
@@ -62,6 +66,9 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2: forward secret and authenticated, which every suite of TLS 1.3 is."""
+
 Tls = tuple[ssl.SSLContext, bytes]
 """A server context and the digest of its certificate for channel binding."""
 
@@ -72,8 +79,10 @@ def tls_context(certificate: Path, key: Path) -> Tls:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
     context.set_alpn_protocols(["wirechat/1", "http/1.1"])
     context.num_tickets = 0  # a ticket costs 250 bytes and 30 us a handshake, and resume tokens do its work
+    context.options |= ssl.OP_NO_TICKET  # the same for TLS 1.2, whose tickets also outlive the secrecy of their keys
     for file in (certificate, key):
         file.open().close()  # OpenSSL would not say which one it cannot read
     context.load_cert_chain(certificate, key, password="")  # without one it would ask on the terminal
@@ -93,12 +102,15 @@ class Listener:
         *,
         tls: Tls | None = None,
         trusted_proxies: frozenset[str] = frozenset(),
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self.transport = transport
         self._tls = tls
         self._trusted = trusted_proxies
+        self.origins = origins
         self._sock = open_socket(address)
-        self._reserve = os.open(os.devnull, os.O_RDONLY)
+        self._reserve: int | None = None
+        self._take_reserve()
 
     @property
     def port(self) -> int:
@@ -114,7 +126,8 @@ class Listener:
 
     async def __aiter__(self) -> AsyncIterator[Endpoint]:
         async for stream in self.streams():
-            yield WebSocketEndpoint(stream) if self.transport in ("ws", "wss") else stream
+            web = self.transport in ("ws", "wss")
+            yield WebSocketEndpoint(stream, origins=self.origins) if web else stream
 
     async def streams(self) -> AsyncIterator[StreamEndpoint]:
         """The newcomers as they are, for who has yet to see what they speak."""
@@ -128,8 +141,10 @@ class Listener:
                 except OSError as error:
                     if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ECONNABORTED, errno.ENOBUFS, errno.ENOMEM):
                         raise
-                    self._refuse_one(error)
+                    if not self._refuse_one(error):
+                        await trio.sleep(NOTHING_LEFT_SECONDS)
                     break
+                self._take_reserve()
                 yield self._stream(sock, str(address[0]))
 
     def renew(self, tls: Tls | None) -> None:
@@ -141,7 +156,7 @@ class Listener:
         """Stop accepting."""
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
-        os.close(self._reserve)
+        self._give_reserve()
 
     def _stream(self, sock: socket.socket, address: str) -> StreamEndpoint:
         sock.setblocking(False)
@@ -150,16 +165,33 @@ class Listener:
         peer = Peer(address, self.transport, is_loopback(address), self._tls[1] if self._tls else None)
         return TlsEndpoint(sock, peer, proxied, self._tls[0]) if self._tls else StreamEndpoint(sock, peer, proxied)
 
-    def _refuse_one(self, error: OSError) -> None:
-        log.warning("a connection was refused", reason=os.strerror(error.errno or 0))
-        if error.errno not in (errno.EMFILE, errno.ENFILE):
-            return
-        os.close(self._reserve)
+    def _refuse_one(self, error: OSError) -> bool:
+        """Close the next newcomer with the help of the reserve; False when he stays in the backlog."""
+        if error.errno == errno.ECONNABORTED:
+            return True
+        self._give_reserve()
+        refused = True
         try:
             self._sock.accept()[0].close()
         except OSError:
-            pass
-        self._reserve = os.open(os.devnull, os.O_RDONLY)
+            refused = False
+        self._take_reserve()
+        told = "a connection was refused" if refused else "newcomers have to wait"
+        log.warning(told, reason=os.strerror(error.errno or 0))
+        return refused
+
+    def _take_reserve(self) -> None:
+        """Have one, if it can be had: others take descriptors too."""
+        if self._reserve is None:
+            try:
+                self._reserve = os.open(os.devnull, os.O_RDONLY)
+            except OSError:
+                pass
+
+    def _give_reserve(self) -> None:
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
 
 
 def open_socket(address: Address) -> socket.socket:

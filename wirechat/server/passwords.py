@@ -5,6 +5,8 @@ A login never stalls delivery: it waits for a thread, and beyond a short queue i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -53,14 +55,18 @@ class Passwords:
         salt = self._world.random_bytes(16)
         return str(await self._queued(hash_password, password, salt))
 
-    async def check(self, password: bytes, phc: str | None) -> bool:
-        """Whether the password matches; None (no such account) takes as long and is False."""
+    async def check(self, password: bytes, phc: str | None, admit: Callable[[], None]) -> bool:
+        """Whether the password matches; None (no such account) takes as long and is False.
+
+        `admit` is called when its turn has come, and raises when by then there were too many failures: guesses that
+        arrive together are counted like those that arrive one by one.
+        """
         if self._nobody is None:
             self._nobody = await self.hash(b"nobody's password")
-        matches = await self._queued(verify_password, password, phc or self._nobody)
+        matches = await self._queued(verify_password, password, phc or self._nobody, admit=admit)
         return bool(matches) and phc is not None
 
-    async def _queued(self, work: object, *args: object) -> object:
+    async def _queued(self, work: object, *args: object, admit: Callable[[], None] = lambda: None) -> object:
         limits = self._config.limits
         self._limiter.total_tokens = limits.logins_at_once
         if self._waiting >= limits.logins_waiting:
@@ -68,6 +74,7 @@ class Passwords:
         self._waiting += 1
         try:
             async with self._limiter:
+                admit()
                 return await self._world.run_blocking(work, *args)
         finally:
             self._waiting -= 1

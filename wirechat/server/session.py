@@ -17,10 +17,17 @@ import math
 from collections import deque
 from collections.abc import Callable
 
+import structlog
+
 from wirechat import wire
 from wirechat.server import horizon, limits
 from wirechat.server.outbox import Outbox, Push
 from wirechat.wire.registries import Capability
+
+log = structlog.get_logger(__name__)
+
+DENIALS = frozenset({wire.errors.FORBIDDEN, wire.errors.NO_CONVERSATION, wire.errors.BLOCKED})
+""""You may not": honest clients get them now and then, and whoever tries doors gets many."""
 
 
 class Mode(enum.Enum):
@@ -37,6 +44,7 @@ class Session:
 
     __slots__ = (
         "_catch_up",
+        "_denied",
         "_held_back",
         "_overflowed",
         "_typed",
@@ -94,11 +102,18 @@ class Session:
         self._unacked: deque[Push | None] = deque()
         self._held_back: list[Push | bytes] = []
         self._overflowed = False
+        self._denied = False
         self._typed: dict[int, tuple[bool, float]] = {}
         """Conversation -> what the last TYPING that was passed on said, and when."""
         self._catch_up = catch_up
         self.window_freed: Callable[[], None] | None = None
         """Called when an ACK or STATE made room, while a round waits for it."""
+
+    def refused(self, code: int) -> None:
+        """A request was answered with this error. The operator is told once: a member must not fill his disk."""
+        if code in DENIALS and not self._denied:
+            self._denied = True
+            log.info("a request was not allowed", user=self.user, device=self.device, code=code)
 
     @property
     def sent(self) -> int:

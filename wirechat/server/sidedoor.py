@@ -1,12 +1,14 @@
 """The side door: HTTP beside the protocol, on ports of its own or on those of WebSocket.
 
 Whoever comes to a port of the side door is looked at first, in `hello_ms` and HTTP_HEAD_BYTES: `Upgrade: websocket` on
-a port that also speaks the protocol makes an endpoint for the server, everything else is spliced to hypercorn, which
+a port that also speaks the protocol makes an endpoint for the server, everything else is handed to hypercorn, which
 listens on a socket in a private directory and knows neither our ports nor our certificates.
 
 Rules:
-* One request a connection. A reverse proxy keeps connections open and would send an upgrade after another request,
-  where nobody looks any more.
+* One request a connection, and of it the head alone: nothing here takes a body. A reverse proxy keeps connections open
+  and would send an upgrade after another request, where nobody looks any more; and hypercorn fails on two at once.
+* HTTP/1 alone: HTTP/2 would bring hundreds of requests over one connection. Who asks to change to it is answered as if
+  he had not; who begins with it has no answer.
 * A port bounds who is in it and how long, apart from the other ports and from the server: who is slow here is slow
   alone (P10).
 * It outlives the drain: /readyz has to say that the server stops. WebSockets that come then are closed at once.
@@ -118,13 +120,13 @@ class SideDoor:
         try:
             with trio.move_on_after(HELLO_MS / 1000) as patience:
                 await stream.handshake(nursery)
-                head, upgrades = await _read_head(stream)
+                head, upgrades = await _read_head(stream, port.chats)
         finally:
             port.newcomers -= 1
         if patience.cancelled_caught or not head:
             return False
-        if upgrades and port.chats:
-            await self._found.send(WebSocketEndpoint(stream, head))
+        if upgrades:
+            await self._found.send(WebSocketEndpoint(stream, head, port.listener.origins))
             return True
         if port.requests < limits.HTTP_REQUESTS_MAX:
             port.requests += 1
@@ -137,17 +139,15 @@ class SideDoor:
     async def _exchange(self, stream: StreamEndpoint, head: bytes) -> None:
         """One request and its answer."""
         with trio.move_on_after(limits.HTTP_SECONDS):
-            outside = DirectStream(stream, head)
-            async with await trio.open_unix_socket(self._path) as inside, trio.open_nursery() as nursery:
-                nursery.start_soon(_splice, outside, inside)
-                await _splice(inside, outside)
-                nursery.cancel_scope.cancel()
+            async with await trio.open_unix_socket(self._path) as inside:
+                await inside.send_all(head)
+                await _splice(inside, DirectStream(stream))
             await stream.aclose(0)
 
 
-async def _read_head(stream: StreamEndpoint) -> tuple[bytes, bool]:
-    """The request as far as it was read, and whether it wants a WebSocket; b"" when the peer left before. What is no
-    HTTP, or too long, counts as a request too: hypercorn will say so.
+async def _read_head(stream: StreamEndpoint, chats: bool) -> tuple[bytes, bool]:
+    """The request as far as it was read, and whether it wants a WebSocket where the port has them; b"" when the peer
+    left before or begins with HTTP/2. What is no HTTP, or too long, counts as a request too: hypercorn will say so.
     """
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.HTTP_HEAD_BYTES)
     head = b""
@@ -159,8 +159,22 @@ async def _read_head(stream: StreamEndpoint) -> tuple[bytes, bool]:
         except h11.RemoteProtocolError:
             return head, False
         if isinstance(event, h11.Request):
-            return head, any(name == b"upgrade" and value.lower() == b"websocket" for name, value in event.headers)
+            wanted = [value.lower() for name, value in event.headers if name == b"upgrade"]
+            if event.method == b"PRI":
+                return b"", False
+            if chats and b"websocket" in wanted:
+                return head, True
+            if {*wanted} - {b"websocket"}:
+                return _without_upgrade(event), False
+            return head.removesuffix(parser.trailing_data[0]), False
     return b"", False
+
+
+def _without_upgrade(request: h11.Request) -> bytes:
+    """The same request, which does not ask to go on with another protocol."""
+    kept = [header for header in request.headers if header[0] not in (b"upgrade", b"connection", b"http2-settings")]
+    lines = [b"%b %b HTTP/%b" % (request.method, request.target, request.http_version)]
+    return b"\r\n".join([*lines, *(b"%b: %b" % header for header in kept), b"", b""])
 
 
 async def _splice(source: trio.abc.ReceiveStream, target: trio.abc.SendStream) -> None:

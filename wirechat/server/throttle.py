@@ -1,9 +1,12 @@
 """Failed logins, counted per address and per account as seen from one address: guessing slows down, honest people
 elsewhere get in. A resume token names no account and cannot be guessed, so it counts for its address alone.
+
+All addresses of an IPv6 network of 64 bits count as one: a household has as many.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 
 import trio
@@ -11,9 +14,13 @@ import trio
 from wirechat import wire
 from wirechat.server.config import Config
 from wirechat.server.errors import RequestError
+from wirechat.server.limits import NEWCOMERS_SECONDS
 
 FAILURES_KEPT = 100_000
 """Addresses and accounts remembered; the oldest go first."""
+
+NETWORK_BITS = 64
+"""Of an IPv6 address: the rest is chosen by whoever has it."""
 
 
 class Throttle:
@@ -22,6 +29,7 @@ class Throttle:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._failures: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._newcomers: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
 
     def check(self, address: str, account: str) -> None:
         """Raises RequestError 2006 when there were too many failures lately."""
@@ -44,6 +52,19 @@ class Throttle:
         while len(self._failures) > FAILURES_KEPT:
             self._failures.popitem(last=False)
 
+    def newcomer(self, address: str) -> None:
+        """One more account is asked for. Raises RequestError 5001 when there were too many lately."""
+        now, (key,) = trio.current_time(), _keys(address, "")
+        since, count = self._newcomers.pop(key, (now, 0))
+        if now - since > NEWCOMERS_SECONDS:
+            since, count = now, 0
+        self._newcomers[key] = (since, count + 1)
+        if len(self._newcomers) > FAILURES_KEPT:
+            self._newcomers.popitem(last=False)
+        if count >= self._config.limits.accounts_per_address:
+            left = int((since + NEWCOMERS_SECONDS - now) * 1000)
+            raise RequestError(wire.errors.RATE_LIMIT, "too many accounts were asked for from there", retry_ms=left)
+
 
 def too_many(retry_ms: int) -> str:
     """What is said to who has to wait."""
@@ -53,4 +74,18 @@ def too_many(retry_ms: int) -> str:
 
 
 def _keys(address: str, account: str) -> list[tuple[str, str]]:
-    return [(address, ""), (address, account)] if account else [(address, "")]
+    place = _place(address)
+    return [(place, ""), (place, account)] if account else [(place, "")]
+
+
+def _place(address: str) -> str:
+    """The address as it is counted; what a proxy says may be none."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed, NETWORK_BITS), strict=False))

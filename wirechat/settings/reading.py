@@ -27,9 +27,12 @@ from wirechat.server.config import About
 from wirechat.server.listeners import Address
 from wirechat.settings import schema
 from wirechat.settings.errors import BadSettings
-from wirechat.settings.schema import FIELDS, Format, Ip, Level, Settings
+from wirechat.settings.schema import FIELDS, Format, Ip, Level, Settings, WebOrigin
 
 PREFIX = "WIRECHAT_"
+
+_WEB_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+", re.ASCII)
+"""Browsers write it in lower case. Pages without an origin call it null, and cannot be named."""
 
 
 @attrs.frozen
@@ -204,6 +207,13 @@ def _ip(value: object, _: object) -> Ip:
         raise ValueError(f"{_shown(value)} is not an IP address") from None
 
 
+def _web_origin(value: object, _: object) -> WebOrigin:
+    text = _text(value)
+    if not _WEB_ORIGIN.fullmatch(text):
+        raise ValueError(f"{_shown(value)} is not an origin; write it like https://chat.example.org, without a path")
+    return WebOrigin(text)
+
+
 def _choice(value: object, kind: Any) -> str:
     choices = get_args(kind)
     if value not in choices:
@@ -235,7 +245,14 @@ def _section(value: Any, kind: Any) -> Any:
 
 def _converter() -> cattrs.Converter:
     made = cattrs.Converter(forbid_extra_keys=True)
-    hooks: dict[Any, Any] = {int: _number, bool: _truth, Path | None: _path, Address: _address, Ip: _ip}
+    hooks: dict[Any, Any] = {
+        int: _number,
+        bool: _truth,
+        Path | None: _path,
+        Address: _address,
+        Ip: _ip,
+        WebOrigin: _web_origin,
+    }
     for kind, hook in hooks.items():
         made.register_structure_hook(kind, hook)
     for choice in (Level, Format):

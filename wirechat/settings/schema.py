@@ -18,6 +18,9 @@ from wirechat.server.listeners import Address
 Ip = NewType("Ip", str)
 """The address of one machine, as the kernel writes it."""
 
+WebOrigin = NewType("WebOrigin", str)
+"""Scheme, host and port of web pages, as browsers write it."""
+
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "pretty", "json"]
 
@@ -72,6 +75,19 @@ class Proxy:
 
 
 @attrs.frozen(kw_only=True)
+class Web:
+    """Web pages that use the server by WebSocket."""
+
+    origins: tuple[WebOrigin, ...] = setting(
+        (),
+        "Whose pages may connect, beside those of this machine; others are refused. Programs that are no browsers name"
+        " none.",
+        unit="origin",
+        flag="--origin",
+    )
+
+
+@attrs.frozen(kw_only=True)
 class Accounts:
     """What strangers and passwords may do."""
 
@@ -101,6 +117,7 @@ class Settings:
     listen: Listen = attrs.Factory(Listen)
     tls: Tls = attrs.Factory(Tls)
     proxy: Proxy = attrs.Factory(Proxy)
+    web: Web = attrs.Factory(Web)
     accounts: Accounts = attrs.Factory(Accounts)
     limits: Limits = attrs.Factory(Limits)
     log: Log = attrs.Factory(Log)

@@ -43,6 +43,11 @@ NONE, MEMBER, MODERATOR, ADMIN, OWNER = 0, 1, 2, 3, 4
 TITLE, ABOUT = 10, 11
 """Content types of META entries."""
 
+WALK_MAX = 10_000
+"""Entries that one read looks at at most, for others wait for it: what is void or hidden costs as much as what is
+shown.
+"""
+
 Origin = tuple[int, int]
 """(user, ts): who wrote a forwarded message first, and when."""
 
@@ -197,6 +202,8 @@ class ChangesPage:
     upto: int
     records: list[StoredRecord]
     more: bool
+    passed: int = attrs.field(default=0, eq=False)
+    """Entries that were looked at and are not shown."""
 
 
 @attrs.define
@@ -207,6 +214,20 @@ class HistoryPage:
     hi: int
     records: list[StoredRecord]
     rev: int
+    passed: int = attrs.field(default=0, eq=False)
+    """Entries that were looked at and are not shown."""
+
+
+@attrs.define
+class MentionsPage:
+    """Where somebody is mentioned."""
+
+    seqs: list[int]
+    """The highest first."""
+    below: int
+    """The highest seq below them at which there may be others; 0 if there are none."""
+    passed: int = attrs.field(default=0, eq=False)
+    """Mentions that were looked at and are not shown."""
 
 
 @attrs.define

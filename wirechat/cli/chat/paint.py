@@ -30,7 +30,7 @@ TICKS = {Tick.WAITING: ("…", DIM), Tick.SENT: ("✓", DIM), Tick.DELIVERED: ("
 INDENT = 3
 MARGIN = 5  # for ticks, at the right
 LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]]")
-UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028-\u2029\u2066-\u2069]")
+UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028-\u2029\u2066-\u2069]")
 RULER = Console(file=io.StringIO(), color_system=None)  # it measures, and prints nothing
 
 

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+import structlog
+
 from wirechat import wire
 from wirechat.server.account_log import AccountLog
 from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError
+from wirechat.server.guessable import why_guessable
 from wirechat.server.hub import Hub
 from wirechat.server.identifiers import draw, new_device
 from wirechat.server.passwords import Passwords
@@ -25,6 +28,8 @@ from wirechat.world import World
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
+log = structlog.get_logger(__name__)
+
 
 class Accounts:
     """REGISTER, USER_GET, USER_FIND, PROFILE_SET, ACCOUNT."""
@@ -35,6 +40,7 @@ class Accounts:
         world: World,
         store: Store,
         passwords: Passwords,
+        throttle: Throttle,
         account_log: AccountLog,
         changed: Callable[[int], None],
     ) -> None:
@@ -42,6 +48,7 @@ class Accounts:
         self._world = world
         self._store = store
         self._passwords = passwords
+        self._throttle = throttle
         self._account_log = account_log
         self._changed = changed
         """Told which user has another profile or audience."""
@@ -59,21 +66,25 @@ class Accounts:
         peer = connection.endpoint.peer
         if not self._config.allows_registration(peer):
             raise RequestError(wire.errors.REGISTRATION_CLOSED, "accounts are made by the operator")
+        if not peer.loopback:
+            self._throttle.newcomer(peer.address)
         check_handle(request.handle)
         if request.method == AuthMethod.PASSWORD:
             if not self._config.allows_password(peer):
                 raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
-            check_password(request.secret)
+            check_password(request.secret, request.handle)
             phc = await self._passwords.hash(request.secret)
-            return wire.RegisterOk(request.rid, await self._create(request, phc))
+            return wire.RegisterOk(request.rid, await self._create(connection, request, phc))
         if request.method != AuthMethod.DEVICE_KEY or len(request.secret) != 32:
             raise RequestError(wire.errors.BAD_REQUEST, "an account begins with a password or a 32-byte key")
-        user = await self._create(request, None)
+        user = await self._create(connection, request, None)
         device = await new_device(self._store, self._world, user, request.secret, request.device_name or "")
         return wire.RegisterOk(request.rid, user, device)
 
-    async def _create(self, request: wire.Register, phc: str | None) -> int:
-        return await create_account(self._store, self._world, request.handle, request.name, phc)
+    async def _create(self, connection: Connection, request: wire.Register, phc: str | None) -> int:
+        user = await create_account(self._store, self._world, request.handle, request.name, phc)
+        log.info("an account was made", peer=connection.endpoint.peer.address, user=user, handle=request.handle)
+        return user
 
     async def get(self, connection: Connection, request: wire.UserGet) -> wire.Message:
         """Accounts by id."""
@@ -157,6 +168,10 @@ class Secrets:
 
         await self._account_log.enter(user, EntryKind.DEVICE, project, device=device)
         self._hub.revoked(ended)
+        log.info(
+            "a login was changed", peer=connection.endpoint.peer.address, user=user, device=device,
+            password=phc is not None, key=key is not None, revoked=ended,
+        )  # fmt: skip
         return wire.SecretSetOk(request.rid)
 
     async def _checked(self, connection: Connection, user: int, request: wire.SecretSet) -> str | None:
@@ -166,18 +181,19 @@ class Secrets:
         peer, old = connection.endpoint.peer, request.old
         if not self._config.allows_password(peer) and (request.password is not None or old is not None):
             raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
-        if request.password is not None:
-            check_password(request.password)
         handle, phc = await self._store.read(accounts.secret, user)
+        if request.password is not None:
+            check_password(request.password, handle)
         if phc is None:
             return None
         if old is None:
             raise RequestError(wire.errors.BAD_REQUEST, "the present password is missing")
         self._throttle.check(peer.address, handle)
-        for each in (old, request.password):
-            if each is not None and await self._passwords.check(each, phc):
-                return phc
-        self._throttle.failed(peer.address, handle)
+        for each in dict.fromkeys((old, request.password)):
+            if each is not None:
+                if await self._passwords.check(each, phc, lambda: self._throttle.check(peer.address, handle)):
+                    return phc
+                self._throttle.failed(peer.address, handle)
         raise RequestError(wire.errors.BAD_CREDENTIALS, "wrong password")
 
 
@@ -204,11 +220,13 @@ def check_handle(handle: str) -> None:
         )
 
 
-def check_password(password: bytes) -> None:
-    """Raises RequestError 3000 unless it is long enough and text."""
+def check_password(password: bytes, handle: str) -> None:
+    """Raises RequestError 3000 unless it is long enough, text, and not what everybody would try for this handle."""
     try:
-        password.decode()
+        text = password.decode()
     except UnicodeDecodeError:
         raise RequestError(wire.errors.BAD_REQUEST, "a password is UTF-8") from None
     if len(password) < wire.limits.PASSWORD_BYTES_MIN:
         raise RequestError(wire.errors.BAD_REQUEST, f"a password has at least {wire.limits.PASSWORD_BYTES_MIN} bytes")
+    if (why := why_guessable(text, handle)) is not None:
+        raise RequestError(wire.errors.BAD_REQUEST, why)

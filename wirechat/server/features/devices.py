@@ -73,6 +73,8 @@ class Devices:
             return await devices.revoke(tx, user, device, stamp)
 
         await self._account_log.enter(user, EntryKind.DEVICE, project, device=session.device)
+        log.info("a device was revoked", peer=connection.endpoint.peer.address, user=user, device=device,
+                 by=session.device)  # fmt: skip
         connection.send(wire.DeviceRevokeOk(request.rid))
         self._hub.revoked((device,))
         return None

@@ -5,12 +5,14 @@ entries of pushes that had to wait.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import structlog
 import trio
 
 from wirechat import wire
+from wirechat.server import limits
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError, of_refusal
@@ -18,7 +20,7 @@ from wirechat.server.outbox import Push
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
 from wirechat.store.features import history, mentions, pins
-from wirechat.store.records import Entry, Refusal, StoredRecord
+from wirechat.store.records import ChangesPage, Entry, MentionsPage, Refusal, StoredRecord
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,8 @@ class History:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._far = trio.Lock()
+        """Held by who goes on where one read found nothing: such reads take turns, so that others get between."""
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -52,19 +56,36 @@ class History:
         )
         if isinstance(page, Refusal):
             raise of_refusal(page)
+        _charge(connection, page.passed)
         return wire.HistoryOk(request.rid, page.lo, page.hi, _records(user, page.records), page.rev)
 
     async def changes(self, connection: Connection, request: wire.Changes) -> wire.Message:
         """Records changed since, by rev. `upto` comes from the snapshot of the records."""
         user = connection.require_session().user
         limit = _limit(connection, request.limit)
-        page = await _fresh(
-            connection,
-            lambda: self._store.read(history.changes, user, request.conv, request.since, limit, wire.limits.PAGE_BYTES),
-        )
+
+        async def look(since: int) -> ChangesPage | Refusal:
+            return await self._store.read(history.changes, user, request.conv, since, limit, wire.limits.PAGE_BYTES)
+
+        async def read() -> ChangesPage | Refusal:
+            page = await look(request.since)
+            while isinstance(page, ChangesPage) and page.more and not page.records:
+                page = await self._farther(connection, page.passed, partial(look, page.upto))
+            return page
+
+        page = await _fresh(connection, read)
         if isinstance(page, Refusal):
             raise of_refusal(page)
+        _charge(connection, page.passed)
         return wire.ChangesOk(request.rid, page.upto, _records(user, page.records), page.more)
+
+    async def _farther(self, connection: Connection, passed: int, look: Callable[[], Awaitable[T]]) -> T:
+        """The next read of a request whose last one found nothing. Who has used up what he may do waits for more."""
+        _charge(connection, passed)
+        while connection.tokens < 0:  # noqa: ASYNC110  the sweep gives more once a second
+            await trio.sleep(limits.SWEEP_SECONDS)
+        async with self._far:
+            return await look()
 
     async def records(self, connection: Connection, request: wire.Records) -> wire.Message:
         """Records by seq, in the order asked."""
@@ -90,11 +111,17 @@ class History:
     async def mentions(self, connection: Connection, request: wire.Mentions) -> wire.Message:
         """Where the user is mentioned."""
         user, limit = connection.require_session().user, request.limit or 100
-        found = await self._store.read(mentions.mentions, user, request.conv, request.hi, limit)
+
+        async def look(hi: int | None) -> MentionsPage | Refusal:
+            return await self._store.read(mentions.mentions, user, request.conv, hi, limit)
+
+        found = await look(request.hi)
+        while isinstance(found, MentionsPage) and found.below and not found.seqs:
+            found = await self._farther(connection, found.passed, partial(look, found.below))
         if isinstance(found, Refusal):
             raise of_refusal(found)
-        seqs, more = found
-        return wire.MentionsOk(request.rid, tuple(seqs), more)
+        _charge(connection, found.passed)
+        return wire.MentionsOk(request.rid, tuple(found.seqs), found.below > 0)
 
     async def lookup(self, user: int, pushes: Sequence[Push]) -> list[bytes]:
         """EVENT frames of pushes that waited, as the entries are now: what was deleted meanwhile is gone (P8)."""
@@ -116,6 +143,13 @@ async def _fresh(connection: Connection, read: Callable[[], Awaitable[T]]) -> T:
         if not connection.outbox.draining:
             return page
         await connection.outbox.wait_empty()
+
+
+def _charge(connection: Connection, passed: int) -> None:
+    """What was looked at in vain costs, as far as the budget reaches: who does not know how much that is must not be
+    ended for it.
+    """
+    connection.tokens -= min(passed // limits.ENTRIES_PER_TOKEN, max(connection.tokens + 1, 0))
 
 
 def _limit(connection: Connection, limit: int | None) -> int:

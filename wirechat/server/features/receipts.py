@@ -58,7 +58,7 @@ class Receipts:
         dispatcher.inline(wire.Mark, self.mark)
         dispatcher.beside(wire.Marks, self.marks)
         dispatcher.beside(wire.WhoRead, self.who_read)
-        dispatcher.beside(wire.Unread, self.unread)
+        dispatcher.exclusive(wire.Unread, self.unread)  # what it costs is known before the next one is looked at
 
     def reached(self, user: int, conv: int, seq: int) -> None:
         """A device of this user holds the conversation up to `seq`; the store clamps and checks."""
@@ -165,7 +165,7 @@ class Receipts:
         entries_max = wire.limits.UNREAD_ENTRIES
         counts, left = await self._store.read(unread.unread, user, request.convs, entries_max)
         work = sum(min(each.head - each.read, entries_max) for each in counts)
-        connection.tokens -= work // limits.ENTRIES_PER_TOKEN  # felt by the next request
+        connection.tokens -= work // limits.ENTRIES_PER_TOKEN
         found = tuple(
             wire.Count(each.conv, each.head, each.read, each.unread, each.mentions, each.more) for each in counts
         )

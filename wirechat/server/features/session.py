@@ -23,6 +23,7 @@ from wirechat.server.errors import RequestError, of_refusal, of_store
 from wirechat.server.identifiers import draw
 from wirechat.server.passwords import Passwords
 from wirechat.server.session import Session
+from wirechat.server.sharing import SharedWrites
 from wirechat.server.throttle import Throttle, too_many
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
@@ -66,6 +67,7 @@ class Sessions:
         self._throttle = throttle
         self._account_log = account_log
         self._catch_up = catch_up
+        self._writes = SharedWrites(store)
         self.logins: Counter[tuple[int, int]] = Counter()
         """By method (0: one this server does not offer) and error code (0: none)."""
 
@@ -76,6 +78,10 @@ class Sessions:
         dispatcher.inline(wire.Pong, lambda connection, message: None)
         dispatcher.inline(wire.State, self.state)
         dispatcher.exclusive(wire.Auth, self.auth)
+
+    async def run(self) -> None:
+        """Write down logins, for ever."""
+        await self._writes.run()
 
     def hello(self, connection: Connection, hello: wire.Hello) -> None:
         """Agree on a version and tell the limits."""
@@ -143,6 +149,11 @@ class Sessions:
             self.logins[method, of_store(error).code] += 1
             raise
         self.logins[method, 0 if reply else wire.errors.LOCKED] += 1
+        if isinstance(reply, wire.AuthOk):
+            log.info(
+                "a login", peer=connection.endpoint.peer.address, user=reply.user, device=reply.device,
+                method=AuthMethod(method).name.lower(),
+            )  # fmt: skip
         return reply
 
     async def _log_in(self, connection: Connection, auth: wire.Auth) -> wire.Message | None:
@@ -183,7 +194,7 @@ class Sessions:
         """(user, device) of a valid proof, whose next resume token is stored; raises RequestError otherwise."""
         until = self._world.now_ms() + wire.limits.RESUME_SECONDS * 1000
         if auth.method == AuthMethod.RESUME:
-            resumed = await self._store.write(
+            resumed = await self._writes.write(
                 devices.use_resume, _digest(auth.proof), next_token, self._world.now_ms(), until
             )
             if resumed is None:
@@ -192,22 +203,23 @@ class Sessions:
         if auth.method == AuthMethod.PASSWORD:
             if not self._config.allows_password(connection.endpoint.peer):
                 raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
-            return await self._by_password(auth, next_token, until)
+            return await self._by_password(auth, connection.endpoint.peer.address, next_token, until)
         if auth.method != AuthMethod.DEVICE_KEY:
             raise RequestError(wire.errors.BAD_REQUEST, "this server does not offer that method")
         device = await self._by_key(connection, auth)
-        await self._store.write(_same_key, device, next_token, until)
+        await self._writes.write(_same_key, device, next_token, until)
         return device.user, device.device
 
-    async def _by_password(self, auth: wire.Auth, token: bytes, until: int) -> tuple[int, int]:
+    async def _by_password(self, auth: wire.Auth, address: str, token: bytes, until: int) -> tuple[int, int]:
         """The password is looked at once more in the transaction that lets in: nobody gets in by one that was changed
         while it was checked.
         """
-        if auth.handle is None:
+        handle = auth.handle
+        if handle is None:
             raise RequestError(wire.errors.BAD_REQUEST, "a password needs a handle")
-        login = await self._store.read(accounts.login, auth.handle)
+        login = await self._store.read(accounts.login, handle)
         user, phc = login or (0, None)
-        if not await self._passwords.check(auth.proof, phc):
+        if not await self._passwords.check(auth.proof, phc, lambda: self._throttle.check(address, handle)):
             raise of_refusal(Refusal.WRONG_PASSWORD)
         if auth.device is None:
             return user, await self._new_device(user, phc, auth, token, until)

@@ -42,8 +42,8 @@ async def login(tx: Tx, handle: str) -> tuple[int, str | None] | None:
     return None if row is None else (row[0], row[1])
 
 
-async def set_password(tx: Tx, handle: str, password: str) -> bool:
-    """False when there is no such account."""
+async def set_password(tx: Tx, handle: str, password: str | None) -> bool:
+    """None: nobody gets in by a password. False when there is no such account."""
     changed = await tx.fetchrow(
         "UPDATE account SET password = $1 WHERE handle = $2 RETURNING user_id", password, handle.encode()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wirechat.store.features import visibility
-from wirechat.store.records import ChangesPage, Entry, HistoryPage, Refusal, StoredRecord, unpack_users
+from wirechat.store.records import WALK_MAX, ChangesPage, Entry, HistoryPage, Refusal, StoredRecord, unpack_users
 from wirechat.store.tx import Row, Tx
 
 _RECORD = """
@@ -13,28 +13,34 @@ _RECORD = """
     CASE WHEN t.latest IS NULL THEN t.users ELSE t.latest_users END, t.edited, t.cid,
     CASE WHEN t.latest IS NULL THEN t.origin_user END, t.origin_ts, t.role, t.pinned
 """
-WALK_MAX = 10_000
-"""Entries that one page of HISTORY looks at: what is void or hidden costs as much as what is shown."""
-
 RECORD_BYTES, USER_BYTES, REACTION_BYTES = 104, 9, 12
 """At most what they cost in a frame, contents aside."""
 
 
 async def changes(tx: Tx, user: int, conv: int, since: int, limit: int, bytes_max: int) -> ChangesPage | Refusal:
     """Records with a rev above `since`, by rev. Each entry after `since` names its target; the last one to do so
-    shows it.
+    shows it. A page without records and with `more` says that there are none up to `upto`, and what is beyond was not
+    looked at yet.
     """
     view = await visibility.view(tx, user, conv)
     if isinstance(view, Refusal):
         return view
+    start = max(since, view.earliest - 1)
+    end = start + WALK_MAX
     rows = await tx.fetch(
         f"SELECT {_RECORD} FROM entry e JOIN entry t ON t.conv = e.conv AND t.seq = e.target"
-        f" WHERE e.conv = $1 AND {view.visible} AND e.seq > $5 AND t.rev = e.seq ORDER BY e.seq LIMIT $6",
-        *view.parameters, max(since, view.earliest - 1), limit + 1,
+        f" WHERE e.conv = $1 AND {view.visible} AND e.seq > $5 AND e.seq <= $6 AND t.rev = e.seq"
+        " ORDER BY e.seq LIMIT $7",
+        *view.parameters, start, end, limit + 1,
     )  # fmt: skip
     records = await _records(tx, conv, rows[:limit], bytes_max)
-    more = len(records) < len(rows)
-    return ChangesPage(records[-1].rev if more else max(view.upto, since), records, more)
+    fits = len(records) == len(rows)
+    more = not fits or end < view.upto
+    walked = min(end, view.upto) if fits else records[-1].rev
+    passed = max(walked - start, 0) - len(records)
+    if not more:
+        return ChangesPage(max(view.upto, since), records, more, passed)
+    return ChangesPage(records[-1].rev if records else end, records, more, passed)
 
 
 async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, bytes_max: int) -> HistoryPage | Refusal:
@@ -55,9 +61,10 @@ async def history(tx: Tx, user: int, conv: int, hi: int | None, limit: int, byte
     more = len(records) < len(rows)
     if more:
         lo = records[-1].seq
-    elif lo == view.earliest:
+    passed = max(hi - lo + 1, 0) - len(records)
+    if not more and lo == view.earliest:
         lo = 1
-    return HistoryPage(lo, hi, records[::-1], view.upto)
+    return HistoryPage(lo, hi, records[::-1], view.upto, passed)
 
 
 async def records(

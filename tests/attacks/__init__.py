@@ -1,0 +1,1 @@
+"""The attacks of README.md, each against a real server."""

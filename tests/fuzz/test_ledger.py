@@ -1,0 +1,28 @@
+"""The ledger of the fuzzer says only what was run, and docs/proof.md says only what is in the ledger."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from tools.ledger import ROOT, read
+
+LEDGER = ROOT / "docs" / "proof" / "fuzz.jsonl"
+
+
+def test_no_seed_is_counted_twice() -> None:
+    ranges = sorted(line["seeds"] for line in read(LEDGER))
+    for (_, last), (first, _) in pairwise(ranges):
+        assert first > last
+
+
+def test_the_documentation_quotes_the_ledger() -> None:
+    """Whoever adds a run brings its figures into the text."""
+    lines = read(LEDGER)
+    text = " ".join((ROOT / "docs" / "proof.md").read_text().split())
+    for target, unit in (("codec", "frames"), ("sessions", "sessions")):
+        total = sum(line[unit] for line in lines if line["target"] == target)
+        assert total > 0
+        assert f"{total:,} {unit}" in text, f"docs/proof.md, fuzzing: {total:,} {unit}"
+    assert sum(line["faults"] for line in lines) == 0
+    for line in lines:
+        assert f"| {line['date']} | {line['commit']} | {line['target']} |" in text

@@ -1,0 +1,64 @@
+"""A ledger of runs: each seed once, other lines untouched, and no line for source that no commit has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from tools import ledger
+from tools.ledger import Ledger, commit, read
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "commit", lambda: "0123456789ab")
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_run_goes_on_after_the_last_and_leaves_its_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    first = Ledger(path, {"sqlite": "3"})
+    assert first.next_seed == 1
+    first.write((1, 10), {"lost": 0})
+    first.write((1, 20), {"lost": 0})
+    before = path.read_text()
+    second = Ledger(path, {})
+    assert second.next_seed == 21
+    second.write((21, 22), {"lost": 1})
+    assert path.read_text().startswith(before)
+    assert [(line["seeds"], line["lost"], line["commit"]) for line in read(path)] == [
+        ([1, 20], 0, "0123456789ab"),
+        ([21, 22], 1, "0123456789ab"),
+    ]
+
+
+def test_changed_source_is_refused_and_changed_pages_are_not(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        name = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *name, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    source, page = tmp_path / "source.py", tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    for path in (source, page):
+        path.write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    assert len(commit(tmp_path)) == 12
+    page.write_text("2")
+    assert len(commit(tmp_path)) == 12
+    source.write_text("2")
+    with pytest.raises(click.UsageError, match=r"commit first .*source\.py"):
+        commit(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{}", "no json", json.dumps({"seeds": []})])
+def test_what_is_no_ledger_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(text)
+    with pytest.raises(click.UsageError, match="is no ledger"):
+        read(path)

@@ -1,0 +1,28 @@
+"""The ledger of the simulation says only what was run, and docs/proof.md says only what is in the ledger."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from tools.ledger import ROOT, read
+
+LEDGER = ROOT / "docs" / "proof" / "simulation.jsonl"
+
+
+def test_no_seed_is_counted_twice() -> None:
+    ranges = sorted(line["seeds"] for line in read(LEDGER))
+    for (_, last), (first, _) in pairwise(ranges):
+        assert first > last
+
+
+def test_the_documentation_quotes_the_ledger() -> None:
+    """Whoever adds a run brings its figures into the text."""
+    lines = read(LEDGER)
+    text = " ".join((ROOT / "docs" / "proof.md").read_text().split())
+    seeds = sum(last - first + 1 for first, last in (line["seeds"] for line in lines))
+    hours = round(sum(line["simulated_hours"] for line in lines), 2)
+    acknowledged, violations = (sum(line[name] for line in lines) for name in ("acknowledged", "violations"))
+    quoted = f"{seeds:,} seeds, {hours:,} simulated hours, {acknowledged:,} acknowledged, {violations} violations"
+    assert quoted in text, f"docs/proof.md, simulation: {quoted}"
+    for line in lines:
+        assert f"| {line['date']} | {line['commit']} |" in text

@@ -1,0 +1,750 @@
+"""Section 12: the digest, gaps, the two races, acknowledgements, and what survives kill -9."""
+
+from __future__ import annotations
+
+import time
+
+from ...decoder import Frame
+from ...fold import plain
+from ...verdict import Failed, Skipped, require, same
+from ..catalogue import check
+from ..peer import Peer
+from ..stage import Stage, texts
+from ..world import BOB, CONV, DIGEST, EDIT, HELLO, ME, MSG, OTHER, RESET, Log, text
+
+QUIET_SECONDS = 1.2
+PUSHED_SECONDS = 1.0
+SLACK_SECONDS = 1.5
+JUMP_ENTRIES = 5000
+
+
+def row(conv: int = CONV, head: int = 2, **fields: int) -> dict[str, int]:
+    """A row of a digest."""
+    return {"conv": conv, "head": head, "rrev": 0, "delivered": 0, "read": 0, **fields}
+
+
+# SYNC and tokens
+
+
+@check("12.4", "12-8")
+def a_new_device_has_no_token(stage: Stage) -> None:
+    """Its first SYNC carries none."""
+    peer = stage.live()
+    (sync,) = peer.named("SYNC")
+    same((sync["token"], sync["cursor"]), (None, None), "token and cursor")
+
+
+@check("12.4", "12-8", "7-4", level="L0")
+def a_digest_in_pages(stage: Stage) -> None:
+    """While SYNC_OK has a cursor the client asks again with it; the token comes with the last page."""
+    stage.world.begin(OTHER, "there")
+    stage.hold("SYNC")
+    stage.start()
+    first = stage.expect("SYNC")
+    peer = stage.peer
+    peer.cursor = b"page 2"
+    peer.reply(first, mode=RESET, rows=[row(CONV)], cursor=peer.cursor)
+    second = stage.expect("SYNC", cursor=peer.cursor)
+    peer.cursor = b"page 3"
+    peer.reply(second, mode=RESET, rows=[], cursor=peer.cursor)
+    third = stage.expect("SYNC", cursor=peer.cursor)
+    stage.world.go_live(peer)
+    peer.reply(third, mode=RESET, rows=[row(OTHER)], token=stage.world.token())
+    stage.world.say("live")
+    stage.acknowledged()
+    if stage.subject.driven and peer.named("CHANGES"):
+        stage.shows({2: HELLO, 3: "live"})
+        stage.shows({2: "there"}, OTHER)
+
+
+@check("12.4", "12-8", "12-1", level="L1")
+def the_token_is_presented(stage: Stage) -> None:
+    """The next SYNC, after kill -9 too, carries the token of SYNC_OK."""
+    peer = stage.ready()
+    token = stage.world.token()
+    stage.keep(0.3)
+    peer.drop()
+    peer = stage.until_live(peer)
+    same(peer.named("SYNC")[0]["token"], token, "token after a break")
+    stage.keep(0.3)
+    stage.restart()
+    peer = stage.until_live(peer)
+    same(peer.named("SYNC")[0]["token"], token, "token after kill -9")
+
+
+@check("12.1", "12-1", "12-14", level="L1")
+def the_token_of_a_pong(stage: Stage) -> None:
+    """The newest token is presented, wherever it came from: here from PONG."""
+    stage.limits["heartbeat_ms"] = 1000
+    peer = stage.ready()
+    stage.world.say("newer")
+    stage.shows(texts(HELLO, "newer"))
+    count = len(peer.named("PING"))
+    stage.until(lambda: len(peer.named("PING")) > count, "PING within a heartbeat", "none")
+    stage.keep(0.3)
+    peer.drop()
+    peer = stage.until_live(peer)
+    same(peer.named("SYNC")[0]["token"], stage.world.token(), "token")
+
+
+@check("12.1", "12-1", level="L1")
+def the_token_of_rows(stage: Stage) -> None:
+    """The newest token is presented: here from ROWS."""
+    peer = stage.ready()
+    stage.world.say("newer", push=False)
+    peer.send("ROWS", rows=[row(head=3)], token=stage.world.token())
+    stage.shows(texts(HELLO, "newer"))
+    stage.keep(0.3)
+    peer.drop()
+    peer = stage.until_live(peer)
+    same(peer.named("SYNC")[0]["token"], stage.world.token(), "token")
+
+
+@check("12.5", "12-13", "12-14", level="L1")
+def a_pong_before_the_last_page(stage: Stage) -> None:
+    """While the digest is not complete the token of a PONG vouches for rows that have not come: it is not kept."""
+    stage.hold("SYNC")
+    stage.start()
+    sync = stage.expect("SYNC")
+    peer = stage.peer
+    peer.reply(sync, mode=RESET, rows=[], cursor=b"page 2")
+    peer.cursor = b"page 2"
+    stage.expect("SYNC", cursor=b"page 2")
+    peer.send("PONG", t=0, now=1763689200100, token=stage.world.token())
+    stage.keep(0.3)
+    stage.release("SYNC")
+    peer.drop()
+    stage.until_live(peer)
+    same(stage.peer.named("SYNC")[0]["token"], None, "token")
+    stage.shows({2: HELLO})
+
+
+@check("12.4", "12-9", level="L1")
+def a_void_token(stage: Stage) -> None:
+    """Mode 2: everything that was held goes; the rows are all there is, and seqs mean something else."""
+    stage.world.begin(OTHER, "gone afterwards")
+    peer = stage.ready()
+    stage.shows({2: "gone afterwards"}, OTHER)
+    stage.world.put_back()
+    del stage.world.logs[OTHER]
+    stage.world.begin(CONV, "another", "world")
+    peer.drop()
+    stage.until_live(peer)
+    stage.shows({2: "another", 3: "world"})
+    require(not stage.show(OTHER), f"nothing of conversation {OTHER}", "it is shown")
+
+
+@check("12.4", "12-10", "12-9", level="L1")
+def a_void_token_in_pages(stage: Stage) -> None:
+    """Every page has the mode of the first: the second page does not make the client forget the first."""
+    stage.world.begin(OTHER, "there")
+    stage.hold("SYNC")
+    stage.start()
+    sync = stage.expect("SYNC")
+    peer = stage.peer
+    peer.cursor = b"page 2"
+    peer.reply(sync, mode=RESET, rows=[row(CONV)], cursor=peer.cursor)
+    second = stage.expect("SYNC", cursor=peer.cursor)
+    stage.keep(0.5)
+    stage.world.go_live(peer)
+    peer.reply(second, mode=RESET, rows=[row(OTHER)], token=stage.world.token())
+    stage.shows({2: HELLO})
+    stage.shows({2: "there"}, OTHER)
+
+
+@check("12.4", "12-30", level="L1")
+def the_server_lost_entries(stage: Stage) -> None:
+    """Mode 1 with a head below what is held: the client forgets its token and comes again without it."""
+    stage.world.say("will be lost", push=False)
+    stage.world.say("will be lost too", push=False)
+    peer = stage.live()
+    stage.shows(texts(HELLO, "will be lost", "will be lost too"))
+
+    def put_back(peer: Peer, sync: Frame) -> None:
+        stage.world.go_live(peer)
+        if sync["token"] is not None:
+            peer.reply(sync, mode=DIGEST, rows=[row(head=3)], token=b"after")
+        else:
+            stage.world.digest(peer, sync)
+
+    stage.world.begin(CONV, HELLO, "put back")
+    stage.on("SYNC", put_back)
+    peer.drop()
+    stage.until_live(peer)
+    stage.until(
+        lambda: stage.peer.named("SYNC")[-1:] and stage.peer.named("SYNC")[-1]["token"] is None, "SYNC without token"
+    )
+    stage.shows(texts(HELLO, "put back"))
+
+
+# gaps
+
+
+@check("12.5", "12-13", level="L1")
+def everything_is_fetched(stage: Stage) -> None:
+    """What happened while the client was away is shown: messages, edits, deletes, in all conversations."""
+    stage.world.begin(OTHER, "one", "two", "three")
+    peer = stage.ready()
+    stage.shows(texts("one", "two", "three"), OTHER)
+    peer.drop()
+    stage.pump(0)
+    stage.world.say("missed", push=False)
+    stage.world.append(OTHER, EDIT, content=text("one, edited"), ref=2, push=False)
+    stage.world.append(OTHER, 3, ref=3, push=False)
+    stage.world.say("four", OTHER, push=False)
+    stage.until_live(peer)
+    stage.shows(texts(HELLO, "missed"))
+    stage.shows({2: "one, edited", 3: None, 4: "three", 7: "four"}, OTHER)
+
+
+@check("12.5", "12-13", "12-22", level="L1")
+def changes_in_pages(stage: Stage) -> None:
+    """While `more` is true the client asks again from `upto`."""
+    for number in range(8):
+        stage.world.say(f"message {number}", push=False)
+    stage.hold("CHANGES")
+    peer = stage.live()
+    since = 0
+    for upto in (3, 6, 9, 10):
+        question = stage.expect("CHANGES", conv=CONV)
+        same(question["since"], since, "since")
+        records = [plain(stage.world.logs[CONV].records[seq]) for seq in range(since + 1, upto + 1)]
+        peer.reply(question, upto=upto, records=records, more=upto < 10)
+        since = upto
+    stage.shows({2: HELLO, **{3 + number: f"message {number}" for number in range(8)}})
+
+
+@check("12.5", "12-13", "9-1", level="L1")
+def a_push_that_is_not_the_next(stage: Stage) -> None:
+    """EVENT 4 after 2: it is not applied but fetched, together with what was missed."""
+    peer = stage.ready()
+    stage.world.say("missed", push=False)
+    entry = stage.world.say("pushed", push=False)
+    peer.send("EVENT", **entry)
+    stage.expect("CHANGES", since=2)
+    stage.shows(texts(HELLO, "missed", "pushed"))
+
+
+@check("12.5", "12-13", level="L1")
+def a_push_behind_the_gap_is_not_shown_alone(stage: Stage) -> None:
+    """As long as CHANGES is not answered, what comes behind the gap does not stand in its place."""
+    peer = stage.ready()
+    stage.hold("CHANGES")
+    stage.world.append(CONV, EDIT, content=text("edited"), ref=2, push=False)
+    entry = stage.world.append(CONV, EDIT, content=text("edited twice"), ref=2, push=False)
+    later = stage.world.append(CONV, 4, content={"type": 2, "data": "👍"}, ref=2, push=False)
+    peer.send("EVENT", **entry)
+    peer.send("EVENT", **later)
+    question = stage.expect("CHANGES", since=2)
+    stage.world.answer(peer, question)
+    stage.release("CHANGES")
+    stage.shows({2: {"text": "edited twice", "reactions": {str(BOB): "👍"}}})
+
+
+@check("12.5", "12-13", "9-3", level="L1")
+def pushes_that_come_again(stage: Stage) -> None:
+    """An EVENT at or below the position changes nothing."""
+    peer = stage.ready()
+    first = stage.world.say("once")
+    stage.world.append(CONV, EDIT, content=text("once, edited"), ref=3)
+    peer.send("EVENT", **first)
+    peer.send("EVENT", **stage.world.logs[CONV].entries[2])
+    stage.world.say("after it")
+    stage.shows({2: HELLO, 3: "once, edited", 5: "after it"})
+    stage.acknowledged()
+
+
+@check("12.5", "9-3", "12-13", level="L1")
+def an_answer_that_was_overtaken(stage: Stage) -> None:
+    """CHANGES_OK comes after pushes that are newer than it: what it brings does not undo them."""
+    peer = stage.ready()
+    stage.hold("CHANGES")
+    stage.world.say("first text", push=False)
+    peer.send("ROWS", rows=[row(head=3)])
+    question = stage.expect("CHANGES", since=2)
+    answer = stage.world.changes(stage.world.logs[CONV], 2)
+    peer.send("EVENT", **stage.world.logs[CONV].entries[3])
+    edit = stage.world.append(CONV, EDIT, content=text("new text"), ref=3, push=False)
+    peer.send("EVENT", **edit)
+    stage.shows(texts(HELLO, "new text"))
+    peer.reply(question, **answer)
+    stage.release("CHANGES")
+    stage.world.say("after it", push=False)
+    peer.send("EVENT", **stage.world.logs[CONV].entries[5])
+    stage.shows({2: HELLO, 3: "new text", 5: "after it"})
+
+
+@check("12.2", "12-5", level="L1")
+def rows_instead_of_events(stage: Stage) -> None:
+    """ROWS say that there is more: the client fetches it."""
+    peer = stage.ready()
+    stage.world.say("not pushed", push=False)
+    stage.world.begin(OTHER, "a new conversation")
+    peer.send("ROWS", rows=[row(head=3), row(OTHER)])
+    stage.shows(texts(HELLO, "not pushed"))
+    stage.shows({2: "a new conversation"}, OTHER)
+    stage.acknowledged()
+
+
+@check("12.2", "12-5", level="L1")
+def rows_that_repeat_what_is_known(stage: Stage) -> None:
+    """Rows with a head that is held, or with an older one after a newer EVENT, change nothing."""
+    peer = stage.ready()
+    stage.world.say("newer")
+    peer.send("ROWS", rows=[row(head=2), row(head=3)])
+    stage.world.say("newest")
+    stage.shows(texts(HELLO, "newer", "newest"))
+    stage.lives(peer)
+
+
+@check("12.5", "12-13", level="L1")
+def a_new_conversation_by_its_first_event(stage: Stage) -> None:
+    """An EVENT of a conversation that was never heard of: it is shown."""
+    stage.ready()
+    stage.world.append(OTHER, 6, users=[BOB, ME])
+    stage.world.say("a new conversation", OTHER)
+    stage.shows({2: "a new conversation"}, OTHER)
+
+
+@check("12.5", "14-2", "12-13", level="L1")
+def changes_that_are_put_off(stage: Stage) -> None:
+    """CHANGES is answered 5000: the client asks again, after `retry_ms`."""
+    times: list[float] = []
+
+    def answer(peer: Peer, question: Frame) -> None:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            peer.refuse(question, 5000, retry_ms=400)
+        else:
+            stage.world.answer(peer, question)
+
+    stage.on("CHANGES", answer)
+    stage.live()
+    stage.shows({2: HELLO})
+    require(times[1] - times[0] >= 0.35, "at least 400 ms", f"{1000 * (times[1] - times[0]):.0f} ms")
+
+
+@check("12.5", "14-2", "9-10", level="L1")
+def a_conversation_that_does_not_exist(stage: Stage) -> None:
+    """CHANGES is answered 4002: the conversation leaves the view."""
+    peer = stage.ready()
+    del stage.world.logs[CONV]
+    peer.send("ROWS", rows=[row(head=3)])
+    stage.until(lambda: not stage.show(CONV), f"conversation {CONV} is not shown", "it is")
+    require(CONV not in stage.ask("list")["conversations"], f"{CONV} not in the list", "it is there")
+
+
+@check("12.7", "12-23", "12-22", level="L1", must=False)
+def an_answer_that_brings_nothing(stage: Stage) -> None:
+    """CHANGES_OK ends below what is known to exist: the client waits a second before it asks again."""
+    peer = stage.ready()
+    stage.on("CHANGES", lambda peer, question: peer.reply(question, upto=2, records=[], more=False))
+    peer.send("ROWS", rows=[row(head=3)])
+    stage.keep(2.5)
+    asked = len([each for each in peer.named("CHANGES") if each["since"] == 2])
+    require(asked <= 4, "at most four questions in 2.5 s", f"{asked}")
+    stage.until(lambda: len(peer.named("CHANGES")) > 2, "another question, a second later", "none")
+
+
+@check("12.9", "12-16", level="L1")
+def the_race_of_pages_and_a_push(stage: Stage) -> None:
+    """The first race of 12.9: an edit is pushed while CHANGES is paged. The message that was edited is not lost."""
+    for number in range(3, 6):
+        stage.world.say(f"message {number}", push=False)
+    stage.hold("CHANGES")
+    peer = stage.live()
+    question = stage.expect("CHANGES", since=0)
+    records = stage.world.logs[CONV].records
+    edit = stage.world.append(CONV, EDIT, content=text("new text"), ref=3, push=False)
+    peer.reply(question, upto=5, records=[plain(records[seq]) for seq in (1, 2, 4, 5)], more=True)
+    peer.send("EVENT", **edit)
+    stage.release("CHANGES")
+    second = stage.expect("CHANGES", since=5)
+    if second.rid in peer.unanswered:
+        stage.world.answer(peer, second)
+    stage.shows({2: HELLO, 3: "new text", 4: "message 4", 5: "message 5"})
+
+
+@check("12.9", "12-16", level="L1")
+def the_race_of_pages_and_a_crash(stage: Stage) -> None:
+    """The same race, and kill -9 right after the push: the message that was edited is not lost."""
+    for number in range(3, 6):
+        stage.world.say(f"message {number}", push=False)
+    stage.hold("CHANGES")
+    peer = stage.live()
+    question = stage.expect("CHANGES", since=0)
+    records = stage.world.logs[CONV].records
+    edit = stage.world.append(CONV, EDIT, content=text("new text"), ref=3, push=False)
+    peer.reply(question, upto=5, records=[plain(records[seq]) for seq in (1, 2, 4, 5)], more=True)
+    peer.send("EVENT", **edit)
+    stage.acknowledged()
+    stage.release("CHANGES")
+    stage.restart()
+    stage.until_live(peer)
+    stage.shows({2: HELLO, 3: "new text", 4: "message 4", 5: "message 5"})
+
+
+@check("12.7", "12-20", level="L1")
+def older_messages(stage: Stage) -> None:
+    """After a jump the user asks for older messages: they are shown beside the newer ones, without a hole."""
+    log = _long(stage)
+    peer = stage.live()
+    stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
+    head = log.head
+    for _ in range(2):
+        stage.ask("older", conv=CONV)
+        asked = len(peer.named("HISTORY"))
+        stage.keep(2.0, lambda asked=asked: len(peer.named("HISTORY")) > asked)  # type: ignore[misc]
+    pages = [question["hi"] for question in peer.named("HISTORY")]
+    if not pages:
+        raise Skipped("the client fetches everything")
+    stage.world.say("the newest")
+    wanted = {seq: f"message {seq - 3}" for seq in range(head - 150, head + 1)} | {head + 1: "the newest"}
+
+    def found() -> dict[int, str]:
+        return {seq: each["text"] for seq, each in (stage.show() or {}).items() if seq in wanted}
+
+    stage.until(lambda: found() == wanted, f"messages {head - 150} to {head + 1}", lambda: f"{len(found())} of them")
+
+
+@check("12.9", "12-17", level="L1")
+def the_race_of_history_and_a_push(stage: Stage) -> None:
+    """The second race of 12.9: a page of HISTORY was read before an edit that was pushed before the page came."""
+    log = _long(stage)
+    peer = stage.live()
+    stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
+    stage.hold("HISTORY")
+    stage.ask("older", conv=CONV)
+    question = stage.until(lambda: stage.peer.named("HISTORY"), "HISTORY", "none")[0]
+    page = stage.world.history(log, question["hi"])
+    target = page["records"][-1]["seq"]
+    stage.world.append(CONV, EDIT, content=text("new text"), ref=target)
+    peer.reply(question, **page)
+    stage.release("HISTORY")
+    stage.until(
+        lambda: (stage.show(CONV) or {}).get(target, {}).get("text") == "new text",
+        f"message {target} with its new text",
+        lambda: f"{(stage.show(CONV) or {}).get(target)}",
+    )
+
+
+@check("12.9", "12-17", "9-4", level="L1")
+def the_race_of_history_and_a_delete(stage: Stage) -> None:
+    """The same with a delete: the deleted text does not come back."""
+    log = _long(stage)
+    peer = stage.live()
+    stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
+    stage.hold("HISTORY")
+    stage.ask("older", conv=CONV)
+    question = stage.until(lambda: stage.peer.named("HISTORY"), "HISTORY", "none")[0]
+    page = stage.world.history(log, question["hi"])
+    target = page["records"][-1]["seq"]
+    stage.world.append(CONV, 3, ref=target)
+    peer.reply(question, **page)
+    stage.release("HISTORY")
+    stage.world.say("the end")
+    last = log.head
+    stage.until(lambda: last in (stage.show(CONV) or {}), "what came after it", "it is not shown")
+    stage.until(
+        lambda: (stage.show(CONV) or {}).get(target, {"text": None})["text"] is None,
+        f"message {target} without text",
+        lambda: f"{(stage.show(CONV) or {}).get(target)}",
+    )
+
+
+def _long(stage: Stage) -> Log:
+    """So long a conversation that a client may jump to its end."""
+    for number in range(JUMP_ENTRIES):
+        stage.world.say(f"message {number}", push=False)
+    return stage.world.logs[CONV]
+
+
+# counted pushes and acknowledgements
+
+
+@check("12.2", "12-3", must=False)
+def an_ack_within_a_second(stage: Stage) -> None:
+    """At the latest a second after the last push everything is acknowledged."""
+    peer = stage.live()
+    stage.world.say("one")
+    stage.world.say("two")
+    pushed = time.monotonic()
+    stage.acknowledged()
+    late = peer.times[peer.frames.index(peer.acks[-1])] - pushed
+    require(late <= PUSHED_SECONDS + SLACK_SECONDS, "ACK 2 within a second", f"{late:.1f} s")
+
+
+@check("12.2", "12-3", must=False)
+def an_ack_at_half_the_window(stage: Stage) -> None:
+    """Whenever half the window is unacknowledged an ACK comes, without waiting for the second to be over."""
+    peer = stage.live()
+    half = max(1, peer.window // 2)
+    if half > 100:
+        raise Skipped("the window is large")
+    began = time.monotonic()
+    for number in range(3 * half):
+        stage.world.say(f"message {number}")
+        if (number + 1) % half == 0:
+            stage.acknowledged()
+    needed = time.monotonic() - began
+    require(needed < 1.8 * PUSHED_SECONDS, "three ACKs that do not wait for a second each", f"{needed:.1f} s for three")
+
+
+@check("12.2", "12-2", "12-4")
+def the_count_begins_anew(stage: Stage) -> None:
+    """On each connection the first counted push is number 1."""
+    peer = stage.live()
+    for number in range(5):
+        stage.world.say(f"message {number}")
+    stage.acknowledged()
+    peer.drop()
+    peer = stage.until_live(peer)
+    stage.world.say("the first here")
+    stage.acknowledged(1)
+    same(peer.acked, 1, "n of the ACK")
+
+
+@check("12.2", "12-2", "12-3")
+def every_counted_push_is_counted(stage: Stage) -> None:
+    """EVENT, RECEIPT, ROWS and unknown ones; TYPING, PRESENCE and PONG are none."""
+    peer = stage.live()
+    stage.world.say("one")
+    stage.world.mark(BOB, 2, 0)
+    peer.send("ROWS", rows=[row(head=3)])
+    peer.items(27, 1)
+    peer.send("TYPING", conv=CONV, on=True, user=BOB)
+    peer.send("PRESENCE", users=[{"user": BOB, "online": True}])
+    stage.world.say("two")
+    stage.acknowledged()
+    stage.lives(peer)
+
+
+@check("12.6", "12-18", "12-7", level="L1")
+def what_was_acknowledged_is_there(stage: Stage) -> None:
+    """Kill -9 right after the ACK: without any answer from the server everything acknowledged is shown."""
+    peer = stage.ready()
+    for number in range(5):
+        stage.world.say(f"message {number}")
+    stage.world.append(CONV, EDIT, content=text("hello again"), ref=2)
+    stage.acknowledged()
+    stage.kill()
+    _comes_with_nothing_new(stage, peer)
+    stage.shows({2: "hello again", **{3 + number: f"message {number}" for number in range(5)}})
+
+
+@check("12.6", "12-18", "12-7", level="L1")
+def killed_at_any_moment(stage: Stage) -> None:
+    """Four kills in the middle of pushes: each time at least what was acknowledged is there, and in the end all is."""
+    stage.ready()
+    said = {2: HELLO}
+    for life in range(4):
+        peer = stage.peer
+        for number in range(6):
+            entry = stage.world.say(f"life {life}, message {number}")
+            said[entry["seq"]] = entry["content"]["data"]
+            stage.keep(0.005 * life)
+        stage.keep(0.4 * (life % 3))
+        delivered = stage.world.delivered()
+        stage.restart()
+        stage.until_live(peer)
+        require(stage.world.delivered() >= delivered, "a watermark that stays", "one that fell")
+    stage.shows(said)
+
+
+def _comes_with_nothing_new(stage: Stage, peer: Peer) -> None:
+    """The client starts again; to the token it presents there is nothing new, and nothing else is answered."""
+
+    def nothing(peer: Peer, sync: Frame) -> None:
+        if sync["token"] is None:
+            stage.world.digest(peer, sync)
+            return
+        stage.world.go_live(peer)
+        peer.reply(sync, mode=DIGEST, rows=[], token=sync["token"])
+
+    stage.on("SYNC", nothing)
+    stage.start()
+    again = stage.until_live(peer)
+    if again.named("SYNC")[0]["token"] is not None:
+        stage.hold("CHANGES", "HISTORY", "RECORDS")
+
+
+@check("12.6", "12-14", "12-15", "12-7", level="L1")
+def the_token_waits_for_the_evidence(stage: Stage) -> None:
+    """Kill -9 between SYNC_OK and the answer to CHANGES: if the client presents its token, it asks again by itself."""
+    stage.hold("CHANGES")
+    peer = stage.live()
+    stage.expect("CHANGES")
+    stage.keep(0.2)
+    stage.release("CHANGES")
+    stage.kill()
+    _evidence_is_known(stage, peer)
+    stage.shows({2: HELLO})
+
+
+@check("12.6", "12-15", "12-14", level="L1")
+def a_gap_outlives_the_process(stage: Stage) -> None:
+    """ROWS with a token tell of entry 3; kill -9 before it is fetched. Later evidence is not needed to fetch it."""
+    peer = stage.ready()
+    stage.keep(0.3)
+    stage.hold("CHANGES")
+    stage.world.say("must not be lost", push=False)
+    peer.send("ROWS", rows=[row(head=3)], token=stage.world.token())
+    stage.acknowledged()
+    stage.release("CHANGES")
+    stage.kill()
+    _evidence_is_known(stage, peer)
+    stage.shows(texts(HELLO, "must not be lost"))
+
+
+@check("12.6", "12-15", level="L1")
+def a_gap_in_the_receipts_outlives_the_process(stage: Stage) -> None:
+    """The same for watermarks: RECEIPT from 1 to 2 shows that 1 is missing; kill -9; MARKS fetches both."""
+    peer = stage.ready()
+    stage.keep(0.3)
+    stage.hold("MARKS")
+    stage.world.mark(BOB, 1, 1, push=False)
+    receipt = stage.world.mark(BOB, 2, 2, push=False)
+    peer.send("RECEIPT", **receipt)
+    peer.send("ROWS", rows=[], token=stage.world.token())
+    stage.acknowledged()
+    stage.release("MARKS")
+    stage.kill()
+    _evidence_is_known(stage, peer)
+    stage.until(lambda: stage.look("receipts").get(str(BOB)) == [2, 2], "watermarks [2, 2] of Bob", "others")
+
+
+def _evidence_is_known(stage: Stage, peer: Peer) -> None:
+    """The client starts again; to the token it presents there is nothing new, and questions are answered."""
+
+    def nothing(peer: Peer, sync: Frame) -> None:
+        if sync["token"] is None:
+            stage.world.digest(peer, sync)
+            return
+        stage.world.go_live(peer)
+        peer.reply(sync, mode=DIGEST, rows=[], token=sync["token"])
+
+    stage.on("SYNC", nothing)
+    stage.start()
+    stage.until_live(peer)
+
+
+@check("12.8", "12-25", "12-24", level="L1")
+def what_lies_behind_a_gap_is_not_delivered(stage: Stage) -> None:
+    """EVENT 4 is acknowledged while 3 is missing: the ACK lists the conversation, and nothing above 2 is delivered."""
+    peer = stage.ready()
+    stage.hold("CHANGES")
+    stage.world.say("missing", push=False)
+    entry = stage.world.say("pushed", push=False)
+    peer.send("EVENT", **entry)
+    stage.acknowledged()
+    require(stage.world.delivered() <= 2, "delivered at most 2", f"delivered {stage.world.delivered()}")
+    stage.release("CHANGES")
+    for question in peer.named("CHANGES"):
+        if question.rid in peer.unanswered:
+            stage.world.answer(peer, question)
+    stage.shows(texts(HELLO, "missing", "pushed"))
+
+
+@check("12.8", "12-25", level="L1")
+def pages_that_are_missing_are_not_delivered(stage: Stage) -> None:
+    """A push while CHANGES is paged: the ACK that covers it claims nothing of the conversation."""
+    for number in range(3, 6):
+        stage.world.say(f"message {number}", push=False)
+    stage.hold("CHANGES")
+    peer = stage.live()
+    question = stage.expect("CHANGES", since=0)
+    records = stage.world.logs[CONV].records
+    edit = stage.world.append(CONV, EDIT, content=text("new text"), ref=3, push=False)
+    peer.reply(question, upto=5, records=[plain(records[seq]) for seq in (1, 2, 4, 5)], more=True)
+    peer.send("EVENT", **edit)
+    stage.acknowledged()
+    require(stage.world.delivered() == 0, "nothing delivered", f"delivered {stage.world.delivered()}")
+
+
+@check("12.8", "12-26", level="L1", must=False)
+def what_was_fetched_is_reported(stage: Stage) -> None:
+    """A position that moved by CHANGES is listed in an ACK, so that senders see it as delivered."""
+    stage.ready()
+    stage.until(lambda: stage.world.delivered() == 2, "delivered 2", lambda: f"delivered {stage.world.delivered()}")
+
+
+@check("12.8", "12-26", level="L1", must=False)
+def a_watermark_that_was_lost_is_reported_again(stage: Stage) -> None:
+    """After SYNC the client lists a conversation whose watermark in the row is below what it holds."""
+    peer = stage.ready()
+    stage.until(lambda: stage.world.delivered() == 2, "delivered 2", lambda: f"delivered {stage.world.delivered()}")
+    stage.keep(0.3)
+    log = stage.world.logs[CONV]
+    peer.drop()
+    stage.hold("SYNC")
+    other = stage.next_peer(peer)
+    sync = stage.expect("SYNC")
+    if any(mark[0] for user, mark in log.marks.items() if user == ME):
+        log.marks[ME] = (0, 0)
+    stage.world.go_live(other)
+    other.reply(sync, mode=DIGEST, rows=[row()], token=stage.world.token())
+    if stage.look("receipts").get(str(ME), [0, 0])[0]:
+        raise Skipped("the client knows the watermark from elsewhere")
+    stage.until(lambda: stage.world.delivered() == 2, "delivered 2 again", lambda: f"{stage.world.delivered()}")
+
+
+@check("12.8", "12-25", level="L1")
+def what_was_jumped_over_is_not_delivered(stage: Stage) -> None:
+    """A client that jumps over a long gap claims nothing of it, until its user marks it as read."""
+    log = _long(stage)
+    peer = stage.live()
+    stage.keep(1.0)
+    if any(question["since"] < JUMP_ENTRIES // 2 for question in peer.named("CHANGES")):
+        raise Skipped("the client fetches everything")
+    stage.world.say("after the jump")
+    stage.until(lambda: log.head in (stage.show() or {}), "what came after the jump", "it is not shown")
+    stage.acknowledged()
+    require(stage.world.delivered() == 0, "nothing delivered", f"delivered {stage.world.delivered()}")
+
+
+@check("12.5", "12-13", level="L1")
+def what_was_asked_before_a_jump(stage: Stage) -> None:
+    """An answer to CHANGES that was asked before a jump is dropped: it would bring what nobody keeps up to date."""
+    peer = stage.ready()
+    stage.hold("CHANGES")
+    stage.world.say("asked for", push=False)
+    peer.send("ROWS", rows=[row(head=3)])
+    question = stage.expect("CHANGES", since=2)
+    log = _long(stage)
+    answer = stage.world.changes(log, 2, 2)
+    peer.send("ROWS", rows=[row(head=log.head)])
+    stage.keep(0.5)
+    if stage.show():
+        raise Skipped("the client fetches everything")
+    peer.reply(question, **answer)
+    stage.release("CHANGES")
+    stage.world.say("after it")
+    stage.until(lambda: log.head in (stage.show() or {}), "what came after the jump", "it is not shown")
+    old = [seq for seq in stage.show() or {} if seq <= 4]
+    require(not old, "nothing of what was asked for before the jump", f"messages {old}")
+
+
+@check("12.8", "12-27", level="L1")
+def many_conversations_in_one_ack(stage: Stage) -> None:
+    """Three hundred conversations are fetched at once: no ACK lists more than 256, and all of them are reported."""
+    for conv in range(1000, 1300):
+        stage.world.begin(conv, "one of many")
+    peer = stage.live()
+    stage.until(
+        lambda: all(stage.world.delivered(conv) == 2 for conv in range(1000, 1300)) or peer.ended,
+        "delivered 2 in all of them",
+        lambda: f"in {sum(stage.world.delivered(conv) == 2 for conv in range(1000, 1300))} of 300",
+        30,
+    )
+    require(peer.ended is None, "the connection lives", "the client closed it")
+
+
+@check("7.1", "7-2", "12-6", level="L1")
+def a_window_is_told(stage: Stage) -> None:
+    """HELLO names a window, or leaves it at 64; STATE may change it. More is never pushed."""
+    peer = stage.live()
+    require(0 <= peer.window <= 1024, "a window from 0 to 1024", f"{peer.window}")
+    if peer.window == 0:
+        raise Failed("pushes that the client takes", "a window of 0")
+    stage.world.append(CONV, MSG, content=text("one"))
+    stage.acknowledged()

@@ -1,0 +1,168 @@
+"""`wirechat serve` as a child process that can be killed, stopped and starved, and started again at the same place."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+import trio
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+LOOK_SECONDS = 0.02
+PORT_MIN = 10_000
+SCHEMES = {"wirechat": "--tcp", "ws": "--ws"}
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on, and that no outgoing connection is given: while the server is away its
+    clients try to connect, and one that is given the server's own port connects to itself and keeps it.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(PORT_MIN, lowest)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+class ServerFailed(Exception):
+    """The server did not do what a server does; one line."""
+
+
+@attrs.define
+class Server:
+    """One server. `urls` by scheme, once it listens; the same after each start.
+
+    data            its directory
+    log             file for what it says; each life goes on where the one before ended
+    environment     on top of ours: settings, and what a fault needs
+    tree            the source tree to run, another one for a planted bug
+    """
+
+    data: Path
+    log: Path
+    environment: Mapping[str, str] = attrs.Factory(dict)
+    tree: Path = ROOT
+    urls: dict[str, str] = attrs.Factory(dict)
+    lives: int = 0
+    _process: trio.Process | None = None
+    _out: IO[bytes] | None = None
+    _told_from: int = 0
+
+    @property
+    def pid(self) -> int:
+        """Of the running process. Raises ServerFailed when there is none."""
+        if self._process is None:
+            raise ServerFailed("the server does not run")
+        return self._process.pid
+
+    async def start(self, more: Sequence[str] = ()) -> None:
+        """Start it and wait until it listens. Raises ServerFailed with its last words."""
+        places = [word for scheme, flag in SCHEMES.items() for word in (flag, self._address(scheme))]
+        command = [sys.executable, "-m", "wirechat.cli.main", "serve", "--data", str(self.data), *places, *more]
+        self._out = self.log.open("ab")
+        self._told_from = self.log.stat().st_size
+        self._process = await trio.lowlevel.open_process(
+            command,
+            cwd=self.tree,
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._out,
+            env={**os.environ, "PYTHONPATH": str(self.tree), **self.environment},
+        )
+        self.lives += 1
+        with trio.move_on_after(START_SECONDS):
+            while self._process.returncode is None:
+                heard = [str(line["url"]) for line in self.told("listening")]
+                if len(heard) == len(SCHEMES):
+                    self.urls = {url.partition("://")[0]: url for url in heard}
+                    return
+                await trio.sleep(LOOK_SECONDS)
+        raise ServerFailed(f"the server did not start: {self.last_words()}")
+
+    def _address(self, scheme: str) -> str:
+        return self.urls[scheme].partition("://")[2] if scheme in self.urls else f"127.0.0.1:{free_port()}"
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """What this life has said so far about this."""
+        lines = self.log.read_bytes()[self._told_from :].split(b"\n")[:-1]
+        said = [json.loads(line) for line in lines if line.startswith(b"{")]
+        return [line for line in said if line["event"] == event]
+
+    def last_words(self) -> str:
+        """The last line it has written."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    @property
+    def runs(self) -> bool:
+        """It has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    async def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            await self._gone(self._process)
+
+    async def terminate(self) -> None:
+        """SIGTERM, and wait until it has drained and ended. Raises ServerFailed when it hangs or fails."""
+        process = self._process
+        assert process is not None
+        process.terminate()
+        with trio.move_on_after(STOP_SECONDS) as patience:
+            await self._gone(process)
+        if patience.cancelled_caught:
+            await self.kill()
+            raise ServerFailed(f"the server did not end in {STOP_SECONDS:g} s")
+        if process.returncode:
+            raise ServerFailed(f"the server ended with status {process.returncode}: {self.last_words()}")
+
+    async def _gone(self, process: trio.Process) -> None:
+        await process.wait()
+        self._process = None
+        if self._out is not None:
+            self._out.close()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def limit_files(self, count: int) -> None:
+        """From now on it may have that many open files."""
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (count, hard))
+
+    @property
+    def open_files(self) -> int:
+        """How many it has."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What this life has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def resident_bytes(self) -> int:
+        """Its memory that is in RAM."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise ServerFailed("the server has ended")
