@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 import trio
+from click.testing import CliRunner
 
 from tests.cli.node import Node, serving
 from tools.loadgen import scenario
 from tools.loadgen.report import figures
 from tools.loadgen.run import Options, Progress, Run
+from wirechat.cli.main import wirechat
 
 SCENARIO = """
 about = "a test"
@@ -72,6 +74,16 @@ async def server(directory: Path, *where: str) -> AsyncIterator[tuple[Node, str]
     """A server and its URL."""
     async with serving(directory, *(where or ("--tcp", "127.0.0.1:0"))) as node:
         yield node, (await node.told("listening"))["url"]
+
+
+def test_packages_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are an extra, which a server does not have."""
+    monkeypatch.setitem(sys.modules, "hdrh.histogram", None)
+    for name in [name for name in sys.modules if name.startswith("tools.loadgen")]:
+        monkeypatch.delitem(sys.modules, name)
+    done = CliRunner().invoke(wirechat, ["loadgen", "list"])
+    assert done.exit_code == 2
+    assert "pip install 'wirechat[loadgen]'" in done.output
 
 
 async def loadgen(*words: object) -> subprocess.CompletedProcess[bytes]:

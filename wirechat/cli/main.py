@@ -30,6 +30,10 @@ COMMANDS = {
 }
 
 
+EXTRAS = {"loadgen": "loadgen"}
+"""Commands that need packages a server does not: the name of the extra."""
+
+
 class Commands(click.Group):
     """Subcommands by name; importing them all would cost half a second a call."""
 
@@ -40,7 +44,13 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[name]
-        command = getattr(importlib.import_module(module), attribute)
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if name not in EXTRAS:
+                raise
+            needed = f"pip install 'wirechat[{EXTRAS[name]}]'"
+            raise click.UsageError(f"{name} needs the package {error.name}: {needed}") from None
         assert isinstance(command, click.Command)
         return command
 
