@@ -136,10 +136,11 @@ class Server:
         """Send it a signal."""
         os.kill(self.pid, number)
 
-    def limit_files(self, count: int) -> None:
-        """From now on it may have that many open files."""
-        _, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+    def limit_files(self, count: int) -> int:
+        """From now on it may have that many open files; how many it might have before."""
+        before, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (count, hard))
+        return before
 
     @property
     def open_files(self) -> int:
