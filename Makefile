@@ -60,7 +60,6 @@ branches: env  ## Which branches of server and store SEEDS=N seeds do not take
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
 
-.PHONY: help env run test check format docs simulate bugs powercuts fuzz faults mutants bench enumeration sbom clean
 fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached something new is kept
 	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
 	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep

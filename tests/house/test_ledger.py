@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import click
 import pytest
 
 from tools import ledger
-from tools.ledger import Ledger, commit, read
+from tools.ledger import ROOT, Ledger, commit, read
 
 
 @pytest.fixture
@@ -54,6 +55,14 @@ def test_changed_source_is_refused_and_changed_pages_are_not(tmp_path: Path) -> 
     source.write_text("2")
     with pytest.raises(click.UsageError, match=r"commit first .*source\.py"):
         commit(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "proof").glob("*.jsonl")), ids=lambda path: path.stem)
+def test_no_seed_is_counted_twice(path: Path) -> None:
+    ranges = sorted(line["seeds"] for line in read(path))
+    assert ranges
+    for (_, last), (first, _) in pairwise(ranges):
+        assert first > last
 
 
 @pytest.mark.parametrize("text", ["{}", "no json", json.dumps({"seeds": []})])

@@ -105,6 +105,7 @@ class Device:
         self._file = MemoryFile(self._path())
         self._has_file = False
         person.busy = self._be_busy
+        person.has_old_data = lambda: self.has_old_data
 
     # living
 
@@ -243,7 +244,7 @@ class Device:
         self._connections.append(connection)
         witness = Witness(
             self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace,
-            lambda: connection.up.hole,
+            lambda: connection.up.hole, lambda: connection.posted_at,
         )  # fmt: skip
         return SimTransport(connection, witness)
 
@@ -286,7 +287,7 @@ class Device:
 
     def restored(self, epoch: bytes) -> None:
         """The server comes back with older data, of which this device hears later."""
-        self.doings = Doings(restored=True)
+        self.doings = Doings(first=self.doings.first, void=self.doings.void | self.doings.tokens)
         if self.file() is not None:
             self.epoch = epoch
 

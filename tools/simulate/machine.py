@@ -108,8 +108,10 @@ class ServerMachine:
             self.is_up = True
             ail = at(trio.current_time() + STARTING_SECONDS, self._ail)
             config = Config(limits=Limits(inflight=self._plan.inflight))
-            await app.serve(config, self._world, store, [self._network.listener], self._stop)
-            ail.off()
+            try:
+                await app.serve(config, self._world, store, [self._network.listener], self._stop)
+            finally:
+                ail.off()
 
     def _ail(self) -> None:
         """The disk fails now and then, once the server is up."""

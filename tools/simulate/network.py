@@ -173,6 +173,7 @@ class Connection:
         self._chance = chance
         self.pace = 0.0  # seconds the client takes for each read: a slow reader
         self.busy_until = 0.0  # before that it does not read again
+        self.posted_at = 0.0  # the client had decided to send at this time, or later, what its network took last
 
     def cut(self) -> None:
         """Both sides see a reset."""
@@ -265,14 +266,19 @@ class SimTransport:
     def __init__(self, connection: Connection, tap: Tap) -> None:
         self._connection = connection
         self._tap = tap
+        self._began_at = self._done_at = 0.0
 
     async def send(self, data: bytes) -> None:
+        now = trio.current_time()
+        self._connection.posted_at = now if now > self._done_at else self._began_at
+        self._began_at = now
         self._tap.sent(data)
         up = self._connection.up
         with network_errors():
             while data:
                 await up.wait_writable()
                 data = data[up.write(data) :]
+        self._done_at = trio.current_time()
 
     async def recv(self) -> bytes:
         wait = max(self._connection.pace, self._connection.busy_until - trio.current_time())

@@ -50,12 +50,14 @@ class Doings:
     answered: set[Name] = attrs.Factory(set)
     apart: set[Name] = attrs.Factory(set)
     """Entries for conversations that the user was not in when he asked: they stand in no queue."""
-    put_off: dict[int, set[Name]] = attrs.Factory(dict)
-    """conv -> entries that failed with 5xxx or 6xxx and were not sent again since."""
+    put_off: dict[int, dict[Name, float]] = attrs.Factory(dict)
+    """conv -> entries that failed with 5xxx or 6xxx and were not sent again since, and when they failed."""
     proofs: list[bytes] = attrs.Factory(list)
     """Of all logins."""
-    restored: bool = False
-    """The server came back with older data, and has not let the device in since: it may know none of its tokens."""
+    tokens: set[bytes] = attrs.Factory(set)
+    """For resuming, since the server's data is as it is."""
+    void: set[bytes] = attrs.Factory(set)
+    """Those from before it was restored, which it need not know."""
 
 
 class Behaving(Protocol):
@@ -68,7 +70,7 @@ class Behaving(Protocol):
 
 class Rules:
     """One connection of one device. `blame` is given promise, rule and detail; `deaf` tells whether what is sent gets
-    lost on its way.
+    lost on its way, `posted_at` since when what is sent may have been waiting.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Rules:
         privacy: Privacy,
         blame: Callable[[str, str, str], None],
         deaf: Callable[[], bool],
+        posted_at: Callable[[], float],
     ) -> None:
         self._device = device
         self._truth = truth
         self._privacy = privacy
         self._blame = blame
         self._deaf = deaf
+        self._posted_at = posted_at
         self._asked: dict[int, wire.Request] = {}
         self._clashes: set[int] = set()
         """rids of requests that use a cid for something else, on purpose."""
@@ -117,7 +121,7 @@ class Rules:
         if isinstance(message, wire.Typing):
             self._check_typing(message)
         elif isinstance(message, wire.AuthOk):
-            self._let_in()
+            self._device.doings.tokens.add(message.resume)
         elif isinstance(message, wire.SyncOk):
             self._synced = True
             if message.mode == SyncMode.RESET:
@@ -138,12 +142,6 @@ class Rules:
         elif isinstance(request, wire.WhoRead) and isinstance(message, wire.WhoReadOk):
             self._check_readers(request, message)
         return False
-
-    def _let_in(self) -> None:
-        doings = self._device.doings
-        if doings.restored:
-            doings.proofs.clear()
-            doings.restored = False
 
     def is_in_turn(self, request: Appending) -> bool:
         """Others have to wait for it: it is no question of a stranger, and nothing that was answered already."""
@@ -188,7 +186,8 @@ class Rules:
         doings = self._device.doings
         if isinstance(request, wire.Auth) and error.code == errors.EXPIRED and request.method == AuthMethod.RESUME:
             later = len(doings.proofs) - doings.proofs.index(request.proof)
-            if later < TOKENS_KEPT and not self._privacy.is_doomed(self._device.number) and not doings.restored:
+            is_void = request.proof in doings.void or self._privacy.is_doomed(self._device.number)
+            if later < TOKENS_KEPT and not is_void:
                 self._blame("P12", "8-14", f"a resume token was refused after {later} logins")
         if not isinstance(request, Appending):
             return
@@ -196,7 +195,7 @@ class Rules:
         if error.code // 1000 == 5 and doings.attempts[name] == 1 and self._is_there(name):
             self._blame("P12", "surely not executed, and yet there", f"{request}: {error}")
         if isinstance(request, wire.Send) and error.code // 1000 in (5, 6) and self.is_in_turn(request):
-            doings.put_off.setdefault(request.conv, set()).add(name)
+            doings.put_off.setdefault(request.conv, {})[name] = trio.current_time()
 
     def _is_there(self, name: Name) -> bool:
         user, conv, cid = name
@@ -217,15 +216,15 @@ class Rules:
     def _take_turn(self, request: wire.Send) -> None:
         if not self._synced and (request.ref is not None or request.forward is not None):
             self._blame("P5", "11-15", f"{request} was sent before the digest")
-        put_off = self._device.doings.put_off.get(request.conv, set())
+        put_off = self._device.doings.put_off.get(request.conv, {})
         name = self._name(request)
         is_new = self._device.doings.attempts[name] == 1
         if is_new and not self._truth.is_known(self._device.user, request.conv):
             self._device.doings.apart.add(name)
         elif name in put_off:
-            put_off.discard(name)
-        elif put_off and is_new:
-            self._blame("P4", "11-13", f"{request} was sent while {sorted(put_off)} had failed")
+            del put_off[name]
+        elif is_new and (before := sorted(failed for failed, at in put_off.items() if at < self._posted_at())):
+            self._blame("P4", "11-13", f"{request} was sent while {before} had failed")
 
     # strangers
 

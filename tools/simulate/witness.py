@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 import attrs
+import trio
 
 from tools.history import tally
 from tools.history.checker import Entry, History, Op, Periods, Violation
@@ -96,6 +97,7 @@ class Witness:
         privacy: Privacy,
         trace: Trace,
         deaf: Callable[[], bool] = lambda: False,
+        posted_at: Callable[[], float] = trio.current_time,
     ) -> None:
         self._device = device
         self._label = label
@@ -108,7 +110,7 @@ class Witness:
         self._asked: dict[int, wire.Request] = {}
         self._then: dict[int, Any] = {}
         """rid -> what was so when it was asked: the walls, what was hidden."""
-        self._rules = Rules(device, truth, privacy, self._blame, deaf)
+        self._rules = Rules(device, truth, privacy, self._blame, deaf, posted_at)
         self._pushes: list[tuple[int, int] | None] = []
         self._acked = 0
 

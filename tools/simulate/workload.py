@@ -107,6 +107,8 @@ class Person:
         self._said = 0
         self.busy: Callable[[float], None] = lambda seconds: None
         """Does not read from the network for so long."""
+        self.has_old_data: Callable[[], bool] = lambda: False
+        """What it knows is from before the server was restored."""
         self._hidden: tuple[int, list[int]] | None = None
         self.sit_down()
 
@@ -189,7 +191,7 @@ class Person:
         """What this device has said before, also where one has left; sometimes something else with the same cid."""
         conv = self._chance.choice([known.conv for known in client.conversations.list()])
         own = [r for r in client.log(conv).records.values() if r.cid is not None and self._has_said(r)]
-        if own:
+        if own and not self.has_old_data():
             record = self._chance.choice(own)
             assert record.cid is not None
             request = wire.Send(0, conv, record.cid, record.kind, record.content, record.ref, record.users)

@@ -68,7 +68,7 @@ class SharedWrites:
         try:
             results = await self._store.write(_each, wishes)
         except (OutcomeUnknown, StorageFull) as error:
-            results = [outcome.Error(error)] * len(wishes)
+            results = [outcome.Error(error) for _ in wishes]
         except StoreError as error:
             if len(wishes) > 1:
                 for wish in wishes:
