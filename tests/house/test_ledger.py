@@ -71,3 +71,20 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(click.UsageError, match="is no ledger"):
         read(path)
+
+
+@pytest.mark.usefixtures("clean")
+def test_where_nothing_can_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    """A night of work would end with nothing to show."""
+    with pytest.raises(click.UsageError, match="cannot write a ledger into"):
+        Ledger(tmp_path / "nowhere" / "ledger.jsonl", {})
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_ledger_of_another_proof_is_refused(tmp_path: Path) -> None:
+    """Its seeds mean something else."""
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path, {"sqlite": "3"}).write((1, 2), {})
+    with pytest.raises(click.UsageError, match="the ledger of something else"):
+        Ledger(path, {"trio": "0"})
+    assert Ledger(path, {"sqlite": "4"}).next_seed == 3

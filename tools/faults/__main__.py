@@ -30,7 +30,7 @@ Examples:
   python -m tools.faults                                all of them, some six minutes
   python -m tools.faults --only kill --only chaos
   REQUIRE_ALL=1 python -m tools.faults                  what cannot be done here is an error
-  python -m tools.faults --only kill --bug p1-acknowledge-before-the-commit   it must be found
+  python -m tools.faults --only quota --bug p1-acknowledge-before-the-commit   it must be found
 """
 
 
