@@ -196,7 +196,8 @@ class Simulation:
                 self._blame("not in order", (f"{device.name}: {text}" for text in file.disordered()))
                 if device.ended:
                     self._blame("8-30 revoked", (f"{device.name}: keeps its {secret}" for secret in file.secrets()))
-                device.report(file)
+                if not device.has_old_data:  # who was revoked never hears that the server was restored
+                    device.report(file)
         self.history.finish()
 
     def _unfinished(self) -> Iterator[str]:
