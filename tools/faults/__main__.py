@@ -15,6 +15,7 @@ import trio
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from tools.arguments import Finite
 from tools.faults import report
 from tools.faults.fault import Fault
 from tools.faults.kinds import ALL
@@ -40,7 +41,7 @@ Examples:
     "--seconds",
     default=Options().seconds,
     show_default=True,
-    type=click.FloatRange(0.5, 3600),
+    type=Finite(0.5, 3600),
     help="Of load before and after each fault, and of a fault that lasts.",
 )
 @click.option(

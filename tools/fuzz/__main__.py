@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from tools.arguments import Finite
 from tools.fuzz import corpus
 from tools.fuzz.campaign import Campaign
 from tools.fuzz.targets import TARGETS
@@ -48,7 +49,7 @@ def _options(amount: str, default: int) -> Callable[[Callable[..., None]], Calla
         click.option(
             f"--{amount}", "amount", default=default, show_default=True, type=click.IntRange(1), help="So many."
         ),
-        click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time."),
+        click.option("--minutes", type=Finite(0, min_open=True), help="Stop after this time."),
         click.option("--seed", type=click.IntRange(1), help="The first seed; 1, or the next of the ledger."),
         click.option(
             "--replay",

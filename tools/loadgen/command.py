@@ -23,6 +23,7 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tools.arguments import Finite
 from tools.loadgen import scenario
 from tools.loadgen.place import BadPlace, find_place
 from tools.loadgen.report import comparison, file, page, table
@@ -66,8 +67,8 @@ def show_command(name: str) -> None:
 @click.argument("name", metavar="SCENARIO")
 @click.option("--url", required=True, help="Where the server is: wirechat://, wirechats://, ws:// or wss://.")
 @click.option("--people", type=click.IntRange(1), help="Connections, instead of the scenario's number.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Texts a second, instead of the scenario's.")
-@click.option("--seconds", type=click.FloatRange(1, 86_400), help="Of the measured phases together.")
+@click.option("--rate", type=Finite(0, min_open=True), help="Texts a second, instead of the scenario's.")
+@click.option("--seconds", type=Finite(1, 86_400), help="Of the measured phases together.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the generator.")
 @click.option("--share", metavar="K/N", help="Only the K-th of N parts: for several hosts; then merge their files.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the times at which things happen.")
