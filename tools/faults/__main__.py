@@ -79,6 +79,10 @@ def main(
     sys.exit(1 if any(outcome.status in bad for outcome in outcomes) else 0)
 
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: whatever was started has ended with its block."""
+
+
 def _chosen(names: Sequence[str]) -> list[Fault]:
     bank = {kind.name: kind for kind in ALL}
     unknown = [name for name in names if name not in bank]
@@ -108,7 +112,10 @@ def _run_all(faults: Sequence[Fault], options: Options, hidden: bool) -> list[Ou
             def tell(phase: str, about: str = f"{number} of {len(faults)}  {fault.name}: ") -> None:
                 progress.update(task, description=about + phase)  # noqa: B023  used before the next one
 
-            outcomes.append(trio.run(run, fault, options, tell))
+            try:
+                outcomes.append(trio.run(run, fault, options, tell))
+            except* KeyboardInterrupt:
+                sys.exit(INTERRUPTED)
             progress.remove_task(task)
     return outcomes
 
