@@ -19,7 +19,7 @@ $(VENV)/.ready: setup.cfg
 	@command -v $(PYTHON) >/dev/null || { echo "wirechat needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "Preparing $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev,docs]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev,docs,loadgen]'
 	@touch $@
 
 run: env  ## Run a server on this machine with two demo accounts and a short replay
@@ -60,10 +60,9 @@ branches: env  ## Which branches of server and store SEEDS=N seeds do not take
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
 
-.PHONY: help env run test check format docs simulate bugs powercuts fuzz faults mutants bench enumeration sbom clean
-fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; what reached something new is kept
-	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) --keep
-	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) --keep
+fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; KEEP=1 keeps what reached something new in tests/fuzz/corpus
+	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) $(if $(KEEP),--keep)
+	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) $(if $(KEEP),--keep)
 
 faults: env  ## Hurt a real server: ONLY=kill for one fault, SECONDS=s, JSON=1; REQUIRE_ALL=1: what is skipped is an error
 	$(BIN)/python -m tools.faults $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json)

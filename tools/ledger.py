@@ -26,10 +26,14 @@ class Ledger:
 
     def __init__(self, path: Path, about: Mapping[str, str]) -> None:
         """`about`: what else the line says of the run, such as versions. Raises click.UsageError when the path is no
-        ledger, or the source is not what its commit says.
+        ledger of such runs or cannot be written, or the source is not what its commit says.
         """
         self._path = path
+        self._part = path.with_name(f".{path.name}.part")
         self._lines = read(path)
+        if any(not about.keys() <= line.keys() for line in self._lines):
+            raise click.UsageError(f"{path} is the ledger of something else")
+        _try(self._part)
         module = sys.modules["__main__"].__spec__
         name = module.name.removesuffix(".__main__") if module else Path(sys.argv[0]).name
         self._about = {
@@ -48,9 +52,17 @@ class Ledger:
     def write(self, seeds: tuple[int, int], figures: Mapping[str, Any]) -> None:
         """This run so far: first and last seed, and what came of them."""
         lines = [*self._lines, {**self._about, "seeds": list(seeds), **figures}]
-        part = self._path.with_name(f".{self._path.name}.part")
-        part.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        os.replace(part, self._path)
+        self._part.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        os.replace(self._part, self._path)
+
+
+def _try(part: Path) -> None:
+    """Now, not when a long run is over."""
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise click.UsageError(f"cannot write a ledger into {part.parent}: {error.strerror}") from None
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -61,8 +73,10 @@ def read(path: Path) -> list[dict[str, Any]]:
             int(line["seeds"][1])
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        raise click.UsageError(f"{path} is no ledger: {error}") from None
+    except OSError as error:
+        raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, TypeError, LookupError):
+        raise click.UsageError(f"{path} is no ledger: each line of one is an object with seeds") from None
     return lines
 
 

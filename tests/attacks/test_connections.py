@@ -122,12 +122,7 @@ def trio_now(victim: Victim) -> float:
 
 def _last(attacker: Attacker) -> int | None:
     """The code of the ERROR without rid at the end, if what came is of this protocol at all."""
-    data = b""
-    try:
-        while chunk := attacker.sock.recv(65536):
-            data += chunk
-    except ConnectionError:
-        pass
+    data = attacker.rest()
     code = None
     while len(data) >= 4 and data[0] == 0:
         size = int.from_bytes(data[:4], "big")
@@ -264,12 +259,7 @@ def test_a21_a_form_or_an_image_is_no_way_in(victim: Victim) -> None:
     for transport in ("tcp", "ws"):
         attacker = victim.attacker(transport)
         attacker.raw(post)
-        data = b""
-        try:
-            while chunk := attacker.sock.recv(65536):
-                data += chunk
-        except ConnectionError:
-            pass
+        data = attacker.rest()
         assert b"wirechat/" not in data
         assert not data.startswith(b"HTTP/1.1 2")
 
@@ -317,12 +307,7 @@ def test_a23_a_port_of_tls_speaks_nothing_else(victim: Victim, transport: str) -
     """A23: who begins in the clear is answered with nothing of the protocol, in the clear."""
     attacker = victim.attacker(transport)
     attacker.raw(HELLO.encode() + wire.Ping(1).encode())
-    data = b""
-    try:
-        while chunk := attacker.sock.recv(65536):
-            data += chunk
-    except ConnectionError:
-        pass
+    data = attacker.rest()
     assert b"wirechat" not in data
     assert not data.startswith(b"\0")
 

@@ -231,10 +231,7 @@ class Hoard:
     """A conversation in which somebody has hidden, or does not want to see, nearly everything."""
 
     asker: Attacker
-    writer: Attacker
     conv: int
-    seqs: range
-    """What is hidden, or by somebody blocked."""
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +247,7 @@ def hoard(victim: Victim) -> Hoard:
     asker.ask(wire.Block(0, writer.user, True), wire.BlockOk)
     asker.ask(wire.Hide(0, conv, tuple(range(3, 203))), wire.HideOk)
     asker.pushes()
-    return Hoard(asker, writer, conv, range(3, 203))
+    return Hoard(asker, conv)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -166,11 +165,6 @@ class Attacker:
         self._rids = itertools.count(1)
         self._pushed = 0
 
-    def over_tls(self, context: ssl.SSLContext) -> Attacker:
-        """The same, encrypted from now on."""
-        self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
-        return self
-
     def raw(self, data: bytes) -> None:
         """Any bytes. That the server has gone by now is no fault of the case."""
         try:
@@ -196,6 +190,16 @@ class Attacker:
             if not data:
                 return None
             self._buffer += data
+
+    def rest(self) -> bytes:
+        """All bytes until the server closes, whatever they are."""
+        data = b""
+        try:
+            while chunk := self.sock.recv(65536):
+                data += chunk
+        except ConnectionError:
+            pass
+        return data
 
     def recv(self) -> wire.Message | None:
         """The next frame; None at the end."""

@@ -15,7 +15,8 @@ Call = Callable[..., Result]
 
 @pytest.fixture
 def rootless(monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The command, where no disk can be mounted."""
+    """The command, where no disk can be mounted, and nobody has asked for everything (as a pipeline may)."""
+    monkeypatch.delenv("REQUIRE_ALL", raising=False)
     monkeypatch.setattr(Disk, "lacks", lambda self: "no root here")
     return lambda *arguments, **environment: CliRunner().invoke(main, arguments, env=environment)
 

@@ -8,20 +8,15 @@ import pytest
 
 from tools.fuzz import corpus
 from tools.fuzz.codec import understood
-from tools.fuzz.targets import TARGETS, Target
+from tools.fuzz.targets import TARGETS
 
 REGRESSIONS = sorted(corpus.REGRESSIONS.glob("*.txt"))
-
-
-def target(name: str) -> Target:
-    made: Target = TARGETS[name]()
-    return made
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_p10_no_kept_input_shows_a_fault(name: str) -> None:
     """`python -m tools.fuzz NAME --replay tests/fuzz/corpus/NAME.txt` tells their stories."""
-    kept, judge = corpus.read(corpus.FOLDER / f"{name}.txt"), target(name)
+    kept, judge = corpus.read(corpus.FOLDER / f"{name}.txt"), TARGETS[name]()
     assert len(kept) > 100
     assert [fault for data in kept for fault in judge.judge(data)] == []
 
@@ -30,7 +25,7 @@ def test_p10_no_kept_input_shows_a_fault(name: str) -> None:
 def test_p10_what_once_showed_a_bug_shows_none(path: Path) -> None:
     """The file says what the bug was."""
     assert path.read_text().startswith("# ")
-    judge = target(path.stem.partition("-")[0])
+    judge = TARGETS[path.stem.partition("-")[0]]()
     assert [fault for data in corpus.read(path) for fault in judge.judge(data)] == []
 
 

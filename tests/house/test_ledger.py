@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import click
 import pytest
 
 from tools import ledger
-from tools.ledger import Ledger, commit, read
+from tools.ledger import ROOT, Ledger, commit, read
 
 
 @pytest.fixture
@@ -56,9 +57,34 @@ def test_changed_source_is_refused_and_changed_pages_are_not(tmp_path: Path) -> 
         commit(tmp_path)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "proof").glob("*.jsonl")), ids=lambda path: path.stem)
+def test_no_seed_is_counted_twice(path: Path) -> None:
+    ranges = sorted(line["seeds"] for line in read(path))
+    assert ranges
+    for (_, last), (first, _) in pairwise(ranges):
+        assert first > last
+
+
 @pytest.mark.parametrize("text", ["{}", "no json", json.dumps({"seeds": []})])
 def test_what_is_no_ledger_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(text)
     with pytest.raises(click.UsageError, match="is no ledger"):
         read(path)
+
+
+@pytest.mark.usefixtures("clean")
+def test_where_nothing_can_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    """A night of work would end with nothing to show."""
+    with pytest.raises(click.UsageError, match="cannot write a ledger into"):
+        Ledger(tmp_path / "nowhere" / "ledger.jsonl", {})
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_ledger_of_another_proof_is_refused(tmp_path: Path) -> None:
+    """Its seeds mean something else."""
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path, {"sqlite": "3"}).write((1, 2), {})
+    with pytest.raises(click.UsageError, match="the ledger of something else"):
+        Ledger(path, {"trio": "0"})
+    assert Ledger(path, {"sqlite": "4"}).next_seed == 3

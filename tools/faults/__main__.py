@@ -15,6 +15,7 @@ import trio
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from tools.arguments import Finite
 from tools.faults import report
 from tools.faults.fault import Fault
 from tools.faults.kinds import ALL
@@ -30,7 +31,7 @@ Examples:
   python -m tools.faults                                all of them, some six minutes
   python -m tools.faults --only kill --only chaos
   REQUIRE_ALL=1 python -m tools.faults                  what cannot be done here is an error
-  python -m tools.faults --only kill --bug p1-acknowledge-before-the-commit   it must be found
+  python -m tools.faults --only quota --bug p1-acknowledge-before-the-commit   it must be found
 """
 
 
@@ -40,7 +41,7 @@ Examples:
     "--seconds",
     default=Options().seconds,
     show_default=True,
-    type=click.FloatRange(0.5, 3600),
+    type=Finite(0.5, 3600),
     help="Of load before and after each fault, and of a fault that lasts.",
 )
 @click.option(
@@ -78,6 +79,10 @@ def main(
     sys.exit(1 if any(outcome.status in bad for outcome in outcomes) else 0)
 
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: whatever was started has ended with its block."""
+
+
 def _chosen(names: Sequence[str]) -> list[Fault]:
     bank = {kind.name: kind for kind in ALL}
     unknown = [name for name in names if name not in bank]
@@ -107,7 +112,10 @@ def _run_all(faults: Sequence[Fault], options: Options, hidden: bool) -> list[Ou
             def tell(phase: str, about: str = f"{number} of {len(faults)}  {fault.name}: ") -> None:
                 progress.update(task, description=about + phase)  # noqa: B023  used before the next one
 
-            outcomes.append(trio.run(run, fault, options, tell))
+            try:
+                outcomes.append(trio.run(run, fault, options, tell))
+            except* KeyboardInterrupt:
+                sys.exit(INTERRUPTED)
             progress.remove_task(task)
     return outcomes
 

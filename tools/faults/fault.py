@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from tools.faults.notebook import What, read
 from tools.faults.stage import Stage
 from tools.history.checker import Violation
 
@@ -57,3 +59,11 @@ def untold(stage: Stage, *events: str) -> list[Violation]:
         for event in events
         if not stage.server.told(event)
     ]
+
+
+def unaware(stage: Stage, sign: What, since: float, until: float = math.inf) -> list[Violation]:
+    """Devices that should have noticed something between two moments, and did not. `sign`: the note of who has."""
+    noticed = {note.device for note in read(stage.case.notebooks) if note.what is sign and since < note.at < until}
+    stage.told["clients that noticed"] = f"{len(noticed)} of {len(stage.members)}"
+    deaf = [member.device for member in stage.members if member.device not in noticed]
+    return [Violation("P5", "not noticed", f"devices {deaf} went on as if nothing had happened")] if deaf else []

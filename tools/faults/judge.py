@@ -75,6 +75,15 @@ class Log:
         self._db.close()
 
 
+def heads(data: Path) -> dict[int, int]:
+    """Where the logs of a data directory end."""
+    log = Log(data)
+    try:
+        return {conv: len(log.truth.log(conv)) for conv in log.truth.conversations()}
+    finally:
+        log.close()
+
+
 def lacking(log: Log, members: Iterable[Member]) -> list[str]:
     """What the devices lack of the logs as they are now; nothing when all have converged."""
     log.truth.look()

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,7 +59,6 @@ class Server:
     environment: Mapping[str, str] = attrs.Factory(dict)
     tree: Path = ROOT
     urls: dict[str, str] = attrs.Factory(dict)
-    lives: int = 0
     _process: trio.Process | None = None
     _out: IO[bytes] | None = None
     _told_from: int = 0
@@ -71,10 +70,10 @@ class Server:
             raise ServerFailed("the server does not run")
         return self._process.pid
 
-    async def start(self, more: Sequence[str] = ()) -> None:
+    async def start(self) -> None:
         """Start it and wait until it listens. Raises ServerFailed with its last words."""
         places = [word for scheme, flag in SCHEMES.items() for word in (flag, self._address(scheme))]
-        command = [sys.executable, "-m", "wirechat.cli.main", "serve", "--data", str(self.data), *places, *more]
+        command = [sys.executable, "-m", "wirechat.cli.main", "serve", "--data", str(self.data), *places]
         self._out = self.log.open("ab")
         self._told_from = self.log.stat().st_size
         self._process = await trio.lowlevel.open_process(
@@ -85,7 +84,6 @@ class Server:
             stderr=self._out,
             env={**os.environ, "PYTHONPATH": str(self.tree), **self.environment},
         )
-        self.lives += 1
         with trio.move_on_after(START_SECONDS):
             while self._process.returncode is None:
                 heard = [str(line["url"]) for line in self.told("listening")]
@@ -108,11 +106,6 @@ class Server:
         """The last line it has written."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
-
-    @property
-    def runs(self) -> bool:
-        """It has not ended."""
-        return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
         """kill -9, and wait until it is gone."""
@@ -143,10 +136,11 @@ class Server:
         """Send it a signal."""
         os.kill(self.pid, number)
 
-    def limit_files(self, count: int) -> None:
-        """From now on it may have that many open files."""
-        _, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+    def limit_files(self, count: int) -> int:
+        """From now on it may have that many open files; how many it might have before."""
+        before, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (count, hard))
+        return before
 
     @property
     def open_files(self) -> int:

@@ -16,9 +16,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from tools.arguments import Finite
 from tools.fuzz import corpus
 from tools.fuzz.campaign import Campaign
-from tools.fuzz.targets import TARGETS, Target
+from tools.fuzz.targets import TARGETS
 from tools.ledger import Ledger
 
 console = Console(stderr=True, highlight=False)
@@ -48,7 +49,7 @@ def _options(amount: str, default: int) -> Callable[[Callable[..., None]], Calla
         click.option(
             f"--{amount}", "amount", default=default, show_default=True, type=click.IntRange(1), help="So many."
         ),
-        click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time."),
+        click.option("--minutes", type=Finite(0, min_open=True), help="Stop after this time."),
         click.option("--seed", type=click.IntRange(1), help="The first seed; 1, or the next of the ledger."),
         click.option(
             "--replay",
@@ -145,7 +146,7 @@ def _replay(name: str, path: Path, as_json: bool) -> int:
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     say: Callable[[str], None] = (lambda line: None) if as_json else click.echo
-    faults = [found for data in inputs if (found := _target(name).tell(data, say))]
+    faults = [found for data in inputs if (found := TARGETS[name]().tell(data, say))]
     if as_json:
         click.echo(json.dumps({"target": name, "inputs": len(inputs), "faults": faults}))
     else:
@@ -153,11 +154,6 @@ def _replay(name: str, path: Path, as_json: bool) -> int:
         for found in faults:
             click.echo("\n".join(found))
     return 1 if faults else 0
-
-
-def _target(name: str) -> Target:
-    made: Target = TARGETS[name]()
-    return made
 
 
 if __name__ == "__main__":

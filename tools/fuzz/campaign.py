@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from tools.fuzz import corpus
-from tools.fuzz.targets import TARGETS, Target
+from tools.fuzz.targets import TARGETS
 from tools.simulate.bugs import ROOT
 
 SLICE = {"codec": 2_000_000, "sessions": 20_000}
@@ -79,7 +79,7 @@ class Campaign:
 
     def __init__(self, target: str, finds: Path, kept: Path | None = None) -> None:
         self.name = target
-        self.unit = _target(target).unit
+        self.unit = TARGETS[target]().unit
         self.figures = Figures()
         self.finds: list[Find] = []
         self.seed = 0
@@ -92,7 +92,7 @@ class Campaign:
     def prepare(self) -> None:
         """Lay out the inputs to begin with. Raises ValueError when what is kept is no corpus."""
         self._inputs.mkdir()
-        target = _target(self.name)
+        target = TARGETS[self.name]()
         for number, data in enumerate((*target.seeds(), *corpus.read(self._kept))):
             if len(data) <= target.input_bytes_max:
                 (self._inputs / f"{number}").write_bytes(data)
@@ -145,7 +145,7 @@ class Campaign:
     def keep(self, tell: Callable[[str], None]) -> int:
         """Put what reached something new with what is kept, without what adds nothing. How many there are now."""
         inputs = [path.read_bytes() for path in self._inputs.iterdir()]
-        target = _target(self.name)
+        target = TARGETS[self.name]()
         tell(f"minimising {len(inputs)} inputs")
         kept = list(corpus.minimised(inputs, target.reach, KEPT_BYTES_MAX[self.name]))
         corpus.write(self._kept, kept)
@@ -154,11 +154,6 @@ class Campaign:
     def close(self) -> None:
         """Remove what was only needed meanwhile."""
         self._folder.cleanup()
-
-
-def _target(name: str) -> Target:
-    made: Target = TARGETS[name]()
-    return made
 
 
 def _last_line(text: str) -> str:

@@ -164,4 +164,4 @@ class SessionsTarget:
         return {"frames": self.frames, "answers": sum(self.answers.values())}
 
 
-TARGETS = {"codec": CodecTarget, "sessions": SessionsTarget}
+TARGETS: dict[str, Callable[[], Target]] = {"codec": CodecTarget, "sessions": SessionsTarget}

@@ -8,5 +8,5 @@
     copies, standing, tally    forwards; roles; what is unread, mentioned and pinned
 
 Pure and independent of the product: it knows neither sockets nor clocks nor the store, so that a simulation, real
-processes under faults, the load generator and a replay are judged alike.
+processes under faults and a replay are judged alike.
 """

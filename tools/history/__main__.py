@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from tools.arguments import Finite
 from tools.history.checker import History, Violation
 from tools.history.recording import BadFile, Line, merged
 
@@ -35,7 +36,7 @@ def main() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--margin",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=0.0,
     help="Seconds by which the clocks of several machines may differ; default: the files are of one machine.",
 )

@@ -225,10 +225,8 @@ def _parsed(path: Path, lines: Iterable[str]) -> Iterator[Line]:
         place = f"{path}:{number}"
         try:
             fields = json.loads(text)
-            last, event = (
-                max(last, float(fields.pop("t"))),
-                fields.pop("event"),
-            )  # a clock that is set back stands still
+            last = max(last, float(fields.pop("t")))  # a clock that is set back stands still
+            event = fields.pop("event")
             arguments = CONVERTER.structure(fields, EVENTS[event])
         except Exception as error:  # noqa: BLE001  whatever the line says, the answer is where it stands
             raise BadFile(f"{place}: not an event: {type(error).__name__}: {error}") from None

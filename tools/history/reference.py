@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from tools.history.entries import CHANGES, DELETE, EDIT, PIN, UNPIN, Entry, Periods
+from tools.history.entries import CHANGES, DELETE, EDIT, PIN, UNPIN, Entry
 
 
 @attrs.define
@@ -69,14 +69,6 @@ def _change(record: Record, entry: Entry) -> None:
         record.reactions.pop(entry.sender, None)
     else:
         record.reactions[entry.sender] = entry.content
-
-
-def head(times: Periods, log: Sequence[Entry]) -> int:
-    """The highest seq a user with these periods may know of; 0 when he was never in."""
-    if not times:
-        return 0
-    end = times[-1][1]
-    return len(log) if end is None else end
 
 
 def deleted(log: Iterable[Entry]) -> set[int]:

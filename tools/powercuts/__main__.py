@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from tools.arguments import Finite
 from tools.ledger import Ledger
 from tools.powercuts.run import SABOTAGE, run
 from tools.simulate.campaign import Report, outcomes
@@ -43,7 +44,7 @@ Examples:
 @click.option("--first", type=click.IntRange(0), help="The first seed; 1, or the one after the last of the ledger.")
 @click.option("--seed", type=click.IntRange(0), help="Run this seed alone and tell its story.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default="cores", type=click.IntRange(1), help="Processes.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time.")
+@click.option("--minutes", type=Finite(0, min_open=True), help="Stop after this time.")
 @click.option("--sabotage", type=click.Choice(SABOTAGE), help="Break durability on purpose, to see it found.")
 @click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Go on from this file, and add to it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")

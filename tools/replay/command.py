@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tools.arguments import Finite
 from tools.replay import report
 from tools.replay.log import BadLog, read_log
 from tools.replay.meter import Bars
@@ -41,11 +42,11 @@ class BadArgument(click.ClickException):
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--url", "urls", multiple=True, required=True, help="Where the server is; several share the connections.")
 @click.option(
-    "--speed", type=click.FloatRange(min=0, min_open=True), help="Times the original pace; default: as fast as it goes."
+    "--speed", type=Finite(min=0, min_open=True), help="Times the original pace; default: as fast as it goes."
 )
 @click.option(
     "--drop",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Finite(0, 1, max_open=True),
     default=0.0,
     help="Probability that a connection breaks at a frame.",
 )

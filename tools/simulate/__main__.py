@@ -14,6 +14,7 @@ import trio
 from rich.console import Console
 from rich.progress import Progress
 
+from tools.arguments import Finite
 from tools.ledger import Ledger
 from tools.simulate import bugs as bank
 from tools.simulate.campaign import Report, outcomes
@@ -30,7 +31,7 @@ console = Console(stderr=True, highlight=False)
 @click.option("--first", type=click.IntRange(0), help="The first of them; 1, or the one after the last of the ledger.")
 @click.option("--seed", type=click.IntRange(0), help="Run this seed alone and tell its story.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default="cores", type=click.IntRange(1), help="Processes.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time.")
+@click.option("--minutes", type=Finite(0, min_open=True), help="Stop after this time.")
 @click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Go on from this file, and add to it.")
 @click.option("--until-found", is_flag=True, help="Stop at the first seed that breaks a promise.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")

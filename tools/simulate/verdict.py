@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tools.history.entries import visible_head
 from tools.history.holdings import Holding
-from tools.history.reference import head
 from tools.simulate.file import DeviceFile
 from tools.simulate.truth import Truth
 from wirechat import wire
@@ -46,8 +46,9 @@ def unfinished(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
         if not times:
             continue
         position = positions.get(conv)
-        if position is None or position.pos != head(times, truth.log(conv)) or position.catch:
-            yield f"{conv}: at {position}, the log is at {head(times, truth.log(conv))}"
+        head = visible_head(times, len(truth.log(conv)))
+        if position is None or position.pos != head or position.catch:
+            yield f"{conv}: at {position}, the log is at {head}"
         elif bool(position.former) != (times[-1][1] is not None):
             yield f"{conv}: at {position}, a member in {times}"
         elif conv != truth.account_log(user) and device.info(conv) != truth.described(conv, user)[0]:

@@ -77,6 +77,10 @@ Talk to it from two other terminals (F1 shows the keys):
   .venv/bin/wirechat chat {url} --handle alice
   .venv/bin/wirechat chat {url} --handle bob
 
+Put a load on it, and open the report:
+
+  .venv/bin/wirechat loadgen run pairs --url {url} --report report.html
+
 Then stop it with Ctrl-C and check that everything stored is consistent:
 
   .venv/bin/wirechat verify --data {shlex.quote(str(data))}

@@ -25,8 +25,13 @@ COMMANDS = {
     "store": ("wirechat.cli.store", "store", "Look at the data and tend it."),
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "conform": ("wirechat.cli.conform", "conform", "Check that a server or a client keeps the protocol."),
+    "loadgen": ("tools.loadgen.command", "loadgen", "Load a server, measure it, check that nothing was lost."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
 }
+
+
+EXTRAS = {"loadgen": "loadgen"}
+"""Commands that need packages a server does not: the name of the extra."""
 
 
 class Commands(click.Group):
@@ -39,7 +44,13 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[name]
-        command = getattr(importlib.import_module(module), attribute)
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if name not in EXTRAS:
+                raise
+            needed = f"pip install 'wirechat[{EXTRAS[name]}]'"
+            raise click.UsageError(f"{name} needs the package {error.name}: {needed}") from None
         assert isinstance(command, click.Command)
         return command
 

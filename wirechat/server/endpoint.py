@@ -403,9 +403,7 @@ class WebSocketEndpoint:
         self._ws = await request.accept(subprotocol=SUBPROTOCOL)
 
     def _note_forwarded(self, request: WebSocketRequest) -> None:
-        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy. Nor
-        is that of a page from elsewhere, though the browser that shows it is here.
-        """
+        """A forwarded request is not from this machine; for whom it speaks we believe only from a declared proxy."""
         headers = {name.lower(): value.decode("latin-1") for name, value in request.headers}
         forwarded = headers.get(b"x-forwarded-for", headers.get(b"forwarded"))
         transport = self.transport
@@ -421,16 +419,17 @@ class WebSocketEndpoint:
         elif forwarded is not None:
             proxy.warn(self.peer.address, "a forwarding header")
             transport.peer = attrs.evolve(self.peer, loopback=False)
-        if not all(_is_ours(value) for name, value in request.headers if name.lower() == b"origin"):
-            transport.peer = attrs.evolve(self.peer, loopback=False)
 
     async def _check_origin(self, request: WebSocketRequest) -> None:
-        """Browsers say which page connects, and only they do. Pages of this machine are welcome to it. Raises
+        """Browsers say which page connects, and only they do. Pages of this machine are welcome to it; what a page from
+        elsewhere asks for is not asked by this machine, though the browser that shows it is here. Raises
         ConnectionClosed.
         """
-        for value in [value for name, value in request.headers if name.lower() == b"origin"]:
-            origin = value.decode("latin-1")
-            if origin not in self._origins and not (self.peer.loopback and _is_ours(value)):
+        origins = [value.decode("latin-1") for name, value in request.headers if name.lower() == b"origin"]
+        if not all(map(_is_ours, origins)):
+            self.transport.peer = attrs.evolve(self.peer, loopback=False)
+        for origin in origins:
+            if origin not in self._origins and not (self.peer.loopback and _is_ours(origin)):
                 log.info("a web page was refused", peer=self.peer.address, origin=ascii(origin[:ORIGIN_SHOWN]))
                 await request.reject(403, body=b"the operator of this server has not named this origin (web.origins)\n")
                 raise ConnectionClosed(None)
@@ -469,10 +468,10 @@ class WebSocketEndpoint:
         self.transport.abort()
 
 
-def _is_ours(origin: bytes) -> bool:
+def _is_ours(origin: str) -> bool:
     """Whether a page with this origin came from this machine."""
     try:
-        host = urlsplit(origin.decode("latin-1")).hostname
+        host = urlsplit(origin).hostname
     except ValueError:
         return False
     return host is not None and (host == "localhost" or is_loopback(host))

@@ -1,6 +1,8 @@
 """Failed logins, counted per address and per account as seen from one address: guessing slows down, honest people
 elsewhere get in. A resume token names no account and cannot be guessed, so it counts for its address alone.
 
+New accounts are counted per address too: while anybody may make them, nobody shall take every handle.
+
 All addresses of an IPv6 network of 64 bits count as one: a household has as many.
 """
 
@@ -24,7 +26,7 @@ NETWORK_BITS = 64
 
 
 class Throttle:
-    """Bounded memory of failures; the oldest are forgotten first."""
+    """Bounded memory of failures and of new accounts; the oldest are forgotten first."""
 
     def __init__(self, config: Config) -> None:
         self._config = config

@@ -21,7 +21,7 @@ from ..trace import shown
 from ..verdict import Failed, Skipped
 
 HELLO: dict[str, Any] = {"magic": "WC", "vmin": 1, "vmax": 1, "caps": [27, 58], "agent": "transcript"}
-STEP_SECONDS = 5
+STEP_SECONDS = 10
 GREASED_ATTEMPTS = 4
 RULES = {
     "account": ("8-18", "8-21"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import trio
@@ -28,6 +29,10 @@ class Proxied(Fault):
             routes[scheme] = f"{scheme}://127.0.0.1:{proxy.port}"
         return routes
 
+    def tell_counts(self, stage: Stage) -> None:
+        """What the proxies have done."""
+        stage.told.update(sum((proxy.counts for proxy in self.proxies), Counter()))
+
 
 class Chaos(Proxied):
     """Every chunk is late; some connections end anywhere, also inside of a frame; some bytes come one at a time.
@@ -50,5 +55,4 @@ class Chaos(Proxied):
             await stage.server.start()
         for proxy in self.proxies:
             proxy.weather = CALM
-            for what, count in proxy.counts.items():
-                stage.told[what] = stage.told.get(what, 0) + count
+        self.tell_counts(stage)

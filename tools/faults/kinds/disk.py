@@ -62,7 +62,10 @@ class Disk(Fault):
 
 def _mount(folder: Path) -> subprocess.CompletedProcess[str]:
     command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM_BYTES}", "wirechat-faults", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 127, "", "mount is not installed")
 
 
 def _unmount(folder: Path) -> None:

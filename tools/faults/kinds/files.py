@@ -25,7 +25,7 @@ class Files(Fault):
 
     async def strike(self, stage: Stage) -> None:
         server = stage.server
-        server.limit_files(server.open_files + SPARE)
+        usual = server.limit_files(server.open_files + SPARE)
         strangers = [socket.create_connection(_address(server.urls["wirechat"])) for _ in range(STRANGERS)]
         await trio.sleep(1)
         stage.told["turned away"] = sum(map(_ended, strangers))
@@ -36,7 +36,7 @@ class Files(Fault):
         await stage.probe()
         for stranger in (*strangers, *more):
             stranger.close()
-        server.limit_files(1024)
+        server.limit_files(usual)
 
     async def after(self, stage: Stage) -> list[Violation]:
         """It said so, and who could not be served was not left waiting."""

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import trio
 
+from tools.faults.fault import unaware
 from tools.faults.kinds.chaos import Proxied
-from tools.faults.kinds.pause import HEARTBEAT_SECONDS, unaware
+from tools.faults.kinds.pause import HEARTBEAT_SECONDS
+from tools.faults.notebook import What
 from tools.faults.proxy import Way
 from tools.faults.stage import Stage
 from tools.history.checker import Violation
@@ -31,11 +33,9 @@ class HalfOpen(Proxied):
                 proxy.swallow(way)
             await trio.sleep(3 * HEARTBEAT_SECONDS)
             self._times.append(time.monotonic())
-        for proxy in self.proxies:
-            for what, count in proxy.counts.items():
-                stage.told[what] = stage.told.get(what, 0) + count
+        self.tell_counts(stage)
 
     async def after(self, stage: Stage) -> list[Violation]:
         """Everybody has noticed, both times."""
         first, second, last = self._times
-        return [*unaware(stage, first, second), *unaware(stage, second, last)]
+        return [*unaware(stage, What.LOST, first, second), *unaware(stage, What.LOST, second, last)]

@@ -7,7 +7,7 @@ import resource
 import trio
 
 from tools.faults.fault import Fault
-from tools.faults.judge import Log
+from tools.faults.judge import heads
 from tools.faults.roll import Crowd
 from tools.faults.stage import Stage
 
@@ -52,10 +52,8 @@ class Lights(Fault):
 
     async def reach(self, stage: Stage) -> None:
         """Everybody is in and has everything of their groups."""
-        log = await trio.to_thread.run_sync(Log, stage.server.data)
-        heads = {str(conv): len(log.truth.log(conv)) for conv in self.convs}
-        log.close()
-        await self.lights.tell(do="reach", heads=heads)
+        found = await trio.to_thread.run_sync(heads, stage.server.data)
+        await self.lights.tell(do="reach", heads={str(conv): found[conv] for conv in self.convs})
         await self.lights.hear("reached", stage.options.patience)
 
     async def connections(self) -> int:

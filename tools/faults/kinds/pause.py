@@ -9,8 +9,8 @@ from pathlib import Path
 
 import trio
 
-from tools.faults.fault import Fault
-from tools.faults.notebook import What, read
+from tools.faults.fault import Fault, unaware
+from tools.faults.notebook import What
 from tools.faults.stage import Stage
 from tools.history.checker import Violation
 
@@ -36,13 +36,4 @@ class Pause(Fault):
 
     async def after(self, stage: Stage) -> list[Violation]:
         """Everybody has noticed meanwhile."""
-        return unaware(stage, self._from, self._until)
-
-
-def unaware(stage: Stage, since: float, until: float) -> list[Violation]:
-    """Devices that did not notice between two moments that their connection was dead."""
-    lost = [note for note in read(stage.case.notebooks) if note.what is What.LOST]
-    noticed = {note.device for note in lost if since < note.at < until}
-    stage.told["clients that noticed"] = f"{len(noticed)} of {len(stage.members)}"
-    deaf = [member.device for member in stage.members if member.device not in noticed]
-    return [Violation("P5", "not noticed", f"devices {deaf} took a dead connection for a living one")] if deaf else []
+        return unaware(stage, What.LOST, self._from, self._until)

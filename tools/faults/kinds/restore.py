@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 import trio
 
-from tools.faults.fault import Fault
-from tools.faults.judge import Log
+from tools.faults.fault import Fault, unaware
+from tools.faults.judge import heads
 from tools.faults.notebook import What, read
 from tools.faults.server import ServerFailed
 from tools.faults.stage import Stage
@@ -39,14 +39,13 @@ class Restore(Fault):
         stage.earlier.append(attrs.evolve(case, until=time.monotonic(), caches=False))
         await _wirechat(stage.options.tree, "restore", str(file), "--data", str(data))
         server.data = case.data = data
-        self._restored = case.restore = Restored(time.monotonic(), _heads(data))
+        self._restored = case.restore = Restored(time.monotonic(), heads(data))
         await server.start()
 
     async def after(self, stage: Stage) -> list[Violation]:
         """Nothing is gone that had been acknowledged when the backup began, and everybody has noticed."""
-        notes = read(stage.case.notebooks)
         witness = Witness(History(), {member.device: member.user for member in stage.members})
-        witness.tell(note for note in notes if note.at < self._taken)
+        witness.tell(note for note in read(stage.case.notebooks) if note.at < self._taken)
         heads = self._restored.heads
         found = [
             Violation("P1", "not in the backup", f"{ack}, where the log ended at {heads.get(ack.name[1], 0)}")
@@ -54,21 +53,7 @@ class Restore(Fault):
             if ack.seq > heads.get(ack.name[1], 0)
         ]
         stage.told["acknowledged before the backup"] = len(witness.acks)
-        noticed = {note.device for note in notes if note.what is What.RESYNCED}
-        stage.told["clients that noticed"] = f"{len(noticed)} of {len(stage.members)}"
-        deaf = [member.device for member in stage.members if member.device not in noticed]
-        if deaf:
-            found.append(Violation("P5", "not noticed", f"devices {deaf} took the restored data for the old"))
-        return found
-
-
-def _heads(data: Path) -> dict[int, int]:
-    """Where the logs end."""
-    log = Log(data)
-    try:
-        return {conv: len(log.truth.log(conv)) for conv in log.truth.conversations()}
-    finally:
-        log.close()
+        return [*found, *unaware(stage, What.RESYNCED, self._restored.at)]
 
 
 async def _wirechat(tree: Path, *arguments: str) -> None:

@@ -1,5 +1,17 @@
 """The checks of clients, one module for each part of docs/protocol.md. Importing this package enters all of them."""
 
-from . import connection, envelope, fold, going, login, receipts, resume, sending, stories, transport
+from . import acks, connection, envelope, fold, going, login, receipts, resume, sending, stories, transport
 
-__all__ = ["connection", "envelope", "fold", "going", "login", "receipts", "resume", "sending", "stories", "transport"]
+__all__ = [
+    "acks",
+    "connection",
+    "envelope",
+    "fold",
+    "going",
+    "login",
+    "receipts",
+    "resume",
+    "sending",
+    "stories",
+    "transport",
+]

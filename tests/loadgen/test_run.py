@@ -1,0 +1,228 @@
+"""Whole runs against a real server: figures are honest, and what goes wrong is told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from tests.cli.node import Node, serving
+from tools.loadgen import scenario
+from tools.loadgen.report import figures
+from tools.loadgen.run import Options, Progress, Run
+from wirechat.cli.main import wirechat
+
+SCENARIO = """
+about = "a test"
+people = 20
+[conversations]
+size = {size}
+[[activities]]
+kind = "messages"
+rate = 100
+senders = 2
+[[activities]]
+kind = "reads"
+rate = 20
+[[activities]]
+kind = "typing"
+rate = 20
+[[activities]]
+kind = "history"
+rate = 20
+[[activities]]
+kind = "returns"
+rate = 5
+[[phases]]
+name = "hold"
+seconds = {seconds}
+"""
+TALK = """
+about = "talk in pairs"
+people = 20
+[conversations]
+size = 2
+[[activities]]
+kind = "messages"
+rate = 100
+[[phases]]
+name = "hold"
+seconds = 4
+"""
+SERIES = {"delivered", "durable", "read", "page", "resume", "caught up", "lag", "canary"}
+SECONDS = 90
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "plan.toml"
+    path.write_text(SCENARIO.format(size=4, seconds=2))
+    return path
+
+
+@asynccontextmanager
+async def server(directory: Path, *where: str) -> AsyncIterator[tuple[Node, str]]:
+    """A server and its URL."""
+    async with serving(directory, *(where or ("--tcp", "127.0.0.1:0"))) as node:
+        yield node, (await node.told("listening"))["url"]
+
+
+def test_packages_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are an extra, which a server does not have."""
+    monkeypatch.setitem(sys.modules, "hdrh.histogram", None)
+    for name in [name for name in sys.modules if name.startswith("tools.loadgen")]:
+        monkeypatch.delitem(sys.modules, name)
+    done = CliRunner().invoke(wirechat, ["loadgen", "list"])
+    assert done.exit_code == 2
+    assert "pip install 'wirechat[loadgen]'" in done.output
+
+
+async def loadgen(*words: object) -> subprocess.CompletedProcess[bytes]:
+    """The command, to its end."""
+    command = [sys.executable, "-m", "wirechat.cli.main", "loadgen", *map(str, words)]
+    with trio.fail_after(SECONDS):
+        return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+
+
+def told(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
+    """What `--json` printed."""
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "ws"])
+async def test_everything_is_done_and_nothing_is_lost(scheme: str, tmp_path: Path, plan: Path) -> None:
+    async with server(tmp_path, f"--{scheme}", "127.0.0.1:0") as (_, url):
+        done = await loadgen("run", plan, "--url", url, "--processes", 2, "--json")
+    found = told(done)
+    assert found["violations"] == []
+    assert found["verdict"] in ("valid", "not valid"), found["why"]  # the machine may be busy
+    assert done.returncode == {"valid": 0, "not valid": 3}[found["verdict"]]
+    assert found["figures"]["texts"] > 100
+    assert found["figures"]["deliveries"] == 3 * found["figures"]["texts"]
+    assert found["figures"]["server CPU per delivery"] > 0
+    assert {"delivered", "durable", "read", "page", "resume", "caught up", "lag", "canary"} <= set(
+        found["latencies_ms"]
+    )
+    assert found["samples"]
+
+
+async def test_a_server_that_stands_still_is_seen_to_stand_still(tmp_path: Path) -> None:
+    """Free of coordinated omission: what should have been sent meanwhile counts with all it would have waited."""
+    talk = scenario.parse(TALK, "talk")
+    async with server(tmp_path) as (node, url), trio.open_nursery() as nursery:
+
+        async def stand_still() -> None:
+            node.signal(signal.SIGSTOP)
+            await trio.sleep(1.0)
+            node.signal(signal.SIGCONT)
+
+        stood_still = False
+
+        def tell(told: Progress) -> None:
+            nonlocal stood_still
+            if told.stage == "hold" and told.done > 1.0 and not stood_still:
+                stood_still = True
+                nursery.start_soon(stand_still)
+
+        result = await Run(Options("talk", talk, url), tell).run()
+    assert result.violations == []
+    found = result.measures.percentiles("delivered")
+    assert found["max"] > 900
+    assert found["p90"] > 400, "a quarter of the texts fell into that second"
+    assert result.measures.counts["texts"] > 300
+
+
+async def test_a_server_that_dies_midway_makes_a_partial_report(tmp_path: Path) -> None:
+    """What was measured until then is told, and nobody is blamed for what cannot be known."""
+    talk = scenario.parse(TALK.replace("seconds = 4", "seconds = 60"), "talk")
+    async with server(tmp_path) as (node, url):
+
+        def tell(told: Progress) -> None:
+            if told.stage == "hold" and told.done > 1.0:
+                node.process.kill()
+
+        with trio.fail_after(SECONDS):
+            result = await Run(Options("talk", talk, url), tell, drain_seconds=1.0, gone_seconds=2.0).run()
+    assert result.partial == "the server is gone"
+    assert result.violations == []
+    assert figures.verdict(result)[0] == "partial"
+    assert result.measures.percentiles("delivered")
+
+
+async def test_what_is_stopped_is_partial(tmp_path: Path, plan: Path) -> None:
+    async with server(tmp_path) as (_, url):
+        command = [sys.executable, "-m", "wirechat.cli.main", "loadgen", "run", str(plan), "--url", url]
+        process = await trio.lowlevel.open_process(
+            [*command, "--seconds", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with trio.fail_after(SECONDS):
+            stages = b""
+            while b"hold" not in stages:
+                stages += await process.stderr.receive_some()
+            process.send_signal(signal.SIGINT)
+            printed = b"".join([data async for data in process.stdout]).decode()
+            status = await process.wait()
+    assert status == 3
+    assert "partial: the run ended before its time: it was stopped" in " ".join(printed.split())
+
+
+async def test_results_are_merged_compared_and_shown(tmp_path: Path, plan: Path) -> None:
+    parts = [tmp_path / "first.json", tmp_path / "second.json"]
+    async with server(tmp_path) as (_, url), trio.open_nursery() as nursery:
+
+        async def part(number: int) -> None:
+            done = await loadgen("run", plan, "--url", url, "--share", f"{number + 1}/2", "--json", "--seed", number)
+            parts[number].write_bytes(done.stdout)
+
+        nursery.start_soon(part, 0)
+        nursery.start_soon(part, 1)
+    first, second = (json.loads(each.read_text()) for each in parts)
+    report = tmp_path / "report.html"
+    done = await loadgen("merge", *parts, "--json", "--report", report)
+    merged = told(done)
+    assert merged["totals"]["people"] == first["totals"]["people"] + second["totals"]["people"] == 20
+    assert merged["figures"]["texts"] == first["figures"]["texts"] + second["figures"]["texts"]
+    assert merged["machine"]["hosts"] == 2
+    text = report.read_text()
+    assert text.count("<svg") == 4
+    assert "http" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ).replace("https://matplotlib.org", ""), "the report needs nothing from elsewhere"
+    compared = told(await loadgen("compare", *parts, "--json"))
+    assert compared["figures"]["texts"]["second"] == second["figures"]["texts"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (["run", "pears", "--url", "wirechat://127.0.0.1:1"], 2, "there is no scenario 'pears'"),
+        (["run", "pairs", "--url", "http://127.0.0.1:1"], 2, "bad URL"),
+        (["run", "pairs", "--url", "wirechat://127.0.0.1:1"], 2, "no load: Connection refused"),
+        (["run", "pairs", "--url", "wirechat://127.0.0.1:1", "--people", "1"], 2, "too few"),
+        (["run", "pairs", "--url", "wirechat://127.0.0.1:1", "--share", "3/2"], 2, "must be K/N"),
+        (["run", "broadcast", "--url", "wirechat://127.0.0.1:1", "--share", "1/2"], 2, "cannot be divided among 2"),
+        (["run", "idle", "--url", "wirechat://127.0.0.1:1", "--rate", "5"], 2, "no rate of texts"),
+        (["run", "pairs", "--url", "wirechat://127.0.0.1:1", "--report", "/nowhere/x.html"], 2, "no directory"),
+        (["run", "idle", "--url", "wirechat://127.0.0.1:1", "--people", "9999999"], 2, "open files"),
+        (["merge", "/nowhere.json"], 2, "cannot read /nowhere.json"),
+        (["compare", "setup.cfg", "setup.cfg"], 2, "setup.cfg is not JSON"),
+    ],
+)
+async def test_bad_input_is_one_line(words: list[str], status: int, line: str) -> None:
+    done = await loadgen(*words)
+    *stages, last = done.stderr.decode().strip().splitlines()
+    assert done.returncode == status
+    assert line in last
+    assert set(stages) <= {"making people"}

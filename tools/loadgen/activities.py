@@ -1,0 +1,246 @@
+"""What people do under load. Each activity is told of each phase and does its part at the intended times.
+
+An open loop acts at the times of its schedule, whatever came of what it did before. A closed one acts when something of
+its own is over; it measures how much a server can do, not how long its users wait.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any, Protocol
+
+from tools.loadgen import scenario
+from tools.loadgen.crowd import Crowd
+from tools.loadgen.peer import Peer
+from tools.loadgen.schedule import Schedule, Stretch
+from tools.loadgen.strangers import Stranger
+from tools.loadgen.talk import Talk
+from wirechat import wire
+
+Act = Callable[[float], None]
+
+
+class Activity(Protocol):
+    """Something that people do."""
+
+    def begin(self, phase: str, stretch: Stretch) -> None:
+        """A phase begins."""
+
+    def stop(self) -> None:
+        """Nothing new any more."""
+
+
+class Paced:
+    """An open loop: `act` is called with each intended time, as soon as the loop gets to it."""
+
+    def __init__(self, crowd: Crowd, schedule: Schedule, act: Act) -> None:
+        self._crowd = crowd
+        self._schedule = schedule
+        self._act = act
+        self._times: Iterator[float] = iter(())
+        self._stopped = False
+
+    def begin(self, phase: str, stretch: Stretch) -> None:
+        self._times = self._schedule.times(stretch)
+        self._next()
+
+    def _next(self) -> None:
+        times, due = self._times, next(self._times, None)
+        if due is not None:
+            self._crowd.loop.at(due, lambda: self._turn(times, due))
+
+    def _turn(self, times: Iterator[float], due: float | None) -> None:
+        """Everything that is due by now."""
+        loop, measures = self._crowd.loop, self._crowd.measures
+        while due is not None and due <= loop.now and times is self._times and not self._stopped:
+            measures.latency("lag", due, loop.now)
+            self._act(due)
+            due = next(times, None)
+        if due is not None and times is self._times and not self._stopped:
+            loop.at(due, lambda: self._turn(times, due))
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+class Speech:
+    """Texts: an open loop over all senders in turn, or a window at each of them."""
+
+    def __init__(self, what: scenario.Messages, crowd: Crowd, chance: Random, tokens: Iterator[int]) -> None:
+        self._crowd = crowd
+        self._tokens = tokens
+        self._window = what.window or 0
+        self._senders = [(talk, peer) for talk in crowd.talks for peer in talk.members[: what.senders]]
+        self._stopped = self._begun = False
+        chance.shuffle(self._senders)
+        turns = itertools.cycle(self._senders)
+        random = chance if what.arrivals == "random" else None
+        self._paced = what.rate and Paced(crowd, Schedule(what.rate, random), lambda due: self._say(*next(turns), due))
+
+    def begin(self, phase: str, stretch: Stretch) -> None:
+        if not self._senders:
+            return
+        if self._paced:
+            self._paced.begin(phase, stretch)
+        elif not self._begun:
+            self._begun = True
+            for talk, peer in self._senders:
+                for _ in range(self._window):
+                    self._say(talk, peer, self._crowd.loop.now)
+
+    def _say(self, talk: Talk, peer: Peer, due: float) -> None:
+        talk.say(peer, next(self._tokens), due, self._nothing if self._paced else lambda: self._another(talk, peer))
+
+    def _another(self, talk: Talk, peer: Peer) -> None:
+        if not self._stopped:
+            self._say(talk, peer, self._crowd.loop.now)
+
+    def _nothing(self) -> None:
+        """An open loop does not care."""
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._paced:
+            self._paced.stop()
+
+
+def reading(what: scenario.Reads, crowd: Crowd, chance: Random) -> Paced:
+    """Somebody marks as read what he has got."""
+
+    def act(due: float) -> None:
+        talk, peer = _somebody(crowd, chance)
+        if peer.is_live and (pos := peer.positions.get(talk.conv, 0)):
+            peer.ask(wire.Mark(0, talk.conv, pos), _timed(crowd, "read", due, wire.MarkOk))
+
+    return Paced(crowd, Schedule(what.rate, chance), act)
+
+
+def typing(what: scenario.Types, crowd: Crowd, chance: Random) -> Paced:
+    """Somebody types."""
+
+    def act(due: float) -> None:
+        talk, peer = _somebody(crowd, chance)
+        if peer.is_live:
+            crowd.measures.count("typing", due)
+            peer.tell(wire.Typing(talk.conv, on=True))
+
+    return Paced(crowd, Schedule(what.rate, chance), act)
+
+
+def browsing(what: scenario.Browses, crowd: Crowd, chance: Random) -> Paced:
+    """Somebody looks at a page somewhere in the past."""
+
+    def act(due: float) -> None:
+        talk, peer = _somebody(crowd, chance)
+        if peer.is_live:
+            hi = chance.randint(1, max(1, talk.head))
+            peer.ask(wire.History(0, talk.conv, hi, what.page), _timed(crowd, "page", due, wire.HistoryOk))
+
+    return Paced(crowd, Schedule(what.rate, chance), act)
+
+
+def coming(what: scenario.Strangers, crowd: Crowd, chance: Random) -> Paced:
+    """Somebody comes who means no good."""
+    return Paced(crowd, Schedule(what.rate, chance), lambda due: Stranger(crowd, chance).come())
+
+
+def _timed(crowd: Crowd, series: str, due: float, reply_type: type[wire.Reply]) -> Callable[[Any], None]:
+    def done(reply: Any) -> None:
+        if isinstance(reply, reply_type):
+            crowd.measures.latency(series, due, crowd.loop.now)
+        elif isinstance(reply, wire.Error):
+            crowd.measures.count(f"error {reply.code}", crowd.loop.now)
+
+    return done
+
+
+def _somebody(crowd: Crowd, chance: Random) -> tuple[Talk, Peer]:
+    talk = crowd.talks[chance.randrange(len(crowd.talks))]
+    return talk, talk.members[chance.randrange(len(talk.members))]
+
+
+class Leaving:
+    """Connections are cut and come back: some now and then, or many at once."""
+
+    def __init__(self, what: scenario.Returns, crowd: Crowd, chance: Random, first_measured: str) -> None:
+        self._what = what
+        self._crowd = crowd
+        self._chance = chance
+        self._phase = what.phase or first_measured
+        self._away: set[Peer] = set()
+        self._lacking: set[Peer] = set()
+        self._paced = what.rate and Paced(crowd, Schedule(what.rate, chance), self._one)
+        self._rounds = 0
+        crowd.when_live = self._back
+
+    def begin(self, phase: str, stretch: Stretch) -> None:
+        if self._paced:
+            self._paced.begin(phase, stretch)
+        elif phase == self._phase and not self._rounds:
+            self._rounds += 1
+            here = [peer for peer in self._crowd.peers if peer.is_live]
+            for peer in self._chance.sample(here, round(len(here) * (self._what.share or 0))):
+                self._cut(peer)
+
+    def _one(self, due: float) -> None:
+        peer = self._crowd.peers[self._chance.randrange(len(self._crowd.peers))]
+        if peer.is_live:
+            self._cut(peer)
+
+    def _cut(self, peer: Peer) -> None:
+        self._crowd.measures.count("connections cut", self._crowd.loop.now)
+        self._away.add(peer)
+        peer.disconnect()
+        if not self._what.resume:
+            peer.resume = None
+        self._crowd.comes_back(peer, self._what.away_seconds)
+
+    def _back(self, peer: Peer) -> None:
+        if peer not in self._away:
+            return
+        self._away.discard(peer)
+        series = "resume" if self._what.resume else "login"
+        self._crowd.measures.latency(series, peer.since, self._crowd.loop.now)
+        self._lacking.add(peer)
+        self._look(peer)
+
+    def _look(self, peer: Peer) -> None:
+        """Until it lacks nothing any more."""
+        if not peer.is_live:
+            self._lacking.discard(peer)
+        elif peer.is_complete:
+            self._lacking.discard(peer)
+            self._crowd.measures.latency("caught up", peer.since, self._crowd.loop.now)
+        else:
+            peer.later(0.01, lambda: self._look(peer))
+
+    def stop(self) -> None:
+        if self._paced:
+            self._paced.stop()
+
+
+def activities(plan: scenario.Scenario, crowd: Crowd, chance: Random) -> list[Activity]:
+    """All of a scenario, for people who are there already."""
+    tokens = itertools.count(1)
+    measured = next((phase.name for phase in plan.phases if phase.measured), "")
+    found: list[Activity] = []
+    for number, what in enumerate(plan.activities):
+        own = Random(f"{chance.random()}/{number}")
+        match what:
+            case scenario.Messages():
+                found.append(Speech(what, crowd, own, tokens))
+            case scenario.Returns():
+                found.append(Leaving(what, crowd, own, measured))
+            case scenario.Strangers():
+                found.append(coming(what, crowd, own))
+            case _ if not crowd.talks:
+                continue
+            case scenario.Reads():
+                found.append(reading(what, crowd, own))
+            case scenario.Types():
+                found.append(typing(what, crowd, own))
+            case scenario.Browses():
+                found.append(browsing(what, crowd, own))
+    return found

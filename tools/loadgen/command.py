@@ -1,0 +1,277 @@
+"""`wirechat loadgen`: loads a server, measures it honestly, and checks that nothing was lost.
+
+Exit status: 0 all is well; 1 a promise was broken; 2 the arguments are wrong or the server cannot be reached; 3 the run
+is not valid, because the generator or the machine was the bottleneck, or it ended before its time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import click
+import trio
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tools.arguments import Finite
+from tools.loadgen import scenario
+from tools.loadgen.place import BadPlace, find_place
+from tools.loadgen.report import comparison, file, page, table
+from tools.loadgen.report.figures import verdict
+from tools.loadgen.run import Failed, Options, Result, Run, Tell
+from tools.loadgen.run import Progress as Told
+from tools.loadgen.scenario import BadScenario, Scenario
+
+BROKEN, NOT_VALID = 1, 3
+SPARE_FILES = 64
+
+
+class Wrong(click.ClickException):
+    """What is wrong with the command line, in one line."""
+
+    exit_code = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def loadgen() -> None:
+    """Load a server, measure it honestly, check that nothing was lost."""
+
+
+@loadgen.command("list")
+def list_command() -> None:
+    """Print the scenarios that come with the program."""
+    for name in scenario.shipped():
+        click.echo(f"{name:18} {scenario.load(name).about}")
+
+
+@loadgen.command("show")
+@click.argument("name", metavar="SCENARIO")
+def show_command(name: str) -> None:
+    """Print a scenario, to begin one of your own."""
+    _scenario(name)
+    place = scenario.SHIPPED / f"{name}.toml"
+    click.echo((place if name in scenario.shipped() else Path(name)).read_text(), nl=False)
+
+
+@loadgen.command("run")
+@click.argument("name", metavar="SCENARIO")
+@click.option("--url", required=True, help="Where the server is: wirechat://, wirechats://, ws:// or wss://.")
+@click.option("--people", type=click.IntRange(1), help="Connections, instead of the scenario's number.")
+@click.option("--rate", type=Finite(0, min_open=True), help="Texts a second, instead of the scenario's.")
+@click.option("--seconds", type=Finite(1, 86_400), help="Of the measured phases together.")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the generator.")
+@click.option("--share", metavar="K/N", help="Only the K-th of N parts: for several hosts; then merge their files.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the times at which things happen.")
+@click.option("--check/--no-check", default=True, show_default=True, help="Judge every delivery.")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust, as a PEM file.")
+@click.option("--pid", type=click.IntRange(1), help="The server's process, if it is not found by its port.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def run_command(
+    name: str,
+    url: str,
+    people: int | None,
+    rate: float | None,
+    seconds: float | None,
+    processes: int,
+    share: str | None,
+    seed: int,
+    check: bool,
+    ca: str | None,
+    pid: int | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Run a scenario: a name from `wirechat loadgen list`, or a TOML file."""
+    plan = _shared(_changed(_scenario(name), people, rate, seconds), share)
+    try:
+        find_place(url, ca)
+    except BadPlace as error:
+        raise Wrong(str(error)) from None
+    _enough_files(plan.people)
+    if report is not None and not os.access(report.parent, os.W_OK):
+        raise Wrong(f"cannot write {report}: {report.parent} is no directory that can be written to")
+    options = Options(Path(name).stem, plan, url, ca, processes, seed, check, pid)
+    with _told(as_json) as tell:
+        result = trio.run(_run, options, tell)
+    _show(result, report, as_json)
+
+
+def _scenario(name: str) -> Scenario:
+    try:
+        return scenario.load(name)
+    except BadScenario as error:
+        raise Wrong(str(error)) from None
+
+
+def _changed(plan: Scenario, people: int | None, rate: float | None, seconds: float | None) -> Scenario:
+    """With what was said instead."""
+    spoken = sum(each.rate or 0 for each in plan.activities if isinstance(each, scenario.Messages))
+    if rate is not None and not spoken:
+        raise Wrong("this scenario has no rate of texts that could be changed")
+    try:
+        plan = plan.at_scale((people or plan.people) / plan.people, 1.0 if rate is None else rate / spoken)
+    except ValueError as error:
+        raise Wrong(str(error)) from None
+    if seconds is not None:
+        measured = scenario.total_seconds([phase for phase in plan.phases if phase.measured])
+        phases = [
+            attrs.evolve(phase, seconds=phase.seconds * seconds / measured) if phase.measured else phase
+            for phase in plan.phases
+        ]
+        plan = attrs.evolve(plan, phases=tuple(phases))
+    return plan
+
+
+def _shared(plan: Scenario, share: str | None) -> Scenario:
+    if share is None:
+        return plan
+    number, _, of = share.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise Wrong(f"--share {share}: must be K/N, such as 2/3")
+    try:
+        return plan.share(int(number) - 1, int(of))
+    except BadScenario as error:
+        raise Wrong(str(error)) from None
+
+
+def _enough_files(connections: int) -> None:
+    """Every connection is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + SPARE_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise Wrong(
+            f"{connections} connections need {needed} open files, and this system allows {hard}: see ulimit -Hn"
+        )
+    if soft != resource.RLIM_INFINITY and needed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+async def _run(options: Options, tell: Tell) -> Result:
+    run = Run(options, tell)
+    result: list[Result] = []
+
+    async def stopped() -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                run.stop("it was stopped")
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stopped)
+            result.append(await run.run())
+            nursery.cancel_scope.cancel()
+    except* Failed as group:
+        raise Wrong(f"no load: {_first(group)}") from None
+    return result[0]
+
+
+def _first(group: BaseExceptionGroup[Failed]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
+@contextmanager
+def _told(hidden: bool) -> Iterator[Tell]:
+    """Live progress on a terminal; elsewhere a line for each stage."""
+    console = Console(stderr=True)
+    if hidden or not console.is_terminal:
+        yield _silent if hidden else _stages()
+        return
+    columns = TextColumn("{task.description:20}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}")
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=1, note="")
+
+        def tell(told: Told) -> None:
+            note = ", ".join(f"{name} {value:,}" for name, value in told.told.items())
+            progress.update(task, description=told.stage, completed=told.done, total=max(told.of, 1e-9), note=note)
+
+        yield tell
+
+
+def _silent(told: Told) -> None:
+    """For machines."""
+
+
+def _stages() -> Tell:
+    before = ""
+
+    def tell(told: Told) -> None:
+        nonlocal before
+        if told.stage != before:
+            before = told.stage
+            click.echo(told.stage, err=True)
+
+    return tell
+
+
+def _show(result: Result, report: Path | None, as_json: bool) -> None:
+    if as_json:
+        click.echo(file.to_json(result), nl=False)
+    else:
+        table.show(result, Console())
+    if report is not None:
+        try:
+            file.write(report, page.page(result, shlex.join(["wirechat", *sys.argv[1:]]), _commit()))
+        except file.BadFile as error:
+            raise Wrong(str(error)) from None
+        click.echo(f"The report is in {report}.", err=True)
+    sys.exit({"valid": 0, "broken": BROKEN}.get(verdict(result)[0], NOT_VALID))
+
+
+def _commit() -> str:
+    """Of this program; "unknown" when it does not run from a checkout."""
+    command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+
+@loadgen.command("merge")
+@files
+@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def merge_command(files: tuple[Path, ...], report: Path | None, as_json: bool) -> None:
+    """Make one result of several: what each host's `run --share K/N --json` printed."""
+    try:
+        merged = file.merge([(path, file.read(path)) for path in files])
+    except file.BadFile as error:
+        raise Wrong(str(error)) from None
+    _show(merged, report, as_json)
+
+
+@loadgen.command("compare")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def compare_command(first: Path, second: Path, as_json: bool) -> None:
+    """Put two results side by side: what `run --json` printed."""
+    try:
+        plain = file.read(first), file.read(second)
+        lines = list(comparison.lines(*plain))
+    except file.BadFile as error:
+        raise Wrong(str(error)) from None
+    except (KeyError, TypeError, AttributeError):
+        raise Wrong("one of the files is damaged") from None
+    if as_json:
+        told = {line.name: {"first": line.first, "second": line.second, "ratio": line.ratio} for line in lines}
+        click.echo(json.dumps({"figures": told, "differences": comparison.differences(*plain)}))
+    else:
+        comparison.show(*plain, Console())

@@ -1,0 +1,69 @@
+"""Two results side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+
+from tools.loadgen.report.table import number
+
+LATENCIES = ("p50", "p99", "p99.9")
+
+
+@attrs.frozen
+class Line:
+    """One figure of both, and their ratio."""
+
+    name: str
+    first: float | None
+    second: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Second to first."""
+        return None if not self.first or self.second is None else self.second / self.first
+
+
+def lines(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Line]:
+    """Everything that both have."""
+    for name, value in first["figures"].items():
+        if name in second["figures"]:
+            yield Line(name, value, second["figures"][name])
+    for series, found in first["latencies_ms"].items():
+        other = second["latencies_ms"].get(series)
+        if found and other:
+            for name in LATENCIES:
+                yield Line(f"{series} {name}, ms", found[name], other[name])
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Why the two may not be comparable, in one line each."""
+    found = []
+    for name in ("scenario", "processes", "checked"):
+        if first[name] != second[name]:
+            found.append(f"they differ in {name}")
+    for name in ("system", "cores", "python"):
+        if first["machine"].get(name) != second["machine"].get(name):
+            found.append(f"they were made on machines that differ in {name}")
+    for which, plain in (("first", first), ("second", second)):
+        if plain["verdict"] != "valid":
+            found.append(f"the {which} is {plain['verdict']}: {plain['why']}")
+    return found
+
+
+def show(first: Mapping[str, Any], second: Mapping[str, Any], console: Console) -> None:
+    """A table, then what speaks against believing it."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("first", "second", "ratio"):
+        table.add_column(name, justify="right")
+    for line in lines(first, second):
+        values = ["-" if value is None else number(value) for value in (line.first, line.second)]
+        table.add_row(line.name, *values, "" if line.ratio is None else f"{line.ratio:.2f}")
+    console.print(table)
+    for text in differences(first, second):
+        console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)

@@ -1,0 +1,327 @@
+"""A whole run: processes, phases, watching, the result. What the processes do stands in `worker`.
+
+The run is not valid when the generator or the machine was the bottleneck: then its figures say nothing about the
+server, however good they look.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import attrs
+import trio
+
+from tools.loadgen import machine, scenario
+from tools.loadgen.machine import Sample, Watch
+from tools.loadgen.measures import Measures
+from tools.loadgen.place import find_place
+from tools.loadgen.scenario import Phase, Scenario
+from tools.loadgen.worker import Job
+
+START_SECONDS = 0.3
+"""From the order to begin until the beginning: all processes begin at once."""
+LAG_P99_MS = 25.0
+"""The generator may be so late; above, it measures itself."""
+CANARY_P99_MS = 25.0
+"""The machine may wake somebody so late."""
+PROCESS_CPU = 0.9
+"""Of a core that one process of the generator may use."""
+DRAIN_SECONDS = 30.0
+"""What is under way at the end is waited for; what has not come then is lost."""
+GONE_SECONDS = 10.0
+"""Without a single live connection: then the server is gone."""
+
+
+class Failed(Exception):
+    """Why there is no load, in one line."""
+
+
+@attrs.frozen
+class Options:
+    """What to run and where.
+
+    seconds, people and rate of the scenario are as they shall be.
+    """
+
+    name: str
+    scenario: Scenario
+    url: str
+    ca: str | None = None
+    processes: int = 1
+    seed: int = 1
+    check: bool = True
+    pid: int | None = None
+
+
+@attrs.define
+class Result:
+    """What came of it."""
+
+    options: Options
+    measures: Measures
+    phases: list[dict[str, Any]]
+    """name, begin, end in seconds of the run, scale, measured; of steps also what came of them."""
+    violations: list[str]
+    invalid: list[str]
+    """Why the figures say nothing about the server; empty if they do."""
+    samples: list[Sample]
+    totals: dict[str, float]
+    """Sums over the processes: people, entries, bytes, CPU seconds, each under its name."""
+    machine: dict[str, Any]
+    began: float
+    """Seconds since 1970."""
+    partial: str = ""
+    """Why it ended before its end; empty if it did not."""
+
+    @property
+    def measured_seconds(self) -> float:
+        """Length of the measured phases."""
+        return sum((phase["end"] - phase["begin"] for phase in self.phases if phase["measured"]), 0.0)
+
+
+@attrs.frozen
+class Progress:
+    """How it stands, for people who watch."""
+
+    stage: str
+    done: float
+    of: float
+    told: dict[str, Any]
+    """Sums over the processes: texts, delivered, under_way, live; worst p99 so far."""
+
+
+Tell = Callable[[Progress], None]
+
+
+class _Process:
+    """A worker as its parent sees it."""
+
+    def __init__(self, number: int, process: trio.Process) -> None:
+        self.number = number
+        self.process = process
+        self.told: dict[str, Any] = {}
+        self.made = (0, 1)
+        self.ready = False
+        self.result: dict[str, Any] | None = None
+
+    async def order(self, order: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        try:
+            await self.process.stdin.send_all(json.dumps(order).encode() + b"\n")
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise Failed(f"process {self.number} of the generator ended") from None
+
+    async def listen(self) -> None:
+        """Until it has told its result. Raises Failed."""
+        async for line in self._lines():
+            report = json.loads(line)
+            if "failed" in report:
+                raise Failed(report["failed"])
+            self.ready = self.ready or "ready" in report
+            self.told = report.get("progress", self.told)
+            self.result = report.get("result", self.result)
+            if "made" in report:
+                self.made = report["made"], report["of"]
+            if self.result is not None:
+                return
+        raise Failed(f"process {self.number} of the generator ended before its time")
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        assert self.process.stdout is not None
+        parts: list[bytes] = []
+        while data := await self.process.stdout.receive_some(1 << 16):
+            *lines, rest = bytes(data).split(b"\n")
+            for line in lines:
+                yield b"".join(parts) + line
+                parts.clear()
+            parts.append(bytes(rest))
+
+
+class Run:
+    """One run. `stop` ends it before its time; what was measured until then is told all the same."""
+
+    def __init__(
+        self, options: Options, tell: Tell, *, drain_seconds: float = DRAIN_SECONDS, gone_seconds: float = GONE_SECONDS
+    ) -> None:
+        """`drain_seconds`: how long the last texts are waited for."""
+        self._options = options
+        self._drain_seconds = drain_seconds
+        self._gone_seconds = gone_seconds
+        self._tell = tell
+        self._measures = Measures()  # of the canary
+        self._processes: list[_Process] = []
+        self._phases: list[dict[str, Any]] = []
+        self._stopped = trio.Event()
+        self._partial = ""
+        self._server_cpu = 0.0
+        self._alive = 0.0
+
+    def stop(self, why: str) -> None:
+        """End it now."""
+        self._partial = why
+        self._stopped.set()
+
+    async def run(self) -> Result:
+        """Raises Failed."""
+        options = self._options
+        place = find_place(options.url, options.ca)
+        server = machine.find_server(place.address, options.pid)
+        watch = Watch(server, self._measures)
+        about, began = machine.about(), time.time()
+        async with trio.open_nursery() as nursery:
+            try:
+                await self._start(nursery, began)
+                await self._ready()
+                self._measures.began = time.monotonic() + START_SECONDS
+                async with trio.open_nursery() as watching:
+                    watching.start_soon(watch.look)
+                    watching.start_soon(watch.canary)
+                    await self._play(server)
+                    watching.cancel_scope.cancel()
+                for process in self._processes:
+                    await process.order({"stop": True})
+                await self._results()
+            finally:
+                nursery.cancel_scope.cancel()
+                for process in self._processes:
+                    process.process.kill()
+        return self._result(watch, about, began)
+
+    async def _start(self, nursery: trio.Nursery, began: float) -> None:
+        options = self._options
+        count = min(options.processes, options.scenario.units)
+        for number in range(count):
+            command = [sys.executable, "-m", "tools.loadgen.worker"]
+            process = _Process(
+                number,
+                await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE),
+            )
+            self._processes.append(process)
+            nursery.start_soon(process.listen)
+            name = f"l{int(began * 1000) % 36**7:x}-{options.seed}-{number}"
+            plain = scenario.to_plain(options.scenario.share(number, count))
+            job = Job(
+                plain, options.url, options.ca, name, f"{options.seed}/{number}", options.check, self._drain_seconds
+            )
+            await process.order(attrs.asdict(job))
+
+    async def _ready(self) -> None:
+        while not all(process.ready for process in self._processes):
+            made = sum(process.made[0] for process in self._processes)
+            of = sum(process.made[1] for process in self._processes)
+            self._tell(Progress("making people", made, of, {}))
+            if await self._pause(0.2):
+                raise Failed(self._partial)
+
+    async def _pause(self, seconds: float) -> bool:
+        """True when the run was stopped."""
+        with trio.move_on_after(seconds):
+            await self._stopped.wait()
+        return self._stopped.is_set()
+
+    async def _play(self, server: machine.Server | None) -> None:
+        at = self._measures.began
+        for phase in self._options.scenario.phases:
+            cpu = 0.0 if server is None else server.cpu_seconds()
+            at = await self._phase(phase, at)
+            if server is not None and phase.measured:
+                self._server_cpu += server.cpu_seconds() - cpu
+            if self._stopped.is_set():
+                return
+        if self._options.scenario.climb is not None:
+            await self._climb(self._options.scenario.climb, at)
+
+    async def _phase(self, phase: Phase, at: float) -> float:
+        """Returns when it ends."""
+        end = at + phase.seconds
+        began = self._measures.began
+        told = {"phase": phase.name, "begin": at, "end": end, "scale": phase.scale, "measured": phase.measured}
+        for process in self._processes:
+            await process.order({**told, "run_began": began})
+        if phase.measured:
+            self._measures.measure(at, end)
+        while (left := end - time.monotonic()) > 0:
+            if await self._pause(min(left, 0.25)):
+                end = time.monotonic()
+            sums = self._sums()
+            self._tell(Progress(phase.name, phase.seconds - max(0.0, left), phase.seconds, sums))
+            self._look_whether_it_is_gone(sums["live"])
+        self._phases.append({**told, "begin": at - began, "end": end - began, "scale": list(phase.scale)})
+        return end
+
+    def _look_whether_it_is_gone(self, live: int) -> None:
+        now = time.monotonic()
+        if live or not self._alive:
+            self._alive = now
+        elif now - self._alive > self._gone_seconds:
+            self.stop("the server is gone")
+
+    async def _climb(self, climb: scenario.Climb, at: float) -> None:
+        """Steps, until one takes too long. Of each the deliveries of that step alone count."""
+        for step in range(climb.steps):
+            scale = climb.factor**step
+            at = await self._phase(Phase(f"step {step + 1}", climb.seconds, (scale, scale)), at)
+            await trio.sleep(0.6)  # until everybody has told of it
+            p99 = max((process.told.get("recent_p99_ms", 0.0) for process in self._processes), default=0.0)
+            self._phases[-1]["p99_ms"] = p99
+            if p99 > climb.p99_ms or self._stopped.is_set():
+                return
+            at = max(at, time.monotonic() + START_SECONDS)
+
+    def _sums(self) -> dict[str, Any]:
+        told = [process.told for process in self._processes if process.told]
+        done = [each["done"] for each in told]
+        return {
+            "texts": sum(each["counts"].get("texts", 0) for each in told),
+            "delivered": sum(each.get("delivered", 0) for each in done),
+            "under way": sum(each["under_way"] for each in told),
+            "live": sum(each["live"] for each in told),
+            "p99": max((each["percentiles"]["delivered"].get("p99", 0.0) for each in told), default=0.0),
+            "lag p99": max((each["percentiles"]["lag"].get("p99", 0.0) for each in told), default=0.0),
+        }
+
+    async def _results(self) -> None:
+        """Waits as long as a drain may take."""
+        self._tell(Progress("waiting for the last", 0, 1, self._sums()))
+        with trio.move_on_after(self._drain_seconds + 60):
+            while any(process.result is None for process in self._processes):  # noqa: ASYNC110  told by its listener
+                await trio.sleep(0.05)
+            return
+        raise Failed("a process of the generator did not tell its result")
+
+    def _result(self, watch: Watch, about: dict[str, Any], began: float) -> Result:
+        results = [process.result for process in self._processes if process.result is not None]
+        measures = self._measures
+        for each in results:
+            measures.add(Measures.from_plain(each["measures"]))
+        names = ("people", "conversations", "entries", "pushes", "bytes_sent", "bytes_received")
+        totals = {name: sum(each[name] for each in results) for name in names}
+        totals["generator_cpu_seconds"] = sum(each["cpu_seconds"] for each in results)
+        totals["server_cpu_seconds"] = self._server_cpu
+        violations = [line for each in results for line in each["violations"]]
+        gone = sum(each["gone"] for each in results)
+        if gone and not self._partial:
+            self._partial = f"{gone} connections did not come back"
+        result = Result(
+            self._options, measures, self._phases, violations, [], watch.samples, totals, about, began, self._partial
+        )
+        result.invalid = _invalid(result, max((each["cpu_seconds"] for each in results), default=0.0))
+        return result
+
+
+def _invalid(result: Result, cpu_seconds: float) -> list[str]:
+    why = []
+    for series, limit, who in (("lag", LAG_P99_MS, "the generator"), ("canary", CANARY_P99_MS, "the machine")):
+        p99 = result.measures.percentiles(series).get("p99", 0.0)
+        if p99 > limit:
+            why.append(f"{who} was late: {series} p99 is {p99:.1f} ms, more than {limit:.0f}")
+    if result.measured_seconds and cpu_seconds / result.measured_seconds > PROCESS_CPU:
+        why.append("a process of the generator used a whole core: use more --processes, or another machine")
+    if not result.measures.latencies.get("delivered") and result.options.scenario.conversations is not None:
+        why.append("nothing was delivered in the measured phases")
+    return why
