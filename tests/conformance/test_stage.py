@@ -109,9 +109,25 @@ def test_the_referee_counts_what_is_unanswered(line: Line) -> None:
 
 
 def test_extras_and_grease_are_legal(line: Line) -> None:
-    """6-6: odd extras, unknown capabilities, and the ephemeral frames that nobody knows."""
-    line.say(pack([1, "WC", 1, 1, [27, 58], "test", {27: 1}]), AUTH, SYNC, pack([43, 1]))
+    """6-6: odd extras, unknown capabilities, the request that nobody knows, in every state, and ephemeral frames."""
+    line.say(pack([1, "WC", 1, 1, [27, 58], "test", {27: 1}]), pack([122, 5, "what is it"]))
+    line.say(AUTH, SYNC, pack([43, 1]), pack([122, 6, {27: 1, 89: [2]}]), pack([3, 1, {89: None}]))
     assert line.peer.state == "LIVE"
+    answers = {frame.rid_of_error: frame["code"] for frame in line.hear() if frame.name == "ERROR"}
+    assert answers == {5: 3001, 6: 3001}
+
+
+def test_grease_is_a_request_like_any_other(line: Line) -> None:
+    """122 before HELLO, with a rid in use, or without one."""
+    with pytest.raises(Failed, match="HELLO as the first frame"):
+        line.say(pack([122, 5]))
+    line.live()
+    with pytest.raises(Failed, match="no request id"):
+        line.say(pack([122]))
+    line.world.answer = lambda peer, frame: None  # type: ignore[method-assign]
+    line.say(pack([122, 9]))
+    with pytest.raises(Failed, match="a rid that is not in use"):
+        line.say(pack([122, 9]))
 
 
 # the world

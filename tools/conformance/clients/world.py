@@ -175,7 +175,9 @@ class World:
         """What an honest server does with this frame."""
         name = str(frame.name)
         handler: Callable[[Peer, Frame], None] | None = getattr(self, f"_on_{name.lower()}", None)
-        if frame.rid is not None and peer.state == GREETED and name != "AUTH":
+        if frame.rid is not None and frame.name is None:
+            peer.refuse(frame, 3001)
+        elif frame.rid is not None and peer.state == GREETED and name != "AUTH":
             peer.refuse(frame, 2000)
         elif handler is not None:
             handler(peer, frame)
