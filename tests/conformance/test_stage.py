@@ -250,11 +250,17 @@ def test_what_a_driver_says_is_understood(stage: Stage) -> None:
 
 
 def test_what_is_not_shown_fails(stage: Stage) -> None:
-    """Another text, a message too many, or one too few."""
+    """Another text, a message too few, or one too many: the first difference is told."""
     stage.subject = Subject(stage.subject.command, stage.subject.address, 0.3)
-    for wanted in ({2: "other"}, {2: 7, 3: "more"}, {}):
-        with pytest.raises(Failed, match="the client shows"):
-            stage.shows(wanted, 7)  # type: ignore[arg-type]
+    wrong: list[tuple[dict[int, Any], str, str]] = [
+        ({2: "other"}, "why: the client shows message 2 with text='other' in conversation 7", "text=7"),
+        ({2: 7, 3: "more"}, "why: the client shows message 3, (text='more'), in conversation 7", "no message 3"),
+        ({}, "why: the client shows no message 2 in conversation 7", "message 2, (seq=2, text=7)"),
+    ]
+    for wanted, expected, got in wrong:
+        with pytest.raises(Failed) as failed:
+            stage.shows({seq: {"text": value} for seq, value in wanted.items()}, 7, because="why")
+        assert (failed.value.expected, failed.value.got) == (expected, got)
 
 
 def test_a_command_without_standard_input_skips(stage: Stage) -> None:
