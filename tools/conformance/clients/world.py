@@ -282,10 +282,11 @@ class World:
         if log is None:
             peer.refuse(frame, 4002)
             return
-        peer.reply(frame, **self.history(log, frame["hi"], min(frame["limit"], PAGE_RECORDS)))
+        peer.reply(frame, **self.history(log, frame))
 
-    def history(self, log: Log, hi: int | None, limit: int = PAGE_RECORDS) -> Fields:
+    def history(self, log: Log, question: Frame) -> Fields:
         """The fields of HISTORY_OK."""
+        hi, limit = question["hi"], min(question["limit"], PAGE_RECORDS)
         highest = log.head if hi is None else min(hi, log.head)
         seqs = sorted(seq for seq in log.records if seq <= highest)[-limit:]
         below = any(seq < seqs[0] for seq in log.records) if seqs else False
