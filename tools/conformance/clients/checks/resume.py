@@ -7,11 +7,12 @@ from typing import Any
 
 from ...decoder import Frame
 from ...fold import plain
+from ...trace import shown
 from ...verdict import Skipped, require, same
 from ..catalogue import check
 from ..peer import Peer
-from ..stage import Stage, texts
-from ..world import BOB, CONV, DELETE, DIGEST, EDIT, HELLO, ME, OTHER, RESET, Log, text
+from ..stage import ASKING_SECONDS, Stage, texts
+from ..world import BOB, CONV, DELETE, DIGEST, EDIT, HELLO, ME, MSG, OTHER, RESET, Log, text
 
 JUMP_ENTRIES = 5000
 NO_JUMP = "the client fetches everything"
@@ -389,21 +390,39 @@ def older_messages(stage: Stage) -> None:
     log = long_log(stage)
     peer = stage.live()
     stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
-    head = log.head
     for _ in range(2):
-        stage.ask("older", conv=CONV)
-        asked = len(peer.named("HISTORY"))
-        stage.keep(2.0, lambda asked=asked: len(peer.named("HISTORY")) > asked)  # type: ignore[misc]
-    pages = [question["hi"] for question in peer.named("HISTORY")]
-    if not pages:
-        raise Skipped("the client fetches everything")
-    stage.world.say("the newest")
-    wanted = {seq: f"message {seq - 3}" for seq in range(head - 150, head + 1)} | {head + 1: "the newest"}
+        _goes_back(stage, peer, log)
+    newest = stage.world.say("the newest")["seq"]
 
-    def found() -> dict[int, str]:
-        return {seq: each["text"] for seq, each in (stage.show() or {}).items() if seq in wanted}
+    def wrong() -> list[int]:
+        found = _messages(stage)
+        wanted = {seq: log.entries[seq]["content"]["data"] for seq in range(max(2, min(found)), newest + 1)}
+        return [seq for seq in wanted if found.get(seq) != wanted[seq]]
 
-    stage.until(lambda: found() == wanted, f"messages {head - 150} to {head + 1}", lambda: f"{len(found())} of them")
+    stage.until(
+        lambda: not wrong(),
+        f"messages up to {newest} without a hole",
+        lambda: f"these are missing or wrong: {shown(wrong())}",
+        every=ASKING_SECONDS,
+    )
+
+
+def _goes_back(stage: Stage, peer: Peer, log: Log) -> None:
+    """Its user asks for older messages, and more are shown. Raises Skipped when the client does not jump."""
+    before = min(_messages(stage), default=log.head + 1)
+    stage.ask("older", conv=CONV)
+
+    def more() -> bool:
+        return fetches_everything(peer) or min(_messages(stage), default=log.head + 1) < before
+
+    stage.until(more, f"messages that are older than {before}", "none", every=ASKING_SECONDS)
+    if fetches_everything(peer):
+        raise Skipped(NO_JUMP)
+
+
+def _messages(stage: Stage) -> dict[int, str]:
+    """The texts of the messages that are shown."""
+    return {seq: each["text"] for seq, each in (stage.show() or {}).items() if each.get("kind", MSG) == MSG}
 
 
 @check("12.9", "12-17", level="L1")
