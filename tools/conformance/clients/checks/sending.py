@@ -10,7 +10,7 @@ from ...verdict import Skipped, require, same
 from ..catalogue import check
 from ..peer import Peer
 from ..stage import Stage, texts
-from ..world import CONV, EDIT, HELLO, MSG, OTHER
+from ..world import CONV, DELETE, EDIT, EMOJI, HELLO, MSG, OTHER, REACT, text
 
 QUIET_SECONDS = 1.0
 RETRY_MS = 700
@@ -326,17 +326,26 @@ def after_a_reset(stage: Stage) -> None:
 
 @check("11.2", "11-6")
 def what_a_send_contains(stage: Stage) -> None:
-    """MSG, EDIT, REACT and DELETE with the fields that belong to them, and no others."""
-    stage.ready()
-    number = stage.tell("send", conv=CONV, text="mine", reply=2)
-    stage.outcome(number)
-    wanted: dict[str, Any] = {"content": {"type": 1, "data": "mine"}, "ref": 2, "kind": MSG}
+    """MSG, the answer to a message that came on this connection, with the fields that belong to it, and no others."""
+    stage.live()
+    seq = stage.world.say("there")["seq"]
+    stage.acknowledged()
+    stage.tell("send", conv=CONV, text="mine", reply=seq)
+    wanted = {"kind": MSG, "content": text("mine"), "ref": seq, "mentions": None, "forward": None}
     require(_has(stage.expect("SEND"), wanted), f"{wanted}", _sends(stage)[-1].fields)
+
+
+@check("11.2", "11-6", level="L1")
+def what_a_change_contains(stage: Stage) -> None:
+    """EDIT, REACT and DELETE with the fields that belong to them, and no others; they are shown."""
+    stage.ready()
+    stage.outcome(stage.tell("send", conv=CONV, text="mine"))
+    stage.expect("SEND", kind=MSG)
     orders: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
-        ("edit", {"text": "edited"}, {"kind": 2, "content": {"type": 1, "data": "edited"}, "ref": 3}),
-        ("react", {"emoji": "👍"}, {"kind": 4, "content": {"type": 2, "data": "👍"}, "ref": 3}),
-        ("react", {"emoji": None}, {"kind": 4, "content": None, "ref": 3}),
-        ("delete", {}, {"kind": 3, "content": None, "ref": 3, "mentions": None, "forward": None}),
+        ("edit", {"text": "edited"}, {"kind": EDIT, "content": text("edited"), "ref": 3}),
+        ("react", {"emoji": "👍"}, {"kind": REACT, "content": {"type": EMOJI, "data": "👍"}, "ref": 3}),
+        ("react", {"emoji": None}, {"kind": REACT, "content": None, "ref": 3}),
+        ("delete", {}, {"kind": DELETE, "content": None, "ref": 3, "mentions": None, "forward": None}),
     )
     for do, fields, wanted in orders:
         number = stage.tell(do, conv=CONV, seq=3, **fields)
