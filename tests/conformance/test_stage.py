@@ -109,9 +109,25 @@ def test_the_referee_counts_what_is_unanswered(line: Line) -> None:
 
 
 def test_extras_and_grease_are_legal(line: Line) -> None:
-    """6-6: odd extras, unknown capabilities, and the ephemeral frames that nobody knows."""
-    line.say(pack([1, "WC", 1, 1, [27, 58], "test", {27: 1}]), AUTH, SYNC, pack([43, 1]))
+    """6-6: odd extras, unknown capabilities, the request that nobody knows, in every state, and ephemeral frames."""
+    line.say(pack([1, "WC", 1, 1, [27, 58], "test", {27: 1}]), pack([122, 5, "what is it"]))
+    line.say(AUTH, SYNC, pack([43, 1]), pack([122, 6, {27: 1, 89: [2]}]), pack([3, 1, {89: None}]))
     assert line.peer.state == "LIVE"
+    answers = {frame.rid_of_error: frame["code"] for frame in line.hear() if frame.name == "ERROR"}
+    assert answers == {5: 3001, 6: 3001}
+
+
+def test_grease_is_a_request_like_any_other(line: Line) -> None:
+    """122 before HELLO, with a rid in use, or without one."""
+    with pytest.raises(Failed, match="HELLO as the first frame"):
+        line.say(pack([122, 5]))
+    line.live()
+    with pytest.raises(Failed, match="no request id"):
+        line.say(pack([122]))
+    line.world.answer = lambda peer, frame: None  # type: ignore[method-assign]
+    line.say(pack([122, 9]))
+    with pytest.raises(Failed, match="a rid that is not in use"):
+        line.say(pack([122, 9]))
 
 
 # the world
@@ -234,11 +250,17 @@ def test_what_a_driver_says_is_understood(stage: Stage) -> None:
 
 
 def test_what_is_not_shown_fails(stage: Stage) -> None:
-    """Another text, a message too many, or one too few."""
+    """Another text, a message too few, or one too many: the first difference is told."""
     stage.subject = Subject(stage.subject.command, stage.subject.address, 0.3)
-    for wanted in ({2: "other"}, {2: 7, 3: "more"}, {}):
-        with pytest.raises(Failed, match="the client shows"):
-            stage.shows(wanted, 7)  # type: ignore[arg-type]
+    wrong: list[tuple[dict[int, Any], str, str]] = [
+        ({2: "other"}, "why: the client shows message 2 with text='other' in conversation 7", "text=7"),
+        ({2: 7, 3: "more"}, "why: the client shows message 3, (text='more'), in conversation 7", "no message 3"),
+        ({}, "why: the client shows no message 2 in conversation 7", "message 2, (seq=2, text=7)"),
+    ]
+    for wanted, expected, got in wrong:
+        with pytest.raises(Failed) as failed:
+            stage.shows({seq: {"text": value} for seq, value in wanted.items()}, 7, because="why")
+        assert (failed.value.expected, failed.value.got) == (expected, got)
 
 
 def test_a_command_without_standard_input_skips(stage: Stage) -> None:

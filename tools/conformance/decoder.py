@@ -112,6 +112,7 @@ class Schema:
         documents = [json.loads(path.read_text()) for path in folder.iterdir() if path.name.endswith(".json")]
         features = [document for document in documents if "frames" in document]
         self._ranges: list[dict[str, Any]] = _only(documents, "ranges")
+        self._grease: list[int] = _only(documents, "grease")["request"]
         self.limits: dict[str, int] = _by_name(_only(documents, "limits"))
         self.errors: dict[int, str] = {row["code"]: row["name"] for row in _only(documents, "errors")}
         self.registries: dict[str, dict[str, int]] = {
@@ -128,11 +129,14 @@ class Schema:
         self.by_name = {frame.layout.name: frame for frame in self.by_code.values()}
 
     def decode(self, body: bytes, sender: str = "server") -> Frame:
-        """A frame body without length prefix. Codes to be ignored are returned without fields. Raises Malformed."""
+        """A frame body without length prefix. Raises Malformed.
+
+        Codes to be ignored, and the request that nobody will ever know [6-6], are returned without fields.
+        """
         items, extras = _envelope(self._unpack(body, sender))
         known = self.by_code.get(items[0])
         if known is None:
-            if not self._ignored(items[0], sender):
+            if not self._ignored(items[0], sender) and not (sender == "client" and items[0] in self._grease):
                 raise Malformed(f"a {sender} sends no frame {items[0]}")
             return Frame(items[0], None, _rid(items) if self._has_rid(items[0]) else None, {})
         if known.sender not in (sender, "both"):

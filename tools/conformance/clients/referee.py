@@ -41,7 +41,7 @@ def canonical(frame: Frame, body: bytes, schema: Schema) -> bytes:
 
 def judge(peer: Peer, frame: Frame, size: int) -> None:
     """Raises Failed when this frame may not be sent now."""
-    name = str(frame.name)
+    name = str(frame.name or frame.code)
     if peer.state == OPEN:
         require(name == "HELLO", "HELLO as the first frame [7-1]", name)
     elif name == "HELLO":

@@ -180,22 +180,31 @@ class Stage:
             raise Skipped(f"the driver does not say {name!r} in the answer to 'show'")
         return answer[name]
 
-    def shows(self, wanted: Mapping[int, Mapping[str, Any] | str | None], conv: int = CONV) -> None:
+    def shows(
+        self, wanted: Mapping[int, Mapping[str, Any] | str | None], conv: int = CONV, *, because: str = ""
+    ) -> None:
         """Waits until it shows these messages and no others; a text, or None for one without, stands for {"text": …}.
 
         Entries that are no messages may be shown or not. What the driver does not say of a message is not compared.
+        A failure tells the first difference, and `because` what it comes from.
         """
         expected = {seq: each if isinstance(each, Mapping) else {"text": each} for seq, each in wanted.items()}
 
+        difference: tuple[str, str] | None = None
+
         def reached() -> bool:
+            nonlocal difference
             found = self.show(conv) or {}
             told = {seq: each for seq, each in found.items() if seq in expected or each.get("kind", 1) == 1}
-            return told.keys() == expected.keys() and all(_agrees(told[seq], expected[seq]) for seq in expected)
+            difference = _difference(told, expected)
+            return difference is None
 
         self.until(
             reached,
-            f"the client shows {shown(expected)} of conversation {conv}",
-            lambda: f"it shows {shown(self.show(conv))}",
+            lambda: (
+                f"{because and f'{because}: '}the client shows {difference and difference[0]} in conversation {conv}"
+            ),
+            lambda: difference[1] if difference else "",
             every=ASKING_SECONDS,
         )
         self.trace.add("driver", sent=False, note=f"shows {shown(expected)} of conversation {conv}")
@@ -320,7 +329,7 @@ class Stage:
     def until(
         self,
         condition: Callable[[], Any],
-        expected: str,
+        expected: str | Callable[[], str],
         got: str | Callable[[], str] = "",
         seconds: float | None = None,
         every: float = 0.0,
@@ -330,7 +339,8 @@ class Stage:
         while not (result := condition()):
             if time.monotonic() > self._patience_ends(began, seconds or self.subject.patience):
                 told = got() if callable(got) else got or self._came()
-                raise Failed(expected, f"{told}{self._how_it_is()}")
+                wanted = expected() if callable(expected) else expected
+                raise Failed(wanted, f"{told}{self._how_it_is()}")
             if every:
                 self.keep(every)
             else:
@@ -405,9 +415,17 @@ class Stage:
             self.world.answer(peer, frame)
 
 
-def _agrees(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    """Whether a message is shown as it should be, as far as the driver tells."""
-    return all(found.get(name) == value for name, value in expected.items() if name in found or name == "text")
+def _difference(told: Shown, expected: Mapping[int, Mapping[str, Any]]) -> tuple[str, str] | None:
+    """The first thing that is not shown as it should be, as far as the driver tells: what should be, and what is."""
+    for seq in sorted(told.keys() | expected.keys()):
+        if seq not in told:
+            return f"message {seq}, {shown(expected[seq])},", f"no message {seq}"
+        if seq not in expected:
+            return f"no message {seq}", f"message {seq}, {shown(told[seq])}"
+        for name, value in expected[seq].items():
+            if told[seq].get(name) != value and (name in told[seq] or name == "text"):
+                return f"message {seq} with {name}={shown(value)}", f"{name}={shown(told[seq].get(name))}"
+    return None
 
 
 def _fits(frame: Frame, fields: Mapping[str, Any]) -> bool:

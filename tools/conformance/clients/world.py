@@ -175,7 +175,9 @@ class World:
         """What an honest server does with this frame."""
         name = str(frame.name)
         handler: Callable[[Peer, Frame], None] | None = getattr(self, f"_on_{name.lower()}", None)
-        if frame.rid is not None and peer.state == GREETED and name != "AUTH":
+        if frame.rid is not None and frame.name is None:
+            peer.refuse(frame, 3001)
+        elif frame.rid is not None and peer.state == GREETED and name != "AUTH":
             peer.refuse(frame, 2000)
         elif handler is not None:
             handler(peer, frame)
@@ -280,10 +282,11 @@ class World:
         if log is None:
             peer.refuse(frame, 4002)
             return
-        peer.reply(frame, **self.history(log, frame["hi"], min(frame["limit"], PAGE_RECORDS)))
+        peer.reply(frame, **self.history(log, frame))
 
-    def history(self, log: Log, hi: int | None, limit: int = PAGE_RECORDS) -> Fields:
+    def history(self, log: Log, question: Frame) -> Fields:
         """The fields of HISTORY_OK."""
+        hi, limit = question["hi"], min(question["limit"], PAGE_RECORDS)
         highest = log.head if hi is None else min(hi, log.head)
         seqs = sorted(seq for seq in log.records if seq <= highest)[-limit:]
         below = any(seq < seqs[0] for seq in log.records) if seqs else False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from ...decoder import protocol_folder
@@ -10,7 +11,7 @@ from ...fold import Fields
 from ...verdict import Skipped, require
 from ..catalogue import check
 from ..peer import Peer
-from ..stage import Shown, Stage
+from ..stage import Stage
 from ..world import (
     ACCOUNT,
     BLOCK,
@@ -29,6 +30,7 @@ from ..world import (
     PIN,
     REACT,
     REMOVE,
+    TEXT,
     UNBLOCK,
     UNPIN,
     Log,
@@ -48,13 +50,16 @@ def _bytes(value: Any) -> Any:
     return [_bytes(each) for each in value] if isinstance(value, list) else value
 
 
-def as_shown(record: Fields) -> dict[str, Any]:
-    """How a driver tells a record."""
-    content = record.get("content") if record["kind"] == MSG else None
+def as_shown(records: Iterable[Fields]) -> dict[int, dict[str, Any]]:
+    """How a driver tells the messages among them; entries that are none it may leave out or show in its own way."""
+    return {record["seq"]: _message(record) for record in records if record["kind"] == MSG}
+
+
+def _message(record: Fields) -> dict[str, Any]:
+    content = record.get("content")
     return {
-        "kind": record["kind"],
         "sender": record["sender"],
-        "text": content["data"] if content is not None and content["type"] == 1 else None,
+        "text": content["data"] if content is not None and content["type"] == TEXT else None,
         "edited": record.get("edited") is not None,
         "reply": record.get("ref"),
         "mentions": list(record.get("users") or ()),
@@ -68,36 +73,42 @@ def as_shown(record: Fields) -> dict[str, Any]:
 def the_fold_vectors(stage: Stage) -> None:
     """The vectors of protocol/vectors/fold that begin with what CHANGES brings and go on with EVENTs, in each order
     that a server may send."""
+    peer = stage.live()
     vectors = [
-        vector
+        _bytes(vector)
         for vector in json.loads((protocol_folder() / "vectors" / "fold" / "fold.json").read_text("utf-8"))
         if _events_only(vector) and vector["steps"][0]["event"]["kind"] < 14
     ]
-    expected: dict[int, Shown] = {}
-    pushes: dict[int, list[Fields]] = {}
     for conv, vector in enumerate(vectors, FIRST_CONV):
-        steps = [_bytes(step["event"]) for step in vector["steps"]]
-        log = stage.world.logs[conv] = Log(conv)
-        log.records = {record["seq"]: _bytes(record) for record in vector.get("records", [])}
-        log.entries = {seq: {} for seq in range(1, steps[0]["seq"])}
-        order = [step for step in vector["orders"][0] if vector["orders"][0].count(step) == 1]
-        pushes[conv] = [steps[step] for step in order] + [steps[step] for step in order]
-        expected[conv] = {record["seq"]: as_shown(_bytes(record)) for record in vector["expect"]}
-    peer = stage.live()
-    for conv in pushes:
-        if stage.world.logs[conv].head:
-            stage.expect("CHANGES", conv=conv)
-    stage.keep(0.2)
-    for conv, steps in pushes.items():
-        for step in steps:
-            if step["kind"] not in (PIN, UNPIN) or CAP_PINS in peer.caps:
-                if len(peer.pushes) - peer.acked >= peer.window:
-                    stage.acknowledged()
-                peer.send("EVENT", **{**step, "conv": conv})
-    for conv, (vector, steps) in enumerate(zip(vectors, pushes.values(), strict=True), FIRST_CONV):
+        steps = [step["event"] for step in vector["steps"]]
         if CAP_PINS in peer.caps or not any(step["kind"] in (PIN, UNPIN) for step in steps):
-            stage.trace.add("runner", sent=True, note=f"vector {vector['id']}: {vector['desc']}")
-            stage.shows(expected[conv], conv)
+            _fold_vector(stage, conv, vector, steps)
+
+
+def _fold_vector(stage: Stage, conv: int, vector: dict[str, Any], steps: list[Fields]) -> None:
+    """One vector in a conversation of its own. Its frames stand together in the report."""
+    stage.trace.add("runner", sent=True, note=f"vector {vector['id']}: {vector['desc']}")
+    because = f"vector {vector['id']}"
+    log = stage.world.logs[conv] = Log(conv)
+    log.records = {record["seq"]: record for record in vector["records"]}
+    log.entries = {seq: {} for seq in range(1, steps[0]["seq"])}
+    if log.head:
+        _push(stage, "ROWS", rows=[log.row()])
+        stage.expect("CHANGES", conv=conv)
+        stage.shows(as_shown(vector["records"]), conv, because=because)
+    order = vector["orders"][0]
+    once = [steps[step] for step in order if order.count(step) == 1]
+    for step in once + once:
+        _push(stage, "EVENT", **{**step, "conv": conv})
+    stage.shows(as_shown(vector["expect"]), conv, because=because)
+
+
+def _push(stage: Stage, name: str, **fields: Any) -> None:
+    """As soon as the window has room for it."""
+    peer = stage.peer
+    if len(peer.pushes) - peer.acked >= peer.window:
+        stage.acknowledged()
+    peer.send(name, **fields)
 
 
 @check("9.2", "9-1", level="L1")

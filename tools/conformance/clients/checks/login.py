@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ...decoder import Frame
+from ...ed25519 import signed_bytes
+from ...trace import shown
 from ...verdict import Failed, Skipped, require, same
 from ..catalogue import check
 from ..peer import Peer
+from ..referee import AUTHED
 from ..stage import Stage
 from ..world import BY_KEY, BY_PASSWORD, BY_TOKEN, DEVICE, PASSWORD
 
@@ -109,10 +112,13 @@ def a_device_key(stage: Stage) -> None:
     auths = [auth for peer in stage.peers for auth in peer.named("AUTH")]
     if not auths or auths[0]["method"] != BY_KEY:
         raise Skipped("the command does not log in with a device key")
-    stage.world.answer(stage.peer, auths[0])
+    auth = auths[0]
+    same((auth["device"], auth["binding"]), (DEVICE, 0), "device, that of WIRECHAT_DEVICE, and binding")
+    stage.world.answer(stage.peer, auth)
     stage.release("AUTH")
-    if stage.peer.state != "AUTHED":
-        raise Failed("the signature of 8.3 over the nonce, with binding 0", f"{auths[0].fields}")
+    if stage.peer.state != AUTHED:
+        signed = signed_bytes(stage.world.nonce, DEVICE, 0, b"")
+        raise Failed(f"the signature of {shown(signed)} with WIRECHAT_KEY [8-10]", shown(auth["proof"]))
     stage.until_live()
 
 

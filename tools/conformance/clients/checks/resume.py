@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ...decoder import Frame
 from ...fold import plain
+from ...trace import shown
 from ...verdict import Skipped, require, same
 from ..catalogue import check
 from ..peer import Peer
-from ..stage import Stage, texts
-from ..world import BOB, CONV, DIGEST, EDIT, HELLO, ME, OTHER, RESET, Log, text
+from ..stage import ASKING_SECONDS, Stage, texts
+from ..world import BOB, CONV, DELETE, DIGEST, EDIT, HELLO, ME, MSG, OTHER, RESET, Log, text
 
 JUMP_ENTRIES = 5000
+NO_JUMP = "the client fetches everything"
 
 
 def row(conv: int = CONV, head: int = 2, **fields: int) -> dict[str, int]:
@@ -387,37 +390,45 @@ def older_messages(stage: Stage) -> None:
     log = long_log(stage)
     peer = stage.live()
     stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
-    head = log.head
     for _ in range(2):
-        stage.ask("older", conv=CONV)
-        asked = len(peer.named("HISTORY"))
-        stage.keep(2.0, lambda asked=asked: len(peer.named("HISTORY")) > asked)  # type: ignore[misc]
-    pages = [question["hi"] for question in peer.named("HISTORY")]
-    if not pages:
-        raise Skipped("the client fetches everything")
-    stage.world.say("the newest")
-    wanted = {seq: f"message {seq - 3}" for seq in range(head - 150, head + 1)} | {head + 1: "the newest"}
+        _goes_back(stage, peer, log)
+    newest = stage.world.say("the newest")["seq"]
 
-    def found() -> dict[int, str]:
-        return {seq: each["text"] for seq, each in (stage.show() or {}).items() if seq in wanted}
+    def wrong() -> list[int]:
+        found = _messages(stage)
+        wanted = {seq: log.entries[seq]["content"]["data"] for seq in range(max(2, min(found)), newest + 1)}
+        return [seq for seq in wanted if found.get(seq) != wanted[seq]]
 
-    stage.until(lambda: found() == wanted, f"messages {head - 150} to {head + 1}", lambda: f"{len(found())} of them")
+    stage.until(
+        lambda: not wrong(),
+        f"messages up to {newest} without a hole",
+        lambda: f"these are missing or wrong: {shown(wrong())}",
+        every=ASKING_SECONDS,
+    )
+
+
+def _goes_back(stage: Stage, peer: Peer, log: Log) -> None:
+    """Its user asks for older messages, and more are shown. Raises Skipped when the client does not jump."""
+    before = min(_messages(stage), default=log.head + 1)
+    stage.ask("older", conv=CONV)
+
+    def more() -> bool:
+        return fetches_everything(peer) or min(_messages(stage), default=log.head + 1) < before
+
+    stage.until(more, f"messages that are older than {before}", "none", every=ASKING_SECONDS)
+    if fetches_everything(peer):
+        raise Skipped(NO_JUMP)
+
+
+def _messages(stage: Stage) -> dict[int, str]:
+    """The texts of the messages that are shown."""
+    return {seq: each["text"] for seq, each in (stage.show() or {}).items() if each.get("kind", MSG) == MSG}
 
 
 @check("12.9", "12-17", level="L1")
 def the_race_of_history_and_a_push(stage: Stage) -> None:
     """The second race of 12.9: a page of HISTORY was read before an edit that was pushed before the page came."""
-    log = long_log(stage)
-    peer = stage.live()
-    stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
-    stage.hold("HISTORY")
-    stage.ask("older", conv=CONV)
-    question = stage.until(lambda: stage.peer.named("HISTORY"), "HISTORY", "none")[0]
-    page = stage.world.history(log, question["hi"])
-    target = page["records"][-1]["seq"]
-    stage.world.append(CONV, EDIT, content=text("new text"), ref=target)
-    peer.reply(question, **page)
-    stage.release("HISTORY")
+    target = _history_races(stage, EDIT, content=text("new text"))
     stage.until(
         lambda: (stage.show(CONV) or {}).get(target, {}).get("text") == "new text",
         f"message {target} with its new text",
@@ -428,25 +439,46 @@ def the_race_of_history_and_a_push(stage: Stage) -> None:
 @check("12.9", "12-17", "9-4", level="L1")
 def the_race_of_history_and_a_delete(stage: Stage) -> None:
     """The same with a delete: the deleted text does not come back."""
-    log = long_log(stage)
-    peer = stage.live()
-    stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
-    stage.hold("HISTORY")
-    stage.ask("older", conv=CONV)
-    question = stage.until(lambda: stage.peer.named("HISTORY"), "HISTORY", "none")[0]
-    page = stage.world.history(log, question["hi"])
-    target = page["records"][-1]["seq"]
-    stage.world.append(CONV, 3, ref=target)
-    peer.reply(question, **page)
-    stage.release("HISTORY")
-    stage.world.say("the end")
-    last = log.head
+    target = _history_races(stage, DELETE)
+    last = stage.world.say("the end")["seq"]
     stage.until(lambda: last in (stage.show(CONV) or {}), "what came after it", "it is not shown")
     stage.until(
         lambda: (stage.show(CONV) or {}).get(target, {"text": None})["text"] is None,
         f"message {target} without text",
         lambda: f"{(stage.show(CONV) or {}).get(target)}",
     )
+
+
+def _history_races(stage: Stage, kind: int, **fields: Any) -> int:
+    """Its user asks for older messages; pages are read, then the last message of the first one changes, and the change
+    is pushed before they come. Returns the seq of that message. Raises Skipped when the client does not jump.
+    """
+    log = long_log(stage)
+    peer = stage.live()
+    stage.until(lambda: stage.show() is not None, f"conversation {CONV} is shown", "it is not")
+    stage.hold("HISTORY")
+    stage.ask("older", conv=CONV)
+    stage.until(lambda: _unanswered(peer) or fetches_everything(peer), "HISTORY", "none")
+    questions = _unanswered(peer)
+    if not questions:
+        raise Skipped(NO_JUMP)
+    pages = [stage.world.history(log, question) for question in questions]
+    target: int = pages[0]["records"][-1]["seq"]
+    stage.world.append(CONV, kind, ref=target, **fields)
+    for question, page in zip(questions, pages, strict=True):
+        peer.reply(question, **page)
+    stage.release("HISTORY")
+    return target
+
+
+def _unanswered(peer: Peer) -> list[Frame]:
+    """The pages that it waits for."""
+    return [question for question in peer.named("HISTORY") if question.rid in peer.unanswered]
+
+
+def fetches_everything(peer: Peer) -> bool:
+    """The client does not jump over a long gap, as 12.5 allows: it asks for the beginning."""
+    return any(each["conv"] == CONV and each["since"] < JUMP_ENTRIES // 2 for each in peer.named("CHANGES"))
 
 
 def long_log(stage: Stage) -> Log:

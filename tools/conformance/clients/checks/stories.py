@@ -47,8 +47,7 @@ class Story:
             return [_words(entry) for entry in log.entries.values() if entry.get("cid")]
 
         self.stage.until(lambda: mine() == wanted, f"{wanted} in the log, in this order", lambda: f"{mine()}")
-        messages = {seq: as_shown(record) for seq, record in log.records.items() if record["kind"] == MSG}
-        self.stage.shows(messages, conv)
+        self.stage.shows(as_shown(log.records.values()), conv)
 
     def _a_log(self) -> Log:
         return self.world.logs[self._dice.choice((CONV, OTHER))]
