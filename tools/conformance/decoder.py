@@ -128,15 +128,14 @@ class Schema:
                 self._add_frame(body)
         self.by_name = {frame.layout.name: frame for frame in self.by_code.values()}
 
-    def decode(self, body: bytes, sender: str = "server") -> Frame:
-        """A frame body without length prefix. Raises Malformed.
-
-        Codes to be ignored, and the request that nobody will ever know [6-6], are returned without fields.
+    def decode(self, body: bytes, sender: str = "server", *, grease: bool = False) -> Frame:
+        """A frame body without length prefix. Codes to be ignored are returned without fields, and with `grease` also
+        the request that nobody will ever know, which clients may send all the same [6-6]. Raises Malformed.
         """
         items, extras = _envelope(self._unpack(body, sender))
         known = self.by_code.get(items[0])
         if known is None:
-            if not self._ignored(items[0], sender) and not (sender == "client" and items[0] in self._grease):
+            if not self._ignored(items[0], sender) and not (grease and items[0] in self._grease):
                 raise Malformed(f"a {sender} sends no frame {items[0]}")
             return Frame(items[0], None, _rid(items) if self._has_rid(items[0]) else None, {})
         if known.sender not in (sender, "both"):

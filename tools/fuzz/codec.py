@@ -178,8 +178,7 @@ def _compared(body: bytes, side: wire.Side, ours: Outcome) -> list[str]:
         right = isinstance(ours, wire.ProtocolViolation) or _of_the_other_side(ours, side)
         return [] if right else [f"{ours} is understood, though {malformed}"]
     if isinstance(ours, wire.ProtocolViolation):
-        right = _of_another_protocol(theirs) or (ours.code == wire.errors.UNKNOWN_TYPE and theirs.name is None)
-        return [] if right else [f"{ours}, though it is {theirs}"]
+        return [] if _of_another_protocol(theirs) else [f"{ours}, though it is {theirs}"]
     if isinstance(ours, wire.Unknown):
         return [] if theirs.name is None else [f"{ours} is unknown, though it is {theirs}"]
     if theirs.name != ours.NAME or (fields := plain(ours)) != (_fields(theirs)):

@@ -20,7 +20,7 @@ HELLO_BYTES = 4096
 def read(body: bytes, schema: Schema) -> Frame:
     """The frame, which must be one that a client may send, in its one encoding. Raises Failed."""
     try:
-        frame = schema.decode(body, "client")
+        frame = schema.decode(body, "client", grease=True)
     except Malformed as error:
         raise Failed("frames as the schema says", f"{describe(body, schema, 'client')}: {error}") from None
     if frame.name is not None and body != canonical(frame, body, schema):
