@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import pytest
@@ -52,7 +53,8 @@ class World:
         def blame(promise: str, rule: str, detail: str) -> None:
             self.blamed.append(rule)
 
-        rules = Rules(self, self, self.privacy, blame, lambda: self.deaf)  # type: ignore[arg-type]  a truth for this test
+        truth: Any = self  # for this test
+        rules = Rules(self, truth, self.privacy, blame, lambda: self.deaf, trio.current_time)
         if synced:
             rules.received(wire.SyncOk(1, SyncMode.DIGEST, (), None, b"token"))
         return rules
@@ -119,6 +121,7 @@ async def test_only_what_one_was_in_is_described(world: World, conv: int, blamed
 )
 async def test_a_cid_stands_for_one_content(world: World, answer: wire.Message, blamed: list[str]) -> None:
     rules = world.connect()
+    world.entries.append(Entry(HERE, 4, 40, ANN, EntryKind.MSG, "hello", cid=CID))
     exchange(rules, send(2), wire.SendOk(2, 4, 40))
     exchange(rules, send(3, text="something else"), answer)
     assert world.blamed == blamed
