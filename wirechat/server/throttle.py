@@ -25,13 +25,17 @@ NETWORK_BITS = 64
 """Of an IPv6 address: the rest is chosen by whoever has it."""
 
 
+Counts = OrderedDict[tuple[str, str], tuple[float, int]]
+"""(address, account) -> since when, and how many."""
+
+
 class Throttle:
     """Bounded memory of failures and of new accounts; the oldest are forgotten first."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._failures: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
-        self._newcomers: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._failures: Counts = OrderedDict()
+        self._newcomers: Counts = OrderedDict()
 
     def check(self, address: str, account: str) -> None:
         """Raises RequestError 2006 when there were too many failures lately."""
@@ -45,27 +49,28 @@ class Throttle:
 
     def failed(self, address: str, account: str) -> None:
         """One more failure."""
-        now = trio.current_time()
         for key in _keys(address, account):
-            since, count = self._failures.pop(key, (now, 0))
-            if now - since > self._config.limits.failure_seconds:
-                since, count = now, 0
-            self._failures[key] = (since, count + 1)
-        while len(self._failures) > FAILURES_KEPT:
-            self._failures.popitem(last=False)
+            _count(self._failures, key, self._config.limits.failure_seconds)
 
     def newcomer(self, address: str) -> None:
         """One more account is asked for. Raises RequestError 5001 when there were too many lately."""
-        now, (key,) = trio.current_time(), _keys(address, "")
-        since, count = self._newcomers.pop(key, (now, 0))
-        if now - since > NEWCOMERS_SECONDS:
-            since, count = now, 0
-        self._newcomers[key] = (since, count + 1)
-        if len(self._newcomers) > FAILURES_KEPT:
-            self._newcomers.popitem(last=False)
-        if count >= self._config.limits.accounts_per_address:
-            left = int((since + NEWCOMERS_SECONDS - now) * 1000)
+        (key,) = _keys(address, "")
+        since, count = _count(self._newcomers, key, NEWCOMERS_SECONDS)
+        if count > self._config.limits.accounts_per_address:
+            left = int((since + NEWCOMERS_SECONDS - trio.current_time()) * 1000)
             raise RequestError(wire.errors.RATE_LIMIT, "too many accounts were asked for from there", retry_ms=left)
+
+
+def _count(counts: Counts, key: tuple[str, str], seconds: float) -> tuple[float, int]:
+    """One more within so many seconds of the first; since when, and how many it makes."""
+    now = trio.current_time()
+    since, count = counts.pop(key, (now, 0))
+    if now - since > seconds:
+        since, count = now, 0
+    counts[key] = since, count + 1
+    if len(counts) > FAILURES_KEPT:
+        counts.popitem(last=False)
+    return counts[key]
 
 
 def too_many(retry_ms: int) -> str:
