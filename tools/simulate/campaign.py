@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 from collections import Counter
@@ -58,10 +59,14 @@ def outcomes(seeds: range, jobs: int = 1, one: Callable[[int], Outcome] | None =
     if jobs == 1:
         yield from map(one, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs, _leave_interrupts) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, _prepare) as pool:
         yield from pool.imap(one, seeds, chunksize=4)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is for the parent, which ends its workers."""
+def _prepare() -> None:
+    """Ctrl-C is for the parent, which ends its workers. And a world is garbage as a whole, a moment after it ended:
+    collecting within it costs a fifth of the time and finds next to nothing.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
