@@ -36,6 +36,7 @@ from wirechat.server.hub import Hub
 from wirechat.server.journal import Journal
 from wirechat.server.passwords import Passwords
 from wirechat.server.throttle import Throttle
+from wirechat.server.turns import Turns
 from wirechat.store.database import Store
 from wirechat.store.features import sync
 from wirechat.wire.registries import GoawayCode
@@ -55,6 +56,7 @@ class Server:
         self.store = store
         self.hub = Hub()
         self.journal = Journal(store, self.hub, world.now_ms)
+        self.turns = Turns(self._settle)
         self.dispatcher = Dispatcher()
         self.connections: dict[Connection, None] = {}
         self.accepted = dict.fromkeys(("tcp", "tls", "ws", "wss"), 0)
@@ -95,10 +97,15 @@ class Server:
         self.presence.changed(user)
         self.typing.changed(user)
 
+    def _settle(self) -> None:
+        self.journal.start()
+        self.hub.flush()
+
     async def run(self, listeners: Listeners, stop: trio.Event) -> None:
         """Serve until cancelled, or until `stop` is set and the drain is over."""
         self.hub.horizon = self.hub.horizon_before = await self.store.read(sync.horizon)
         async with trio.open_nursery() as upkeep:
+            upkeep.start_soon(_for_ever, self.turns.run)
             upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, self.receipts.run)
@@ -135,7 +142,7 @@ class Server:
 
     async def _serve(self, endpoint: Endpoint) -> None:
         self._entering -= 1
-        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal, self.config.limits)
+        connection = Connection(endpoint, self.dispatcher, self.hub, self.turns, self.config.limits)
         connection.draining = self.draining
         self.connections[connection] = None
         try:

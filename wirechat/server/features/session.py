@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections import Counter
@@ -42,6 +43,9 @@ HANDLE_SHOWN = 40
 METHODS = frozenset((AuthMethod.PASSWORD, AuthMethod.DEVICE_KEY, AuthMethod.RESUME))
 
 CAPABILITIES = frozenset({Capability.ACCOUNT_LOG, Capability.PINS})
+
+_shared = functools.cache(lambda caps: caps)
+"""One set for all connections that agreed on the same capabilities."""
 
 NOBODYS_KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 """Checked against when the device does not exist, so that it takes as long (RFC 8032, 7.1, test 1)."""
@@ -91,7 +95,7 @@ class Sessions:
             raise wire.ProtocolViolation(wire.errors.VERSION, f"this server speaks version {VERSION}")
         peer = connection.endpoint.peer
         connection.nonce = self._world.random_bytes(32)
-        connection.caps = CAPABILITIES.intersection(hello.caps)
+        connection.caps = _shared(CAPABILITIES.intersection(hello.caps))
         if hello.window is not None:
             connection.window = min(hello.window, connection.limits.window)
         connection.deadline = trio.current_time() + wire.limits.AUTH_MS / 1000
