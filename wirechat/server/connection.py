@@ -154,6 +154,7 @@ class Connection:
         if self.outbox.crowded:
             return False
         next_message, handlers = self.wire.next_message, self._dispatcher.table
+        heard = False
         for _ in range(limits.FRAMES_PER_TURN):
             if self._ending:
                 return True
@@ -161,7 +162,9 @@ class Connection:
                 message = next_message()
                 if message is None:
                     return True
-                self._heard()
+                if not heard:
+                    heard = True
+                    self._heard()
                 handler = handlers.get(type(message))
                 if handler is None:
                     continue  # an ephemeral frame of a newer version; whatever may not be ignored the wire refused

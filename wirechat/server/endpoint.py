@@ -175,13 +175,15 @@ class StreamEndpoint:
 
     def try_send(self, frames: Sequence[bytes]) -> bool:
         """See `Endpoint`."""
-        return self.send_bytes(frames[0] if len(frames) == 1 else b"".join(frames))
+        rest = self._write(frames[0] if len(frames) == 1 else b"".join(frames))
+        return not rest or self._keep(rest)
 
     def send_bytes(self, data: bytes) -> bool:
         """`try_send` for bytes that are on the wire as they are."""
         rest = self._write(data)
-        if not rest:
-            return True
+        return not rest or self._keep(rest)
+
+    def _keep(self, rest: bytes) -> bool:
         self._rest = rest
         self.blocked = True
         self._sent_at = trio.current_time()
@@ -197,7 +199,7 @@ class StreamEndpoint:
             return data
         except OSError:
             return b""
-        return data[sent:]
+        return data[sent:] if sent < len(data) else b""
 
     async def wait_sent(self) -> None:
         """See `Endpoint`. The first caller drains, the others wait for it."""

@@ -128,11 +128,17 @@ class Outbox:
         """Send an entry."""
         if self.closed:
             return
-        frame = None if self.draining else push.frame(self.user)
-        if frame is not None:
-            self.put(frame)
-            return
         if not self.draining:
+            frame = push.frame(self.user)
+            if frame is not None:
+                ready = self._ready
+                if not ready:  # `put`, written out: once for every recipient of every message
+                    self._touched.append(self)
+                ready.append(frame)
+                self._ready_bytes += len(frame)
+                if self._ready_bytes > limits.READY_BYTES_MAX:
+                    self.flush()
+                return
             self._drain()
         self._waiting.append(push)
 

@@ -127,11 +127,15 @@ class Session:
     def offer(self, push: Push | bytes) -> None:
         """Something this user should hear about: an entry, or an encoded counted push. Never waits."""
         if self.mode is Mode.LIVE:
-            if len(self._unacked) < self.window:
-                self.push(push)
-            else:
+            unacked = self._unacked
+            if len(unacked) >= self.window:
                 self.mode = Mode.BEHIND
                 self.falls += 1
+            elif isinstance(push, Push):  # `push`, written out: once for every recipient of every message
+                unacked.append(push)
+                self.outbox.push(push)
+            else:
+                self.push(push)
         elif self.mode is Mode.ATTACHING:
             if len(self._held_back) < self.window:
                 self._held_back.append(push)
