@@ -42,7 +42,8 @@ def test_one_line(
         run(tool, "tool")
     lines = capsys.readouterr().err.splitlines()
     assert (ended.value.code or 0) == status
-    assert len(lines) == bool(said) and all(line.startswith(said) for line in lines)
+    assert len(lines) == bool(said)
+    assert all(line.startswith(said) for line in lines)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.parent.name)
