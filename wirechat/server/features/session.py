@@ -59,6 +59,7 @@ class Sessions:
         config: Config,
         world: World,
         store: Store,
+        writes: SharedWrites,
         passwords: Passwords,
         throttle: Throttle,
         account_log: AccountLog,
@@ -71,7 +72,7 @@ class Sessions:
         self._throttle = throttle
         self._account_log = account_log
         self._catch_up = catch_up
-        self._writes = SharedWrites(store)
+        self._writes = writes
         self.logins: Counter[tuple[int, int]] = Counter()
         """By method (0: one this server does not offer) and error code (0: none)."""
 
@@ -82,10 +83,6 @@ class Sessions:
         dispatcher.inline(wire.Pong, lambda connection, message: None)
         dispatcher.inline(wire.State, self.state)
         dispatcher.exclusive(wire.Auth, self.auth)
-
-    async def run(self) -> None:
-        """Write down logins, for ever."""
-        await self._writes.run()
 
     def hello(self, connection: Connection, hello: wire.Hello) -> None:
         """Agree on a version and tell the limits."""
