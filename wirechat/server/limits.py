@@ -88,8 +88,8 @@ APART_MAX = 20_000
 VISIBLE_SECONDS = 60.0
 """Who may see whom is read again before a push when it is older than this: another node may have changed it."""
 
-DOUBTS_AT_ONCE = 256
-"""Pairs of users of whom it is read once a second whether the one may still see the other."""
+DOUBT_SECONDS = 0.25
+"""How much of each second may pass with reading whether people may still see each other."""
 
 SEEN_SWEEPS = 5
 """When people were last there is written every that many sweeps."""
