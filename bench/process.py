@@ -13,11 +13,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.client import BenchError
+from bench.benchmark import BenchError
 
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
@@ -89,6 +91,22 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder of its own, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="wirechat-bench-") as path:
+        yield Path(path)
+
+
+@contextmanager
+def serve(root: Path, *listen: str, traced: bool = False) -> Iterator[Process]:
+    """The server of a work tree, with a fresh store."""
+    with scratch() as folder:
+        arguments = ("serve", "--data", str(folder / "data"), *listen)
+        with Process("wirechat.cli.main", *arguments, root=root, scratch=folder, traced=traced) as process:
+            yield process
 
 
 def can_trace() -> bool:

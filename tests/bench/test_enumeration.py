@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from bench.enumeration import KINDS, chance, kolmogorov_smirnov
-from bench.hot_path import ROOT
+from bench.benchmark import ROOT
 
 
 def test_the_distance_of_two_samples() -> None:
