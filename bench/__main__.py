@@ -124,15 +124,14 @@ def _run(
         seconds, repeat = min(seconds, 0.2), 1
     plan = suite.Plan(_wanted(names, rows), roots, repeat, seconds, quick, trace, _tell)
     began = time.time()
-    try:
-        outcome = suite.measure(plan)
-    except (BenchError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    outcome = suite.measure(plan)
     if as_json:
         command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
         click.echo(report.to_json(report.as_plain(plan, outcome, command, began, time.time() - began)), nl=False)
     else:
         report.show(plan, outcome)
+    if outcome.failure is not None:
+        raise click.ClickException(outcome.failure)
 
 
 def _tell(text: str) -> None:

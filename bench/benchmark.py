@@ -105,7 +105,7 @@ class Benchmark:
         return tuple(row for row in self.rows if (row in named if named else row not in self.on_demand))
 
 
-NAMES = ("hot_path", "idle", "login")
+NAMES = ("codec", "framing", "dispatch", "journal", "store", "fan_out", "hot_path", "idle", "login", "catch_up")
 """In the order they run. Each is a file of this folder."""
 
 

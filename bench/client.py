@@ -55,7 +55,7 @@ class Account:
 class Client:
     """One connection and what was counted on it."""
 
-    __slots__ = ("_acked", "_nonce", "_sock", "_tail", "codes", "latest", "rid", "texts", "user")
+    __slots__ = ("_acked", "_nonce", "_sock", "_tail", "codes", "latest", "received", "rid", "texts", "user")
 
     def __init__(self, sock: Stream) -> None:
         self._sock = sock
@@ -67,6 +67,8 @@ class Client:
         self.user = 0
         self.codes = [0] * 256
         """Frames received, by code."""
+        self.received = 0
+        """Bytes of the frames that came so far."""
         self.latest = b""
         """The newest EVENT."""
         self.texts: Texts | None = None
@@ -82,9 +84,9 @@ class Client:
 
     # set-up: blocking
 
-    def send(self, message: Any) -> None:
-        """Send a frame, a request with a fresh rid."""
-        self._sock.sendall(self._encoded(message))
+    def send(self, *messages: Any) -> None:
+        """Send frames in one piece, requests with a fresh rid."""
+        self._sock.sendall(b"".join(map(self._encoded, messages)))
 
     def _encoded(self, message: Any) -> bytes:
         if message.RANGE == "request":
@@ -107,11 +109,12 @@ class Client:
             if not frame:
                 self._tail += self._recv()
                 continue
+            self.received += len(frame)
             self.codes[frame[5]] += 1
-            if frame[5] == wire.Error.CODE:
-                raise BenchError(f"instead of {kind.NAME} came {wire.decode(frame[4:], side='server')}")
             if frame[5] == kind.CODE:
                 return frame
+            if frame[5] == wire.Error.CODE:
+                raise BenchError(f"instead of {kind.NAME} came {wire.decode(frame[4:], side='server')}")
         raise BenchError(f"no {kind.NAME} within {PATIENCE:.0f} s")
 
     def _next_frame(self) -> bytes:
@@ -148,7 +151,7 @@ class Client:
         """Send HELLO, AUTH with a resume token and SYNC in one flight."""
         self.user = account.user
         auth = wire.Auth(0, wire.AuthMethod.RESUME, proof=resume, device=account.device)
-        self._sock.sendall(b"".join(map(self._encoded, (_hello("bench"), auth, wire.Sync(0, horizon)))))
+        self.send(_hello("bench"), auth, wire.Sync(0, horizon))
 
     # measurement: non-blocking
 

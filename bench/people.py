@@ -67,10 +67,11 @@ def scene(connect: Connect, pairs: int, group: int) -> Scene:
     for first, second in twos:
         first.send(wire.ConvNew(0, os.urandom(8), 1, (second.user,), None))
     directs = [_made(two) for two in twos]
-    return Scene(clients, directs, _group(clients[:group]) if group else None)
+    return Scene(clients, directs, make_group(clients[:group]) if group else None)
 
 
-def _group(members: list[Client]) -> Conversation:
+def make_group(members: list[Client]) -> Conversation:
+    """A group, once everybody has heard of everybody."""
     owner, *others = members
     named = [others[at : at + NAMED_TOGETHER] for at in range(0, len(others), NAMED_TOGETHER)]
     owner.send(wire.ConvNew(0, os.urandom(8), 2, tuple(each.user for each in named[0]), "group"))

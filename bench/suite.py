@@ -78,7 +78,7 @@ class Cell:
 
 @attrs.frozen
 class Absent:
-    """A benchmark that a side could not run."""
+    """A benchmark that a side could not run. Only of another tree may that be so."""
 
     benchmark: str
     side: int
@@ -94,9 +94,14 @@ class Outcome:
     commits: tuple[str | None, ...]
     """Revision of each side."""
 
+    @property
+    def failure(self) -> str | None:
+        """Why this run proves nothing, if it does."""
+        return next((f"{each.benchmark}: {each.why}" for each in self.absent if each.side == 0), None)
+
 
 def measure(plan: Plan) -> Outcome:
-    """Run the plan. Raises BenchError when a run on our side proves nothing."""
+    """Run the plan. A benchmark that proves nothing on one side does not keep the others from running."""
     cells: list[Cell] = []
     absent: list[Absent] = []
     for benchmark, rows in plan.benchmarks:
@@ -114,6 +119,8 @@ def _measure(plan: Plan, benchmark: Benchmark, rows: tuple[str, ...]) -> tuple[l
     seen: Seen = {}
     absent: dict[int, str] = {}
     for repeat in range(plan.repeat):
+        if 0 in absent:
+            break
         sides = [side for side in range(len(plan.roots)) if side not in absent]
         plan.tell(f"{benchmark.name}: {repeat + 1} of {plan.repeat}")
         _repeat(plan, benchmark, rows, sides[::-1] if repeat % 2 else sides, repeat == 0, seen, absent)
@@ -147,8 +154,6 @@ def _repeat(
                 try:
                     row = worker.next_row()
                 except BenchError as error:
-                    if side == 0:
-                        raise BenchError(f"{benchmark.name}: {error}") from None
                     absent[side] = str(error)
                     row = None
                 if row is None:
