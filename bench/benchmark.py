@@ -48,6 +48,7 @@ FIGURES: Mapping[str, Figure] = {
     "p99_ms": Figure("p99 ms", "ms", "99 of 100 took at most so long"),
     "kib_per_connection": Figure("KiB/conn", "KiB", "memory that the server writes to, for each connection"),
     "bytes": Figure("bytes", "B", "both directions together, as the socket has them"),
+    "budget_bytes": Figure("budget", "B", "what protocol/budgets.json allows, for a conversation of some age"),
     "frame_bytes": Figure("bytes", "B", "of the frame, length prefix included"),
     "wal_bytes": Figure("WAL bytes", "B", "what PostgreSQL writes into its log for each entry"),
     "entries_per_fsync": Figure("entries/fsync", "", "how many entries share a wait for the disk", True),
@@ -99,13 +100,28 @@ class Benchmark:
     measure: Callable[[Run], Iterator[Row]]
     on_demand: frozenset[str] = frozenset()
     """Rows that another benchmark has too: here they run only when they are named."""
+    repeat_max: int = 50
+    """It repeats within one run what can be repeated."""
 
     def wanted(self, named: tuple[str, ...]) -> tuple[str, ...]:
         """The rows to run when these were named, or none."""
         return tuple(row for row in self.rows if (row in named if named else row not in self.on_demand))
 
 
-NAMES = ("codec", "framing", "dispatch", "journal", "store", "fan_out", "hot_path", "idle", "login", "catch_up")
+NAMES = (
+    "codec",
+    "framing",
+    "dispatch",
+    "journal",
+    "store",
+    "fan_out",
+    "hot_path",
+    "idle",
+    "login",
+    "catch_up",
+    "wire_bytes",
+    "scale",
+)
 """In the order they run. Each is a file of this folder."""
 
 
@@ -137,6 +153,7 @@ MARKS: Mapping[str, tuple[Mark, ...]] = {
     "idle_ws": (Mark("kib_per_connection", 22, 19),),
     "token_login": (Mark("ms_per_login", 1, 0.4),),
     "idle_resume": (Mark("ms_per_login", 3, 0.5), Mark("bytes", 64, 64)),
-    "stored_million": (Mark("ratio", 1.3, 1.3),),
+    "million_w10": (Mark("ratio", 1.3, 1.3),),
+    "million_w1": (Mark("ratio", 1.3, 1.3),),
 }
 """Row -> its marks. Those that are shares of a rival's price are taken of his price on the machine of docs/peers.md."""

@@ -8,13 +8,13 @@ Rules:
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.benchmark import BenchError
-from bench.frames import PREFIX, Texts, sent_ns
+from bench.frames import PREFIX, Stream, Texts, sent_ns
 from wirechat import wire
 
 M = TypeVar("M", bound=wire.Message)
@@ -30,17 +30,6 @@ SEND_OK = wire.SendOk.CODE
 COUNTED = slice(16, 32)
 EXPECTED = frozenset({EVENT, SEND_OK, wire.Ping.CODE, *range(16, 48)})
 """Codes that may arrive while a measurement runs."""
-
-
-class Stream(Protocol):
-    """A socket, as far as it is used here."""
-
-    def fileno(self) -> int: ...
-    def close(self) -> None: ...
-    def setblocking(self, blocking: bool, /) -> None: ...
-    def send(self, data: bytes, /) -> int: ...
-    def sendall(self, data: bytes, /) -> None: ...
-    def recv(self, size: int, /) -> bytes: ...
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from bench.benchmark import Benchmark, Row, Run
 from bench.timing import us_per_call
 from wirechat import wire
 
-CONV, USER, TS = 2**52 + 5, 2**52 + 7, 1_763_689_200_123
+CONV, USER, TS = 3_054_198_966, 2_271_560_481, 1_763_689_200_123
 CID, TOKEN = bytes(range(8)), bytes(range(12))
 TEXT = wire.Content(1, "The quick brown fox jumps over the lazy dog, twice and once more")
 

@@ -22,8 +22,9 @@ from wirechat.store.records import DIRECT, GROUP, Append, Appended, Commit, Kind
 from wirechat.store.tx import Tx
 
 CONTENT = wire.Content(1, "t" * 64).pack()
-BATCH = 1_000
-ID_BITS = 53
+BATCH = 5_000
+IDS = range(2**16, 2**32)
+"""As a server draws them."""
 
 
 class Founding:
@@ -37,7 +38,7 @@ class Founding:
 
     def new_id(self) -> int:
         """For a user, a device or a conversation."""
-        return self._chance.getrandbits(ID_BITS)
+        return self._chance.choice(IDS)
 
     async def people(self, count: int) -> list[Account]:
         """New accounts with a device key each."""
@@ -94,7 +95,8 @@ class Founding:
             if len(batch) == BATCH:
                 await self.append(batch)
                 batch = []
-        await self.append(batch)
+        if batch:
+            await self.append(batch)
 
 
 class Writers:

@@ -45,11 +45,11 @@ def measure(run: Run) -> Iterator[Row]:
         connect = people.connector(process.port)
         accounts = people.register(connect, run.size(200, 10))
         devices = [Device(account, b"") for account in accounts]
-        _by_key(connect, devices)
+        by_key(connect, devices)
         ways: dict[str, Callable[[], object]] = {
             "token_login": lambda: [_return(connect, [device]) for device in devices],
             "token_logins": lambda: _return_together(connect, devices),
-            "key_login": lambda: _by_key(connect, devices),
+            "key_login": lambda: by_key(connect, devices),
         }
         for row in filter(run.wants, ways):
             yield Row(row, {"ms_per_login": _cost(process, ways[row], len(devices))})
@@ -94,7 +94,8 @@ def _return_together(connect: Connect, devices: Sequence[Device]) -> None:
         _return(connect, devices[at : at + TOGETHER])
 
 
-def _by_key(connect: Connect, devices: Sequence[Device]) -> None:
+def by_key(connect: Connect, devices: Sequence[Device]) -> None:
+    """Log in, sync and leave again, each with its key; they know everything then."""
     for device in devices:
         client = connect()
         client.greet()
@@ -128,11 +129,11 @@ def _by_password(process: Process, connect: Connect, count: int) -> float:
 def _idle_resume(run: Run, process: Process, connect: Connect) -> dict[str, float]:
     mine, other = people.register(connect, 2)
     device = Device(mine, b"")
-    _by_key(connect, [device])
+    by_key(connect, [device])
     (client,) = people.log_in(connect, [mine])
     people.make_groups(client, [other.user], run.size(1_000, 50))
     client.close()
-    _by_key(connect, [device])  # it has heard of all
+    by_key(connect, [device])  # it has heard of all
     count, size = run.size(50, 3), 0
 
     def log_in() -> None:

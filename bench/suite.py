@@ -118,11 +118,12 @@ Seen = dict[tuple[str, str], dict[int, list[float]]]
 def _measure(plan: Plan, benchmark: Benchmark, rows: tuple[str, ...]) -> tuple[list[Cell], list[Absent]]:
     seen: Seen = {}
     absent: dict[int, str] = {}
-    for repeat in range(plan.repeat):
+    repeats = min(plan.repeat, benchmark.repeat_max)
+    for repeat in range(repeats):
         if 0 in absent:
             break
         sides = [side for side in range(len(plan.roots)) if side not in absent]
-        plan.tell(f"{benchmark.name}: {repeat + 1} of {plan.repeat}")
+        plan.tell(f"{benchmark.name}: {repeat + 1} of {repeats}")
         _repeat(plan, benchmark, rows, sides[::-1] if repeat % 2 else sides, repeat == 0, seen, absent)
     cells = [
         Cell(benchmark.name, row, figure, tuple(_spread(values.get(side)) for side in range(len(plan.roots))))

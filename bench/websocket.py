@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-
 import wsproto
 from wsproto.events import AcceptConnection, BytesMessage, Event, Request
 
-from bench.frames import PREFIX
+from bench.frames import PREFIX, Stream
 
 SUBPROTOCOL = "wirechat.v1"
 RECV_BYTES = 65_536
@@ -16,7 +14,7 @@ RECV_BYTES = 65_536
 class WebSocket:
     """One connection, opened at once. Blocking."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Stream) -> None:
         """Raises OSError when the other side speaks no WebSocket."""
         self._sock = sock
         self._protocol = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)

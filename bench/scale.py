@@ -1,0 +1,99 @@
+"""Whether a message costs more when there is much in the store already.
+
+Two servers stand side by side and take turns: one with nothing but the people of the load, one with a million messages
+in ten thousand conversations, those of the load among them. Their stores are filled directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from random import Random
+
+import trio
+
+from bench import people
+from bench.benchmark import Benchmark, Row, Run
+from bench.client import Account
+from bench.founding import Founding, sqlite
+from bench.hot_path import WARM_UP
+from bench.load import Load, Work
+from bench.people import Conversation
+from bench.process import Process, scratch, serve
+
+PAIRS = 100
+ROUNDS = 4
+WAYS = {"w10": 10, "w1": 1}
+ROWS = {
+    f"{store}_{way}": f"100 pairs, {window} unanswered at each sender, {about}"
+    for way, window in WAYS.items()
+    for store, about in {
+        "empty": "on an empty store",
+        "million": "on a store of 1,000,000 messages in 10,000 conversations",
+    }.items()
+}
+
+Side = Callable[[int], float]
+"""Runs the load with a window; returns microseconds for each message."""
+
+
+def measure(run: Run) -> Iterator[Row]:
+    """The rows in turns, several times: filling the store takes longer than the load."""
+    sizes = {"empty": (PAIRS, 0), "million": (run.size(10_000, PAIRS + 50), run.size(1_000_000, 2_000))}
+    with ExitStack() as stack:
+        sides = {name: stack.enter_context(_side(run, *size)) for name, size in sizes.items()}
+        for number in range(run.size(ROUNDS, 1)):
+            for way, window in WAYS.items():
+                empty, million = f"empty_{way}", f"million_{way}"
+                if run.wants(empty) or run.wants(million):
+                    turns = list(sides.items())[:: -1 if number % 2 else 1]
+                    costs = {name: side(window) for name, side in turns}
+                    yield Row(empty, {"us_per_message": costs["empty"]})
+                    ratio = costs["million"] / costs["empty"]
+                    yield Row(million, {"us_per_message": costs["million"], "ratio": ratio})
+
+
+@contextmanager
+def _side(run: Run, conversations: int, messages: int) -> Iterator[Side]:
+    with scratch() as data:
+        accounts, pairs = trio.run(_fill, data, conversations, messages)
+        with serve(run.root, "--tcp", "127.0.0.1:0", data=data) as process:
+            yield from _loaded(run, process, accounts, pairs)
+
+
+def _loaded(run: Run, process: Process, accounts: list[Account], pairs: list[tuple[int, int]]) -> Iterator[Side]:
+    clients = people.log_in(people.connector(process.port), accounts)
+    known = [Conversation(conv, clients[2 * at : 2 * at + 2], head) for at, (conv, head) in enumerate(pairs)]
+    load = Load(clients)
+
+    def side(window: int) -> float:
+        work = Work([(each.members[0], each) for each in known], window)
+        seen = load.run(work, WARM_UP * run.seconds, run.seconds, process.cpu_ns)
+        return seen.cpu_ns / 1000 / seen.measured
+
+    yield side
+    for client in clients:
+        client.close()
+
+
+async def _fill(data: Path, conversations: int, messages: int) -> tuple[list[Account], list[tuple[int, int]]]:
+    """The people of the load, and the conversation of each pair with the seq of its last entry."""
+    async with sqlite(data) as store:
+        founding, chance = Founding(store), Random(4)
+        accounts = await founding.people(2 * PAIRS)
+        users = [each.user for each in accounts]
+        members: list[tuple[int, ...]] = [(users[at], users[at + 1]) for at in range(0, len(users), 2)]
+        pairs = await founding.directs(members)
+        if conversations > PAIRS:
+            others = [each.user for each in await founding.people(conversations // 5)]
+            members += [tuple(chance.sample(others, 5)) for _ in range(conversations - PAIRS)]
+        convs = pairs + await founding.conversations(members[PAIRS:])
+        each = messages // len(convs)
+        await founding.say(
+            (conv, who[at % len(who)]) for conv, who in zip(convs, members, strict=True) for at in range(each)
+        )
+        return accounts, [(conv, 1 + each) for conv in pairs]
+
+
+BENCHMARK = Benchmark("scale", "Does a message cost more when there is much in the store?", ROWS, measure, repeat_max=1)
