@@ -58,6 +58,12 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--quick", is_flag=True, help="Once, and small: to see that it runs, not for its figures."),
     click.option("--strace/--no-strace", default=None, help="Count fsyncs with strace [default: if it works here]."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
+    click.option(
+        "--save",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Write DATE-COMMIT.json and DATE-COMMIT.html there.",
+    ),
 )
 
 
@@ -115,7 +121,7 @@ def _git(*arguments: str) -> str | None:
 
 def _run(
     roots: tuple[Path, ...], names: tuple[str, ...], rows: tuple[str, ...], seconds: float, repeat: int, quick: bool,
-    strace: bool | None, as_json: bool,
+    strace: bool | None, as_json: bool, save: Path | None,
 ) -> None:  # fmt: skip
     if strace and not can_trace():
         raise click.UsageError("strace is not installed, or may not trace here")
@@ -123,15 +129,34 @@ def _run(
     if quick:
         seconds, repeat = min(seconds, 0.2), 1
     plan = suite.Plan(_wanted(names, rows), roots, repeat, seconds, quick, trace, _tell)
-    began = time.time()
+    place, began = report.machine(), time.time()
     outcome = suite.measure(plan)
+    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    plain = report.as_plain(plan, outcome, command, place, began, time.time() - began)
     if as_json:
-        command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-        click.echo(report.to_json(report.as_plain(plan, outcome, command, began, time.time() - began)), nl=False)
+        click.echo(report.to_json(plain), nl=False)
     else:
         report.show(plan, outcome)
+    if save is not None:
+        _save(save, plain)
     if outcome.failure is not None:
         raise click.ClickException(outcome.failure)
+
+
+def _save(folder: Path, plain: dict[str, Any]) -> None:
+    from bench.page import page
+    from tools.loadgen.report.file import BadFile, write
+
+    name = f"{plain['began'].split()[0]}-{plain['commits'][0]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / f"{name}.json", report.to_json(plain))
+        write(folder / f"{name}.html", page(plain))
+    except OSError as error:
+        raise click.ClickException(f"cannot make {folder}: {error.strerror}") from None
+    except BadFile as error:
+        raise click.ClickException(str(error)) from None
+    _tell(f"{folder / name}.json and .html")
 
 
 def _tell(text: str) -> None:

@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import resource
 import sys
 import sysconfig
@@ -28,8 +29,10 @@ TEXT_COLUMNS = 140
 # for machines
 
 
-def as_plain(plan: Plan, outcome: Outcome, command: str, began: float, took: float) -> dict[str, Any]:
-    """Everything, for a file."""
+def as_plain(
+    plan: Plan, outcome: Outcome, command: str, place: dict[str, Any], began: float, took: float
+) -> dict[str, Any]:
+    """Everything, for a file. `place`: the machine, as it was before."""
     return {
         "format": FORMAT,
         "began": datetime.datetime.fromtimestamp(began, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -38,7 +41,7 @@ def as_plain(plan: Plan, outcome: Outcome, command: str, began: float, took: flo
         "commits": outcome.commits,
         "quick": plan.quick,
         "repeat": plan.repeat,
-        "machine": machine(),
+        "machine": place,
         "benchmarks": [
             {
                 "name": benchmark.name,
@@ -77,14 +80,14 @@ def _spread(spread: Spread | None) -> dict[str, Any] | None:
 
 
 def rounded(value: float) -> float:
-    """Four digits: no figure here has more that mean something."""
-    return float(f"{value:.4g}")
+    """Four digits, unless it counts something: no figure here has more that mean something."""
+    return int(value) if float(value).is_integer() else float(f"{value:.4g}")
 
 
 def to_json(plain: dict[str, Any]) -> str:
-    """A row of figures a line, so that two results can be compared as text."""
-    rows = json.dumps(plain, indent=1)
-    return f"{rows}\n"
+    """For a file or a pipe; each side's figures on one line."""
+    text = json.dumps(plain, indent=1)
+    return re.sub(r"\{\s+(\"median\"[^}]*)\}", lambda side: "{" + " ".join(side[1].split()) + "}", text) + "\n"
 
 
 def machine() -> dict[str, Any]:
@@ -98,7 +101,7 @@ def machine() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}",
         "python_build": " ".join(flag for flag in flags if flag.startswith(("--enable-opt", "--with-lto"))) or "plain",
         "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        "load": round(os.getloadavg()[0], 2),
+        "load_before": round(os.getloadavg()[0], 2),
     }
 
 

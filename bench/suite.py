@@ -102,13 +102,14 @@ class Outcome:
 
 def measure(plan: Plan) -> Outcome:
     """Run the plan. A benchmark that proves nothing on one side does not keep the others from running."""
+    commits = tuple(map(revision, plan.roots))
     cells: list[Cell] = []
     absent: list[Absent] = []
     for benchmark, rows in plan.benchmarks:
         found, missing = _measure(plan, benchmark, rows)
         cells += found
         absent += missing
-    return Outcome(cells, absent, tuple(map(revision, plan.roots)))
+    return Outcome(cells, absent, commits)
 
 
 Seen = dict[tuple[str, str], dict[int, list[float]]]
