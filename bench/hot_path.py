@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from bench import idle, people
 from bench.benchmark import ROOT, Benchmark, Row, Run
@@ -64,8 +63,8 @@ def measure(run: Run) -> Iterator[Row]:
     """Every row once. Raises BenchError when a run proves nothing."""
     yield from _hundred(run)
     if run.wants("group_1000"):
-        with server(run.root, 0, run.size(LARGE_GROUP, 300)) as (process, scene, load):
-            seen = _drive(run, process, load, group(scene, senders=1, window=1), max(1.0, run.seconds))
+        with server(run, 0, run.size(LARGE_GROUP, 30)) as (process, scene, load):
+            seen = _drive(run, process, load, group(scene, senders=1, window=1), max(run.size(10, 1) / 10, run.seconds))
             yield Row("group_1000", figures(seen))
     yield from idle.measure(run)
     if run.trace and any(map(run.wants, LOADS)):
@@ -75,13 +74,18 @@ def measure(run: Run) -> Iterator[Row]:
 def _hundred(run: Run) -> Iterator[Row]:
     with ExitStack() as stack:
         if any(map(run.wants, LOADS)):
-            ours = stack.enter_context(server(run.root, PAIRS, GROUP))
+            ours = stack.enter_context(server(run, *_crowd(run)))
         if any(map(run.wants, FLOORS)):
-            floor = stack.enter_context(_relay())
+            floor = stack.enter_context(_relay(_crowd(run)[0]))
         for row in run.rows:
             if row in LOADS or row in FLOORS:
                 process, scene, load = ours if row in LOADS else floor
                 yield Row(row, figures(_drive(run, process, load, (LOADS | FLOORS)[row](scene))))
+
+
+def _crowd(run: Run) -> tuple[int, int]:
+    """How many pairs there are, and how many members the group has."""
+    return run.size(PAIRS, 10), run.size(GROUP, 20)
 
 
 def _drive(run: Run, process: Process, load: Load, work: Work, seconds: float | None = None) -> Seen:
@@ -93,16 +97,16 @@ Side = tuple[Process, Scene, Load]
 
 
 @contextmanager
-def server(root: Path, pairs: int, members: int, traced: bool = False) -> Iterator[Side]:
+def server(run: Run, pairs: int, members: int, traced: bool = False) -> Iterator[Side]:
     """A server with people on it, in pairs and in one group."""
-    with serve(root, "--tcp", "127.0.0.1:0", traced=traced) as process:
+    with serve(run.root, "--tcp", "127.0.0.1:0", traced=traced) as process:
         yield from _side(process, people.scene(people.connector(process.port), pairs, members))
 
 
 @contextmanager
-def _relay() -> Iterator[Side]:
+def _relay(pairs: int) -> Iterator[Side]:
     with scratch() as folder, Process("bench.relay", root=ROOT, scratch=folder) as process:
-        yield from _side(process, people.relayed(people.connector(process.port), PAIRS))
+        yield from _side(process, people.relayed(people.connector(process.port), pairs))
 
 
 def _side(process: Process, scene: Scene) -> Iterator[Side]:
@@ -126,7 +130,7 @@ def figures(seen: Seen) -> dict[str, float]:
 
 def _traced(run: Run) -> Iterator[Row]:
     """The same rows once more, shortly, with the waits for the disk counted."""
-    with server(run.root, PAIRS, GROUP, traced=True) as (process, scene, load):
+    with server(run, *_crowd(run), traced=True) as (process, scene, load):
         spans: list[tuple[str, Seen, float, float]] = []
         for row in filter(run.wants, LOADS):
             began = time.time()

@@ -41,15 +41,15 @@ def _kib(run: Run, row: str) -> float:
 
 
 def _growth(run: Run, *listen: str, tls: ssl.SSLContext | None = None) -> float:
-    count = run.size(2_000, 100)
+    count, first = run.size(2_000, 20), run.size(FIRST, 10)
     with serve(run.root, *listen) as process, ExitStack() as stack:
         connect = people.connector(process.port, tls, web=listen[0] == "--ws")
-        accounts = people.register(connect, count + FIRST)
+        accounts = people.register(connect, count + first)
         memory = []
-        for some in (accounts[:FIRST], accounts[FIRST:]):
+        for some in (accounts[:first], accounts[first:]):
             for client in people.log_in(connect, some):
                 stack.callback(client.close)
-            time.sleep(run.size(30, 3) * SETTLE_SECONDS / 30)
+            time.sleep(run.size(10, 1) * SETTLE_SECONDS / 10)
             memory.append(process.private_dirty_kib())
         return (memory[1] - memory[0]) / count
 

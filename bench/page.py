@@ -17,7 +17,7 @@ Plain = Mapping[str, Any]
 
 def page(plain: Plain) -> str:
     """The file's text."""
-    commits = ", beside ".join(map(str, plain["commits"]))
+    commits = ", beside ".join(plain["commits"])
     parts = [
         f"<h1>wirechat {_e(commits)}</h1><p>{_e(plain['began'])}, {plain['took_seconds'] / 60:.0f} minutes</p>",
         "<p>Medians of the repeats, with the lowest and the highest. Marks: what a figure must not exceed, in brackets"
@@ -63,7 +63,7 @@ def plot(benchmark: Plain) -> str | None:
 
 def _benchmark(benchmark: Plain, sides: int) -> str:
     head = ["row", "figure", *["median", "low", "high"] * sides, *["ratio"] * (sides - 1), "mark", ""]
-    absent = "".join(f"<p>absent at {_e(str(each['commit']))}: {_e(each['why'])}</p>" for each in benchmark["absent"])
+    absent = "".join(f"<p>absent at {_e(each['commit'])}: {_e(each['why'])}</p>" for each in benchmark["absent"])
     title = f"<h2>{_e(benchmark['name'])}</h2><p>{_e(benchmark['question'])}</p>"
     return title + absent + (plot(benchmark) or "") + _table(head, _rows(benchmark))
 

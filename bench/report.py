@@ -140,8 +140,8 @@ def _one(cells: Sequence[Cell]) -> Table:
     return table
 
 
-def _side_by_side(cells: Sequence[Cell], commits: Sequence[str | None]) -> Table:
-    heads = [str(commits[0]), *(head for commit in commits[1:] for head in (str(commit), "ratio", "from", "to"))]
+def _side_by_side(cells: Sequence[Cell], commits: Sequence[str]) -> Table:
+    heads = [commits[0], *(head for commit in commits[1:] for head in (commit, "ratio", "from", "to"))]
     table = _table("row", "figure", *heads)
     for cell in cells:
         texts = [_cell(cell.row, cell.figure, cell.sides[0])]

@@ -40,7 +40,8 @@ Side = Callable[[int], float]
 
 def measure(run: Run) -> Iterator[Row]:
     """The rows in turns, several times: filling the store takes longer than the load."""
-    sizes = {"empty": (PAIRS, 0), "million": (run.size(10_000, PAIRS + 50), run.size(1_000_000, 2_000))}
+    pairs = run.size(PAIRS, 5)
+    sizes = {"empty": (pairs, pairs, 0), "million": (pairs, run.size(10_000, 50), run.size(1_000_000, 500))}
     with ExitStack() as stack:
         sides = {name: stack.enter_context(_side(run, *size)) for name, size in sizes.items()}
         for number in range(run.size(ROUNDS, 1)):
@@ -55,11 +56,11 @@ def measure(run: Run) -> Iterator[Row]:
 
 
 @contextmanager
-def _side(run: Run, conversations: int, messages: int) -> Iterator[Side]:
+def _side(run: Run, pairs: int, conversations: int, messages: int) -> Iterator[Side]:
     with scratch() as data:
-        accounts, pairs = trio.run(_fill, data, conversations, messages)
+        accounts, known = trio.run(_fill, data, pairs, conversations, messages)
         with serve(run.root, "--tcp", "127.0.0.1:0", data=data) as process:
-            yield from _loaded(run, process, accounts, pairs)
+            yield from _loaded(run, process, accounts, known)
 
 
 def _loaded(run: Run, process: Process, accounts: list[Account], pairs: list[tuple[int, int]]) -> Iterator[Side]:
@@ -77,23 +78,25 @@ def _loaded(run: Run, process: Process, accounts: list[Account], pairs: list[tup
         client.close()
 
 
-async def _fill(data: Path, conversations: int, messages: int) -> tuple[list[Account], list[tuple[int, int]]]:
+async def _fill(
+    data: Path, pairs: int, conversations: int, messages: int
+) -> tuple[list[Account], list[tuple[int, int]]]:
     """The people of the load, and the conversation of each pair with the seq of its last entry."""
     async with sqlite(data) as store:
         founding, chance = Founding(store), Random(4)
-        accounts = await founding.people(2 * PAIRS)
+        accounts = await founding.people(2 * pairs)
         users = [each.user for each in accounts]
         members: list[tuple[int, ...]] = [(users[at], users[at + 1]) for at in range(0, len(users), 2)]
-        pairs = await founding.directs(members)
-        if conversations > PAIRS:
+        directs = await founding.directs(members)
+        if conversations > pairs:
             others = [each.user for each in await founding.people(conversations // 5)]
-            members += [tuple(chance.sample(others, 5)) for _ in range(conversations - PAIRS)]
-        convs = pairs + await founding.conversations(members[PAIRS:])
+            members += [tuple(chance.sample(others, 5)) for _ in range(conversations - pairs)]
+        convs = directs + await founding.conversations(members[pairs:])
         each = messages // len(convs)
         await founding.say(
             (conv, who[at % len(who)]) for conv, who in zip(convs, members, strict=True) for at in range(each)
         )
-        return accounts, [(conv, 1 + each) for conv in pairs]
+        return accounts, [(conv, 1 + each) for conv in directs]
 
 
 BENCHMARK = Benchmark("scale", "Does a message cost more when there is much in the store?", ROWS, measure, repeat_max=1)

@@ -91,7 +91,7 @@ class Outcome:
 
     cells: list[Cell]
     absent: list[Absent]
-    commits: tuple[str | None, ...]
+    commits: tuple[str, ...]
     """Revision of each side."""
 
     @property
@@ -165,11 +165,11 @@ def _repeat(
                     seen.setdefault((row.name, figure), {}).setdefault(side, []).append(value)
 
 
-def revision(root: Path) -> str | None:
-    """The git revision of a work tree, "-dirty" when it differs from it; None outside of git."""
+def revision(root: Path) -> str:
+    """The git revision of a work tree, "-dirty" when it differs from it; outside of git the name of the folder."""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return None
-    return done.stdout.strip() or None
+        return root.name
+    return done.stdout.strip() or root.name

@@ -1,6 +1,7 @@
 """The process in which one side answers: a line on its standard input asks for the next row, a line of JSON is it.
 
-It is started in the measured work tree with BOOT, so that `wirechat` comes from there and `bench` from here.
+It is started in the measured work tree with BOOT, so that `wirechat` comes from there and `bench` from here. What the
+tree does not have must not be found where `wirechat` is installed for development.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import sys
 sys.path[0] = sys.argv[1]
 import bench
 sys.path[0] = ""
+sys.meta_path = [each for each in sys.meta_path if not getattr(each, "__module__", "").startswith("__editable__")]
 from bench import worker
 worker.main()
 """
@@ -41,7 +44,8 @@ class Worker:
 
     def __exit__(self, *exc: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -53,11 +57,9 @@ class Worker:
         """The next row; None when there are no more. Raises BenchError."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
+        with suppress(BrokenPipeError):  # its last words say why
             self._process.stdin.write("\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # its last words say why
         line = self._process.stdout.readline()
         if not line:
             raise BenchError(self._last_words())
