@@ -139,15 +139,17 @@ class Mark:
     figure: str
     must: float
     stretch: float
+    of: str = ""
+    """How both follow from the price of a rival on such a machine."""
 
 
 MARKS: Mapping[str, tuple[Mark, ...]] = {
-    "pairs_w10": (Mark("us_per_message", 32, 20),),
-    "pairs_w1": (Mark("us_per_message", 147, 88),),
-    "pairs_500": (Mark("us_per_message", 537, 307), Mark("p50_ms", 2, 2)),
-    "pairs_2000": (Mark("us_per_message", 252, 140),),
-    "group_100": (Mark("us_per_message", 13, 9.1),),
-    "group_1000": (Mark("us_per_message", 12.2, 7.3),),
+    "pairs_w10": (Mark("us_per_message", 32, 20, "0.8 and 0.5 of mosquitto's 40"),),
+    "pairs_w1": (Mark("us_per_message", 147, 88.2, "1.0 and 0.6 of JetStream's 147"),),
+    "pairs_500": (Mark("us_per_message", 536.9, 306.8, "0.7 and 0.4 of JetStream's 767"), Mark("p50_ms", 2, 2)),
+    "pairs_2000": (Mark("us_per_message", 252, 140, "0.9 and 0.5 of JetStream's 280"),),
+    "group_100": (Mark("us_per_message", 13, 9.1, "1.0 and 0.7 of NATS core's 13.0"),),
+    "group_1000": (Mark("us_per_message", 12.15, 7.29, "0.5 and 0.3 of NATS core's 24.3"),),
     "idle_tcp": (Mark("kib_per_connection", 8, 5),),
     "idle_tls": (Mark("kib_per_connection", 24, 18),),
     "idle_ws": (Mark("kib_per_connection", 22, 19),),
@@ -156,4 +158,4 @@ MARKS: Mapping[str, tuple[Mark, ...]] = {
     "million_w10": (Mark("ratio", 1.3, 1.3),),
     "million_w1": (Mark("ratio", 1.3, 1.3),),
 }
-"""Row -> its marks. Those that are shares of a rival's price are taken of his price on the machine of docs/peers.md."""
+"""Row -> its marks."""
