@@ -61,7 +61,7 @@ async def _fill(data: Path, run: Run) -> Stored:
 def _measure(run: Run, process: Process, stored: Stored) -> Iterator[Row]:
     connect = people.connector(process.port)
     client = _log_in(connect, stored.account)
-    _, horizon = _sync(client, None)
+    _, horizon = people.sync(client, None)
     client.close()
     (other,) = people.log_in(connect, [stored.other])
     _touch(other, stored.changed)
@@ -70,7 +70,7 @@ def _measure(run: Run, process: Process, stored: Stored) -> Iterator[Row]:
         if run.wants(row):
             yield Row(row, _digest(process, _log_in(connect, stored.account), since, due))
     client = _log_in(connect, stored.account)
-    _sync(client, None)
+    people.sync(client, None)
     ways: dict[str, tuple[int, Callable[[], int]]] = {
         "pull": (run.size(10_000, 400), lambda: _pull(client, stored.long)),
         "pull_many": (len(stored.changed), lambda: sum(_pull(client, conv, 1) for conv in stored.changed)),
@@ -105,24 +105,12 @@ def _touch(client: Client, convs: list[int]) -> None:
 
 def _digest(process: Process, client: Client, horizon: bytes | None, due: int) -> dict[str, float]:
     before, received = process.cpu_ns(), client.received
-    rows, _ = _sync(client, horizon)
+    rows, _ = people.sync(client, horizon)
     figures = _figures(process.cpu_ns() - before, rows, client.received - received)
     client.close()
     if rows != due:
         raise BenchError(f"instead of {due} conversations {rows} had changed")
     return figures
-
-
-def _sync(client: Client, horizon: bytes | None) -> tuple[int, bytes | None]:
-    """Everything; returns how many conversations there were, and the new horizon."""
-    rows, request = 0, wire.Sync(0, horizon, PAGE)
-    while True:
-        client.send(request)
-        page = client.expect(wire.SyncOk)
-        rows += len(page.rows)
-        if page.cursor is None:
-            return rows, page.token
-        request = wire.Sync(0, None, PAGE, page.cursor)
 
 
 def _pull(client: Client, conv: int, since: int = 0) -> int:

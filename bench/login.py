@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 
 from bench import people
-from bench.benchmark import Benchmark, Row, Run
-from bench.client import Account, Client
+from bench.benchmark import BenchError, Benchmark, Row, Run
+from bench.client import Account
 from bench.people import Connect
 from bench.process import Process, serve
 from wirechat import wire
@@ -68,25 +68,17 @@ def _cost(process: Process, log_in: Callable[[], object], count: int) -> float:
 
 
 def _return(connect: Connect, devices: Sequence[Device]) -> int:
-    """All at once; returns the bytes of the last one's SYNC and SYNC_OK."""
+    """All at once; returns how many conversations had changed."""
     clients = [connect() for _ in devices]
     for client, device in zip(clients, devices, strict=True):
         client.come_back(device.account, device.resume, device.horizon)
-    size = 0
+    changed = 0
     for client, device in zip(clients, devices, strict=True):
         device.resume = client.expect(wire.AuthOk).resume
-        size = _synced(client, device)
+        rows, device.horizon = people.synced(client)
+        changed += rows
         client.close()
-    return size
-
-
-def _synced(client: Client, device: Device) -> int:
-    asked = wire.Sync(client.rid, device.horizon)
-    frame = client.expect_frame(wire.SyncOk)
-    answer = wire.decode(frame[4:], side="server")
-    assert isinstance(answer, wire.SyncOk)
-    device.horizon = answer.token
-    return len(asked.encode()) + len(frame)
+    return changed
 
 
 def _return_together(connect: Connect, devices: Sequence[Device]) -> None:
@@ -101,9 +93,8 @@ def by_key(connect: Connect, devices: Sequence[Device]) -> None:
         client.greet()
         client.welcomed()
         client.log_in(device.account)
-        client.send(wire.Sync(0, device.horizon))
         device.resume = client.expect(wire.AuthOk).resume
-        _synced(client, device)
+        _, device.horizon = people.sync(client, device.horizon)
         client.close()
 
 
@@ -134,14 +125,27 @@ def _idle_resume(run: Run, process: Process, connect: Connect) -> dict[str, floa
     people.make_groups(client, [other.user], run.size(1_000, 50))
     client.close()
     by_key(connect, [device])  # it has heard of all
-    count, size = run.size(50, 3), 0
+    count, changed = run.size(50, 3), 0
 
     def log_in() -> None:
-        nonlocal size
+        nonlocal changed
         for _ in range(count):
-            size = _return(connect, [device])
+            changed += _return(connect, [device])
 
-    return {"ms_per_login": _cost(process, log_in, count), "bytes": size}
+    cost = _cost(process, log_in, count)
+    if changed:
+        raise BenchError(f"nothing happened, but {changed} conversations had changed")
+    return {"ms_per_login": cost, "bytes": _sync_bytes(connect, device)}
+
+
+def _sync_bytes(connect: Connect, device: Device) -> int:
+    """Of SYNC and its answer."""
+    client = connect()
+    client.come_back(device.account, device.resume, device.horizon)
+    asked = wire.Sync(client.rid, device.horizon).encode()
+    size = len(asked) + len(client.expect_frame(wire.SyncOk))
+    client.close()
+    return size
 
 
 BENCHMARK = Benchmark("login", "What does it cost to let somebody in again?", ROWS, measure)

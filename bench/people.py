@@ -154,6 +154,23 @@ def log_in(connect: Connect, accounts: Sequence[Account]) -> list[Client]:
     return clients
 
 
+def sync(client: Client, horizon: bytes | None) -> tuple[int, bytes | None]:
+    """The whole digest; returns how many conversations it names, and the new horizon."""
+    client.send(wire.Sync(0, horizon))
+    return synced(client)
+
+
+def synced(client: Client) -> tuple[int, bytes | None]:
+    """The same, once SYNC is sent."""
+    rows = 0
+    while True:
+        page = client.expect(wire.SyncOk)
+        rows += len(page.rows)
+        if page.cursor is None:
+            return rows, page.token
+        client.send(wire.Sync(0, None, cursor=page.cursor))
+
+
 def _slices(count: int, size: int = TOGETHER) -> Iterator[range]:
     for at in range(0, count, size):
         yield range(at, min(at + size, count))

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
+import attrs
 import trio
 
 from bench import people
@@ -43,7 +44,8 @@ def measure(run: Run) -> Iterator[Row]:
     pairs = run.size(PAIRS, 5)
     sizes = {"empty": (pairs, pairs, 0), "million": (pairs, run.size(10_000, 50), run.size(1_000_000, 500))}
     with ExitStack() as stack:
-        sides = {name: stack.enter_context(_side(run, *size)) for name, size in sizes.items()}
+        stores = {name: _filled(stack.enter_context(scratch()), *size) for name, size in sizes.items()}
+        sides = {name: stack.enter_context(_side(run, stored)) for name, stored in stores.items()}
         for number in range(run.size(ROUNDS, 1)):
             for way, window in WAYS.items():
                 empty, million = f"empty_{way}", f"million_{way}"
@@ -55,17 +57,28 @@ def measure(run: Run) -> Iterator[Row]:
                     yield Row(million, {"us_per_message": costs["million"], "ratio": ratio})
 
 
+@attrs.frozen
+class Stored:
+    """A store on disk."""
+
+    data: Path
+    accounts: list[Account]
+    """The people of the load, two and two."""
+    convs: list[int]
+    """The conversation of each two."""
+    head: int
+    """seq of the last entry in each."""
+
+
 @contextmanager
-def _side(run: Run, pairs: int, conversations: int, messages: int) -> Iterator[Side]:
-    with scratch() as data:
-        accounts, known = trio.run(_fill, data, pairs, conversations, messages)
-        with serve(run.root, "--tcp", "127.0.0.1:0", data=data) as process:
-            yield from _loaded(run, process, accounts, known)
+def _side(run: Run, stored: Stored) -> Iterator[Side]:
+    with serve(run.root, "--tcp", "127.0.0.1:0", data=stored.data) as process:
+        yield from _loaded(run, process, stored)
 
 
-def _loaded(run: Run, process: Process, accounts: list[Account], pairs: list[tuple[int, int]]) -> Iterator[Side]:
-    clients = people.log_in(people.connector(process.port), accounts)
-    known = [Conversation(conv, clients[2 * at : 2 * at + 2], head) for at, (conv, head) in enumerate(pairs)]
+def _loaded(run: Run, process: Process, stored: Stored) -> Iterator[Side]:
+    clients = people.log_in(people.connector(process.port), stored.accounts)
+    known = [Conversation(conv, clients[2 * at : 2 * at + 2], stored.head) for at, conv in enumerate(stored.convs)]
     load = Load(clients)
 
     def side(window: int) -> float:
@@ -78,10 +91,11 @@ def _loaded(run: Run, process: Process, accounts: list[Account], pairs: list[tup
         client.close()
 
 
-async def _fill(
-    data: Path, pairs: int, conversations: int, messages: int
-) -> tuple[list[Account], list[tuple[int, int]]]:
-    """The people of the load, and the conversation of each pair with the seq of its last entry."""
+def _filled(data: Path, pairs: int, conversations: int, messages: int) -> Stored:
+    return trio.run(_fill, data, pairs, conversations, messages)
+
+
+async def _fill(data: Path, pairs: int, conversations: int, messages: int) -> Stored:
     async with sqlite(data) as store:
         founding, chance = Founding(store), Random(4)
         accounts = await founding.people(2 * pairs)
@@ -96,7 +110,7 @@ async def _fill(
         await founding.say(
             (conv, who[at % len(who)]) for conv, who in zip(convs, members, strict=True) for at in range(each)
         )
-        return accounts, [(conv, 1 + each) for conv in directs]
+        return Stored(data, accounts, directs, 1 + each)
 
 
 BENCHMARK = Benchmark("scale", "Does a message cost more when there is much in the store?", ROWS, measure, repeat_max=1)
