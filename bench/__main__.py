@@ -19,6 +19,7 @@ import click
 from bench import enumeration, history, report, suite
 from bench.benchmark import NAMES, ROOT, BenchError, Benchmark, load
 from bench.process import can_trace
+from tools.arguments import run as run_command
 
 
 class Commands(click.Group):
@@ -81,7 +82,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
     help="Another work tree that runs in turns with this one. May be repeated.",
 )
-def run_command(against: tuple[Path, ...], **options: Any) -> None:
+def run_benchmarks(against: tuple[Path, ...], **options: Any) -> None:
     """Run the benchmarks of these names, or all."""
     _run((ROOT, *against), **options)
 
@@ -89,7 +90,7 @@ def run_command(against: tuple[Path, ...], **options: Any) -> None:
 @main.command(name="compare")
 @click.argument("revision", metavar="REV")
 @_options
-def compare_command(revision: str, **options: Any) -> None:
+def compare(revision: str, **options: Any) -> None:
     """Run benchmarks on this work tree and on a revision, in turns."""
     with _checkout(revision) as tree:
         _run((ROOT, tree), **options)
@@ -210,4 +211,4 @@ def enumeration_command(samples: int, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m bench")

@@ -83,6 +83,26 @@ def test_a_closed_server_is_told_in_one_line(tmp_path: Path) -> None:
     assert "does not allow registration" in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [([], "no TLS there"), (["--ca", "missing.pem"], "missing.pem is no file of certificates in PEM")],
+)
+def test_what_is_wrong_with_tls_is_told_in_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    with hunt.serving(ROOT, tmp_path / "data", "tcp") as url:
+        place = url.replace("wirechat://", "wirechats://")
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.conformance", "server", place, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert said in line
+
+
 def _other_address() -> str:
     """An address of this machine that is not loopback."""
     import socket

@@ -145,3 +145,11 @@ def test_whatever_is_reported_can_be_written_down() -> None:
         assert mine == theirs
     silent = {"refers", "source", "knows", "began", "shows", "finish"}
     assert {name for name, _ in inspect.getmembers(History, inspect.isfunction) if name[0] != "_"} == {*EVENTS, *silent}
+
+
+def test_a_file_that_is_given_twice_is_no_second_witness(tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    write(path, [("saw", ("here", 1, WORDS))])
+    status, out, err = judge(path, tmp_path / "." / path.name)
+    assert (status, out) == (2, "")
+    assert "is given twice" in err

@@ -1,27 +1,51 @@
-"""Numbers on command lines are numbers."""
+"""What is wrong with the arguments of a tool is told in one line."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
-from click.testing import CliRunner
 
-from tools.arguments import Finite
+from tools.arguments import run
 
-
-@click.command()
-@click.option("--minutes", type=Finite(0, min_open=True))
-def command(minutes: float) -> None:
-    click.echo(minutes)
+PROGRAMS = sorted(Path(__file__).parents[2].glob("tools/*/__main__.py"))
 
 
-def test_a_number_in_the_range_is_taken() -> None:
-    assert CliRunner().invoke(command, ["--minutes", "2.5"]).output == "2.5\n"
+@click.group()
+def tool() -> None:
+    """A tool."""
 
 
-@pytest.mark.parametrize("word", ["nan", "inf", "-1", "two"])
-def test_anything_else_is_refused(word: str) -> None:
-    """A run that waits for nan seconds ends in a traceback, or never."""
-    done = CliRunner().invoke(command, ["--minutes", word])
-    assert done.exit_code == 2
-    assert "Invalid value for '--minutes'" in done.output
+@tool.command()
+@click.option("--count", type=click.IntRange(1))
+def work(count: int) -> None:
+    """Work."""
+    if count == 7:
+        raise click.ClickException("seven proves nothing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["work", "--count", "1"], 0, ""),
+        (["--nonsense"], 2, "tool: No such option '--nonsense'. (see tool --help)"),
+        (["work", "--count", "x"], 2, "tool work: Invalid value for '--count': 'x' is not a valid integer range."),
+        (["work", "--count", "7"], 1, "tool: seven proves nothing"),
+    ],
+)
+def test_one_line(
+    arguments: list[str], status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tool", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run(tool, "tool")
+    lines = capsys.readouterr().err.splitlines()
+    assert (ended.value.code or 0) == status
+    assert len(lines) == bool(said)
+    assert all(line.startswith(said) for line in lines)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.parent.name)
+def test_every_tool_runs_that_way(program: Path) -> None:
+    assert program.parent.name == "conformance" or "tools.arguments import" in program.read_text()

@@ -13,6 +13,7 @@ from wirechat import wire
 from wirechat.server.config import Limits
 from wirechat.server.connection import Connection
 from wirechat.server.endpoint import Peer
+from wirechat.server.turns import Turns
 
 ROUNDS = 20
 """Which of two tasks runs first is Trio's choice."""
@@ -51,7 +52,7 @@ async def test_p10_a_login_that_replaces_a_connection_in_its_last_moment_is_not_
         ended = trio.Event()
         unused: Any = SimpleNamespace(touched=[])
         endpoint: Any = Gone(ended)
-        connection = Connection(endpoint, unused, unused, unused, Limits())
+        connection = Connection(endpoint, unused, unused, Turns(lambda: None), Limits())
 
         async def replace(ended: trio.Event, connection: Connection) -> None:
             await ended.wait()

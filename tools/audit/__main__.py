@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 import click
 
+from tools.arguments import run as run_command
 from tools.audit.ask import SERVICES, ask, installed
 from tools.audit.report import Report
 
@@ -76,4 +77,4 @@ def _summary(audited: int, packages: int, reasons: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m tools.audit")
+    run_command(main, "python -m tools.audit")

@@ -70,14 +70,27 @@ def open_socket(
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if parts.scheme not in ("wirechats", "wss"):
             return raw, None
-        context = ssl.create_default_context(cafile=ca)
+        context = _trust(ca)
         if parts.scheme == "wirechats" and (names := list(alpn)):
             context.set_alpn_protocols(names)
-        secure = context.wrap_socket(raw, server_hostname=host)
+        try:
+            secure = context.wrap_socket(raw, server_hostname=host)
+        except ssl.SSLCertVerificationError as error:
+            cure = f"it is not by the authority in {ca}" if ca else "give its certificate authority with --ca FILE"
+            raise OSError(f"the certificate is not trusted: {error.verify_message}; {cure}") from None
+        except ssl.SSLError as error:
+            raise OSError(f"no TLS there ({error.reason}): is it a port for {parts.scheme}://?") from None
         return secure, hashlib.sha256(secure.getpeercert(binary_form=True) or b"").digest()
     except BaseException:
         raw.close()
         raise
+
+
+def _trust(ca: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ValueError) as error:
+        raise OSError(f"{ca} is no file of certificates in PEM: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _dial(host: str, port: int, timeout: float, receive_buffer: int) -> socket.socket:

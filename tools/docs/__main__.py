@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tools.arguments import run as run_command
 from tools.docs import asvs, commands, performance
 from wirechat.settings import reference
 
@@ -56,4 +57,4 @@ def check(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m tools.docs")

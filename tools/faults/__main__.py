@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tools.arguments import Finite
+from tools.arguments import run as run_command
 from tools.faults import report
 from tools.faults.fault import Fault
 from tools.faults.kinds import ALL
@@ -121,4 +122,4 @@ def _run_all(faults: Sequence[Fault], options: Options, hidden: bool) -> list[Ou
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m tools.faults")

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tools.arguments import Finite
+from tools.arguments import run as run_command
 from tools.fuzz import corpus
 from tools.fuzz.campaign import Campaign
 from tools.fuzz.targets import TARGETS
@@ -157,4 +158,4 @@ def _replay(name: str, path: Path, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m tools.fuzz")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tools.arguments import Finite
+from tools.arguments import run as run_command
 from tools.history.checker import History, Violation
 from tools.history.recording import BadFile, Line, merged
 
@@ -81,4 +82,4 @@ def _shown(lines: Iterator[Line], hidden: bool) -> Iterator[Line]:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m tools.history")

@@ -241,7 +241,11 @@ def merged(files: Iterable[Path], margin: float = 0.0) -> Iterator[Line]:
     """
     clocks: dict[str, Path] = {}
     streams = []
+    real: set[Path] = set()
     for path in files:
+        if path.resolve() in real:
+            raise BadFile(f"{path} is given twice: what it tells would have happened twice")
+        real.add(path.resolve())
         clock, lines = read(path)
         clocks.setdefault(clock, path)
         streams.append(_causes_first(lines, margin))

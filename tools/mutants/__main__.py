@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import attrs
 import click
 
+from tools.arguments import run as run_command
 from tools.conformance import checks as _checks  # noqa: F401  every module enters its checks
 from tools.conformance.clients import checks as _client_checks  # noqa: F401
 from tools.mutants.hunt import CLIENT, SERVER, Side, Unusable, hunt, mutants, whole
@@ -104,4 +105,4 @@ def _verdict(side: Side, mutant: Bug, spoiled: set[str], as_json: bool) -> Verdi
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m tools.mutants")

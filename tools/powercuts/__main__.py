@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tools.arguments import Finite
+from tools.arguments import run as run_command
 from tools.ledger import Ledger
 from tools.powercuts.run import SABOTAGE, run
 from tools.simulate.campaign import Report, outcomes
@@ -148,4 +149,4 @@ def _replay(seed: int, sabotage: str | None, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m tools.powercuts")

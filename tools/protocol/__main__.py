@@ -1,5 +1,6 @@
 """`python -m tools.protocol`: generate, check, tables, evolution."""
 
+from tools.arguments import run
 from tools.protocol.cli import main
 
-main()
+run(main, "python -m tools.protocol")

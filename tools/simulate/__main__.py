@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tools.arguments import Finite
+from tools.arguments import run as run_command
 from tools.ledger import Ledger
 from tools.simulate import bugs as bank
 from tools.simulate.campaign import Report, outcomes
@@ -161,4 +162,4 @@ def hunt_bugs(names: tuple[str, ...], seeds: int, jobs: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m tools.simulate")

@@ -14,8 +14,9 @@ from tools.simulate.device import Account
 from tools.simulate.memory import MemoryDisk
 from wirechat.client.login import public_key
 from wirechat.server.features.accounts import create_account
-from wirechat.server.identifiers import new_device
+from wirechat.server.identifiers import draw
 from wirechat.store.database import Store, open_sqlite
+from wirechat.store.features import devices
 from wirechat.store.lanes import finished
 from wirechat.store.records import Append, Appended, Commit
 from wirechat.wire.registries import ConversationKind, EntryKind
@@ -72,11 +73,13 @@ def _conversation(conv: int, creator: int, kind: ConversationKind, others: list[
     )
 
 
-async def _household(store: Store, world: World, handle: str, devices: int) -> list[Account]:
-    user = await create_account(store, world, handle, None, None)
+async def _household(store: Store, world: World, handle: str, size: int) -> list[Account]:
+    user, _ = await create_account(store, world, handle, None, None)
     accounts = []
-    for number in range(1, devices + 1):
+    for number in range(1, size + 1):
         key = world.random_bytes(32)
-        device = await new_device(store, world, user, public_key(key), "")
+        device = draw(world)
+        refused = await store.write(devices.create, device, user, public_key(key), "", world.now_ms())
+        assert refused is None
         accounts.append(Account(f"{handle}.d{number}", handle, user, device, key))
     return accounts

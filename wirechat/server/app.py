@@ -35,7 +35,9 @@ from wirechat.server.features.sync import Sync
 from wirechat.server.hub import Hub
 from wirechat.server.journal import Journal
 from wirechat.server.passwords import Passwords
+from wirechat.server.sharing import SharedWrites
 from wirechat.server.throttle import Throttle
+from wirechat.server.turns import Turns
 from wirechat.store.database import Store
 from wirechat.store.features import sync
 from wirechat.wire.registries import GoawayCode
@@ -55,6 +57,7 @@ class Server:
         self.store = store
         self.hub = Hub()
         self.journal = Journal(store, self.hub, world.now_ms)
+        self.turns = Turns(self._settle)
         self.dispatcher = Dispatcher()
         self.connections: dict[Connection, None] = {}
         self.accepted = dict.fromkeys(("tcp", "tls", "ws", "wss"), 0)
@@ -65,6 +68,7 @@ class Server:
         """Connections whose tasks have yet to begin: many may come in one turn."""
         self.pulse = tending.Pulse()
         self.draining = False
+        self._writes = SharedWrites(store)
         passwords, throttle = Passwords(world, config), Throttle(config)
         account_log = AccountLog(world, self.journal)
         self._devices = Devices(world, store, self.hub, account_log)
@@ -73,11 +77,13 @@ class Server:
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
         self.resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)
-        self.logins = Sessions(config, world, store, passwords, throttle, account_log, self.resumption.catch_up)
+        self.logins = Sessions(
+            config, world, store, self._writes, passwords, throttle, account_log, self.resumption.catch_up
+        )
         for feature in (
             self.resumption,
             self.logins,
-            Accounts(config, world, store, passwords, throttle, account_log, self.changed),
+            Accounts(config, world, store, self._writes, passwords, throttle, account_log, self.changed),
             Secrets(config, store, passwords, throttle, account_log, self.hub),
             self._devices,
             Privacy(account_log, self.changed),
@@ -95,15 +101,20 @@ class Server:
         self.presence.changed(user)
         self.typing.changed(user)
 
+    def _settle(self) -> None:
+        self.journal.start()
+        self.hub.flush()
+
     async def run(self, listeners: Listeners, stop: trio.Event) -> None:
         """Serve until cancelled, or until `stop` is set and the drain is over."""
         self.hub.horizon = self.hub.horizon_before = await self.store.read(sync.horizon)
         async with trio.open_nursery() as upkeep:
+            upkeep.start_soon(_for_ever, self.turns.run)
             upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, self.receipts.run)
             upkeep.start_soon(_for_ever, self.presence.run)
-            upkeep.start_soon(_for_ever, self.logins.run)
+            upkeep.start_soon(_for_ever, self._writes.run)
             upkeep.start_soon(_for_ever, self._devices.run)
             async with trio.open_nursery() as clients:
                 async with trio.open_nursery() as accepting:
@@ -135,7 +146,7 @@ class Server:
 
     async def _serve(self, endpoint: Endpoint) -> None:
         self._entering -= 1
-        connection = Connection(endpoint, self.dispatcher, self.hub, self.journal, self.config.limits)
+        connection = Connection(endpoint, self.dispatcher, self.hub, self.turns, self.config.limits)
         connection.draining = self.draining
         self.connections[connection] = None
         try:

@@ -5,6 +5,8 @@ The exception barrier is here: whatever goes wrong for one connection ends that 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -24,7 +26,7 @@ from wirechat.store.errors import StoreError
 
 if TYPE_CHECKING:
     from wirechat.server.hub import Hub
-    from wirechat.server.journal import Journal
+    from wirechat.server.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +49,8 @@ class Connection:
     __slots__ = (
         "_dispatcher",
         "_ending",
-        "_journal",
+        "_turns",
+        "_wait",
         "active",
         "caps",
         "deadline",
@@ -68,15 +71,17 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, endpoint: Endpoint, dispatcher: Dispatcher, hub: Hub, journal: Journal, limits: Limits) -> None:
+    def __init__(self, endpoint: Endpoint, dispatcher: Dispatcher, hub: Hub, turns: Turns, limits: Limits) -> None:
         self.endpoint = endpoint
         self.limits = limits
         """Those this client is told; they hold for it whatever the operator changes meanwhile."""
         self.wire = wire.Connection("server")
         self.hub = hub
         self._dispatcher = dispatcher
-        self._journal = journal
+        self._turns = turns
         self._ending = False
+        self._wait: Callable[[], Awaitable[None]] | None = None
+        """What the reader has to wait for before the next frame is looked at."""
         self.session: Session | None = None
         self.nonce = b""
         self.window = min(wire.limits.WINDOW_DEFAULT, limits.window)
@@ -124,66 +129,80 @@ class Connection:
             self.endpoint.abort()
 
     async def _read(self) -> None:
-        endpoint, connection, outbox = self.endpoint, self.wire, self.outbox
-        while not self._ending:
-            data = await endpoint.recv()
-            if not data:
-                return
-            connection.feed(data)
-            await self._handle_frames()
-            self._journal.start()
-            self.hub.flush()
-            if outbox.draining:
-                await outbox.wait_room()
+        while not self._ending and await self._turns.receive(self.endpoint, self._received):
+            handled = False
+            while not handled:
+                await self._go_on()
+                handled = self._handle_frames()
+                self._turns.settle()
 
-    async def _handle_frames(self) -> None:
-        budget = limits.FRAMES_PER_TURN
-        while not self._ending:
+    def _received(self, data: bytes) -> bool:
+        if self._ending:
+            return True  # nobody looks at it, but unread it would make the kernel drop our last words
+        self.wire.feed(data)
+        return self._handle_frames()
+
+    async def _go_on(self) -> None:
+        """Wait for what the frames before have to wait for."""
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            await wait()
+        await self.outbox.wait_room()
+
+    def _handle_frames(self) -> bool:
+        """Handle what was received until something has to be waited for; whether that was everything."""
+        if self.outbox.crowded:
+            return False
+        next_message, handlers = self.wire.next_message, self._dispatcher.table
+        heard = False
+        for _ in range(limits.FRAMES_PER_TURN):
+            if self._ending:
+                return True
             try:
-                message = self.wire.next_message()
+                message = next_message()
                 if message is None:
-                    return
-                self._heard()
-                handler = self._dispatcher.table.get(type(message))
+                    return True
+                if not heard:
+                    heard = True
+                    self._heard()
+                handler = handlers.get(type(message))
                 if handler is None:
-                    pass  # an ephemeral frame of a newer version; whatever may not be ignored was refused by the wire
-                elif handler.run is Run.INLINE:
+                    continue  # an ephemeral frame of a newer version; whatever may not be ignored the wire refused
+                if handler.run is Run.INLINE:
                     self._handle_inline(handler, message)
                 else:
-                    await self._handle_async(handler, message)
+                    self._begin(handler, message)
             except wire.ProtocolViolation as violation:
-                if violation.rid is None or violation.code < 2000:
-                    await self.fail(violation.code, violation.message)
-                    return
-                await self._refuse(violation.rid, violation)
+                self._violated(violation)
             except Exception:
                 log.exception("a frame failed", peer=self.endpoint.peer.address)
-                await self.fail(wire.errors.INTERNAL, "the server failed on this connection")
-                return
-            budget -= 1
-            if not budget:
-                budget = limits.FRAMES_PER_TURN
-                self._journal.start()
-                self.hub.flush()
-                await trio.lowlevel.checkpoint()
-                if self.outbox.draining:
-                    await self.outbox.wait_room()
+                self._wait = partial(self.fail, wire.errors.INTERNAL, "the server failed on this connection")
+            if self._wait is not None:
+                return False
+        self._wait = trio.lowlevel.checkpoint
+        return False
 
     def _heard(self) -> None:
         """Whole frames count: a byte now and then is no sign of life."""
         self.heard_at = trio.current_time()
         self.pinged = False
 
-    async def _refuse(self, rid: int, violation: wire.ProtocolViolation) -> None:
-        """A request that the wire refused, unknown, malformed or out of place, costs what every request costs."""
-        self._heard()
-        try:
-            self.charge(1)
-        except wire.ProtocolViolation as flood:
-            await self.fail(flood.code, flood.message)
-            return
-        refused = RequestError(violation.code, violation.message) if self.tokens >= 0 else _rate_limited()
-        self.refuse(rid, refused)
+    def _violated(self, violation: wire.ProtocolViolation) -> None:
+        """A request that the wire refused, unknown, malformed or out of place, costs what every request costs. Anything
+        else is the end.
+        """
+        rid = violation.rid
+        if rid is not None and violation.code >= 2000:
+            self._heard()
+            try:
+                self.charge(1)
+            except wire.ProtocolViolation as flood:
+                violation = flood
+            else:
+                refused = RequestError(violation.code, violation.message) if self.tokens >= 0 else _rate_limited()
+                self.refuse(rid, refused)
+                return
+        self._wait = partial(self.fail, violation.code, violation.message)
 
     def _handle_inline(self, handler: Handler, message: wire.Message) -> None:
         handler.calls += 1
@@ -200,7 +219,7 @@ class Connection:
             self.answered()
             self.refuse(message.rid, error)
 
-    async def _handle_async(self, handler: Handler, message: Any) -> None:
+    def _begin(self, handler: Handler, message: Any) -> None:
         handler.calls += 1
         try:
             self._admit()
@@ -209,7 +228,7 @@ class Connection:
             self.refuse(message.rid, error)
             return
         if handler.run is Run.EXCLUSIVE:
-            await self._answer(handler, message)
+            self._wait = partial(self._answer, handler, message)
         else:
             self.nursery.start_soon(self._answer, handler, message)
 

@@ -20,16 +20,20 @@ import struct
 import sys
 import termios
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlsplit
 
 import attrs
+import outcome
 import structlog
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
 from wirechat.server import proxy
 from wirechat.wire import limits
+
+if TYPE_CHECKING:
+    from wirechat.server.turns import Handle, Turns
 
 RECV_BYTES = 65536
 CLOSE_SECONDS = 2.0
@@ -116,10 +120,13 @@ class StreamEndpoint:
     __slots__ = (
         "_closed",
         "_drainers",
+        "_handle",
         "_queued",
+        "_reader",
         "_rest",
         "_sent_at",
         "_sock",
+        "_turns",
         "blocked",
         "opened_at",
         "peer",
@@ -132,6 +139,7 @@ class StreamEndpoint:
         self._rest = b""
         self._closed = False
         self._drainers: trio.Event | None = None
+        self._reader: trio.lowlevel.Task | None = None
         self.peer = peer
         self.blocked = False
         self._queued = 0
@@ -167,13 +175,15 @@ class StreamEndpoint:
 
     def try_send(self, frames: Sequence[bytes]) -> bool:
         """See `Endpoint`."""
-        return self.send_bytes(frames[0] if len(frames) == 1 else b"".join(frames))
+        rest = self._write(frames[0] if len(frames) == 1 else b"".join(frames))
+        return not rest or self._keep(rest)
 
     def send_bytes(self, data: bytes) -> bool:
         """`try_send` for bytes that are on the wire as they are."""
         rest = self._write(data)
-        if not rest:
-            return True
+        return not rest or self._keep(rest)
+
+    def _keep(self, rest: bytes) -> bool:
         self._rest = rest
         self.blocked = True
         self._sent_at = trio.current_time()
@@ -189,7 +199,7 @@ class StreamEndpoint:
             return data
         except OSError:
             return b""
-        return data[sent:]
+        return data[sent:] if sent < len(data) else b""
 
     async def wait_sent(self) -> None:
         """See `Endpoint`. The first caller drains, the others wait for it."""
@@ -228,10 +238,40 @@ class StreamEndpoint:
     def _read(self) -> bytes:
         return self._sock.recv(RECV_BYTES)
 
+    async def watched(self, turns: Turns, handle: Handle) -> bool:
+        """`Turns.receive`, without a task for each piece."""
+        if self._closed:
+            return False
+        turns.watch(self._sock.fileno(), self)
+        self._turns, self._handle, self._reader = turns, handle, trio.lowlevel.current_task()
+        return bool(await trio.lowlevel.wait_task_rescheduled(self._unwatch))
+
+    def readable(self) -> None:
+        """There is something to read, or it is over."""
+        try:
+            data = self._read()
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data or not self._handle(data):
+            self._wake_reader(bool(data))
+
+    def _wake_reader(self, more: bool) -> None:
+        if self._reader is not None:
+            trio.lowlevel.reschedule(self._reader, outcome.Value(more))
+            self._unwatch()
+
+    def _unwatch(self, _: object = None) -> trio.lowlevel.Abort:
+        self._reader = None
+        self._turns.forget(self._sock.fileno())
+        return trio.lowlevel.Abort.SUCCEEDED
+
     def abort(self) -> None:
         """See `Endpoint`."""
         if not self._closed:
             self._closed = True
+            self._wake_reader(False)
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
 

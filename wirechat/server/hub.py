@@ -34,7 +34,9 @@ class Offered:
     def note(self, seq: int) -> None:
         """One entry was offered."""
         if seq == self.head + 1:
-            self.reach(seq)
+            self.head = seq
+            if self.first:
+                self.reach(seq)
         elif seq == self.last + 1:
             self.last = seq
         else:
@@ -252,10 +254,14 @@ class Hub:
         self._offered.pop(conv, None)
 
     def _position(self, conv: int) -> Offered:
-        offered = self._offered.setdefault(conv, Offered())
-        self._offered.move_to_end(conv)
-        if len(self._offered) > limits.POSITIONS_MAX:
-            self._offered.popitem(last=False)
+        positions = self._offered
+        offered = positions.get(conv)
+        if offered is not None:
+            positions.move_to_end(conv)
+            return offered
+        offered = positions[conv] = Offered()
+        if len(positions) > limits.POSITIONS_MAX:
+            positions.popitem(last=False)
         return offered
 
     def flush(self) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from wirechat.store.database import Store
-from wirechat.store.features import devices
-from wirechat.store.records import Refusal
 from wirechat.world import World
 
 
@@ -14,11 +11,3 @@ def draw(world: World) -> int:
         value = int.from_bytes(world.random_bytes(4), "big")
         if value >= 65_536:
             return value
-
-
-async def new_device(store: Store, world: World, user: int, key: bytes | None, name: str) -> int:
-    """Make a device of a user; returns its id."""
-    while True:
-        device = draw(world)
-        if await store.write(devices.create, device, user, key, name, world.now_ms()) is not Refusal.CONFLICT:
-            return device

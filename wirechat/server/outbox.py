@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import trio
 
@@ -60,6 +61,9 @@ class Push:
         self._event = self._frame = self._own = None
 
 
+_NOTHING: Any = None
+"""In place of an empty deque while nothing waits: that would be a tenth of the memory of an idle connection."""
+
 Lookup = Callable[[int, Sequence[Push]], Awaitable[list[bytes]]]
 """(user, pushes) -> their EVENT frames as of now."""
 
@@ -89,7 +93,7 @@ class Outbox:
         self._touched = touched
         self._ready: list[bytes] = []
         self._ready_bytes = 0
-        self._waiting: deque[bytes | Push] = deque()
+        self._waiting: deque[bytes | Push] = _NOTHING
         self._drained: trio.Event | None = None
         self.closed = False
         """The connection is gone; what comes now goes nowhere."""
@@ -124,13 +128,19 @@ class Outbox:
         """Send an entry."""
         if self.closed:
             return
-        frame = None if self.draining else push.frame(self.user)
-        if frame is not None:
-            self.put(frame)
-            return
-        self._waiting.append(push)
         if not self.draining:
+            frame = push.frame(self.user)
+            if frame is not None:
+                ready = self._ready
+                if not ready:  # `put`, written out: once for every recipient of every message
+                    self._touched.append(self)
+                ready.append(frame)
+                self._ready_bytes += len(frame)
+                if self._ready_bytes > limits.READY_BYTES_MAX:
+                    self.flush()
+                return
             self._drain()
+        self._waiting.append(push)
 
     def flush(self) -> None:
         """Hand everything ready to the socket. Never waits."""
@@ -143,6 +153,7 @@ class Outbox:
 
     def _drain(self) -> None:
         self.draining = True
+        self._waiting = deque()
         self._nursery.start_soon(self._drain_waiting)
 
     async def _drain_waiting(self) -> None:
@@ -154,6 +165,7 @@ class Outbox:
         while self._waiting:
             await self._send(await self._next_frames())
         self.draining = False
+        self._waiting = _NOTHING
         if self._drained is not None:
             self._drained.set()
             self._drained = None
@@ -182,9 +194,14 @@ class Outbox:
             pushes.append(push)
         return await self._lookup(self.user, pushes)
 
+    @property
+    def crowded(self) -> bool:
+        """So many replies wait that no more requests are read."""
+        return self.draining and self.backlog > limits.BACKLOG_BYTES_MAX
+
     async def wait_room(self) -> None:
-        """Return once few enough replies wait that more requests may be read."""
-        while self.draining and self.backlog > limits.BACKLOG_BYTES_MAX:
+        """Return once it is no longer crowded."""
+        while self.crowded:
             if self._drained is None:
                 self._drained = trio.Event()
             await self._drained.wait()

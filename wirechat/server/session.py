@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -99,7 +98,7 @@ class Session:
         self.round_horizon = 0
         """The first round: the conversation its last page ended with, the stamp its rows start from, the one from which
         the account log counts, and the horizon that the final page will hand over."""
-        self._unacked: deque[Push | None] = deque()
+        self._unacked: list[Push | None] = []
         self._held_back: list[Push | bytes] = []
         self._overflowed = False
         self._denied = False
@@ -128,11 +127,15 @@ class Session:
     def offer(self, push: Push | bytes) -> None:
         """Something this user should hear about: an entry, or an encoded counted push. Never waits."""
         if self.mode is Mode.LIVE:
-            if len(self._unacked) < self.window:
-                self.push(push)
-            else:
+            unacked = self._unacked
+            if len(unacked) >= self.window:
                 self.mode = Mode.BEHIND
                 self.falls += 1
+            elif isinstance(push, Push):  # `push`, written out: once for every recipient of every message
+                unacked.append(push)
+                self.outbox.push(push)
+            else:
+                self.push(push)
         elif self.mode is Mode.ATTACHING:
             if len(self._held_back) < self.window:
                 self._held_back.append(push)
@@ -190,12 +193,13 @@ class Session:
     def acknowledge(self, n: int) -> dict[int, int]:
         """Everything up to push `n` is durable on the device. Returns conversation -> highest seq derived from that."""
         reached: dict[int, int] = {}
-        unacked = self._unacked
-        for _ in range(n - self.acked):
-            push = unacked.popleft()
-            if push is not None and push.seq > reached.get(push.conv, 0):
-                reached[push.conv] = push.seq
-        self.acked = max(self.acked, n)
+        count = n - self.acked
+        if count > 0:
+            for push in self._unacked[:count]:
+                if push is not None and push.seq > reached.get(push.conv, 0):
+                    reached[push.conv] = push.seq
+            del self._unacked[:count]
+            self.acked = n
         self.made_room()
         return reached
 

@@ -1,8 +1,8 @@
 """Small writes of many connections that share commits.
 
-Each login writes something, and a commit waits for the disk. After a restart thousands come at once: were each a
-transaction of its own, messages would wait in the same queue behind all of them. So here, as in the journal, one
-transaction is under way, and the next takes whatever came meanwhile.
+Each login and each new account writes something, and a commit waits for the disk. Thousands may come at once, as after
+a restart: were each a transaction of its own, messages would wait in the same queue behind all of them. So here, as in
+the journal, one transaction is under way, and the next takes whatever came meanwhile.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import ParamSpec, Protocol, TypeVar
 
+import attrs
 import structlog
 
 from wirechat import wire
@@ -16,15 +18,19 @@ from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError
 from wirechat.server.guessable import why_guessable
 from wirechat.server.hub import Hub
-from wirechat.server.identifiers import draw, new_device
+from wirechat.server.identifiers import draw
 from wirechat.server.passwords import Passwords
+from wirechat.server.sharing import SharedWrites
 from wirechat.server.throttle import Throttle
 from wirechat.store.database import Store
 from wirechat.store.features import accounts, devices, privacy
 from wirechat.store.records import Refusal
-from wirechat.store.tx import Tx
+from wirechat.store.tx import Feature, Tx
 from wirechat.wire.registries import Audience, AuthMethod, EntryKind
 from wirechat.world import World
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
@@ -39,6 +45,7 @@ class Accounts:
         config: Config,
         world: World,
         store: Store,
+        writes: SharedWrites,
         passwords: Passwords,
         throttle: Throttle,
         account_log: AccountLog,
@@ -47,6 +54,7 @@ class Accounts:
         self._config = config
         self._world = world
         self._store = store
+        self._writes = writes
         self._passwords = passwords
         self._throttle = throttle
         self._account_log = account_log
@@ -74,17 +82,17 @@ class Accounts:
                 raise RequestError(wire.errors.INSECURE, "no password over this connection; use TLS")
             check_password(request.secret, request.handle)
             phc = await self._passwords.hash(request.secret)
-            return wire.RegisterOk(request.rid, await self._create(connection, request, phc))
+            return await self._create(connection, request, phc)
         if request.method != AuthMethod.DEVICE_KEY or len(request.secret) != 32:
             raise RequestError(wire.errors.BAD_REQUEST, "an account begins with a password or a 32-byte key")
-        user = await self._create(connection, request, None)
-        device = await new_device(self._store, self._world, user, request.secret, request.device_name or "")
-        return wire.RegisterOk(request.rid, user, device)
+        return await self._create(connection, request, None, FirstDevice(request.secret, request.device_name or ""))
 
-    async def _create(self, connection: Connection, request: wire.Register, phc: str | None) -> int:
-        user = await create_account(self._store, self._world, request.handle, request.name, phc)
+    async def _create(
+        self, connection: Connection, request: wire.Register, phc: str | None, first: FirstDevice | None = None
+    ) -> wire.Message:
+        user, device = await create_account(self._writes, self._world, request.handle, request.name, phc, first)
         log.info("an account was made", peer=connection.endpoint.peer.address, user=user, handle=request.handle)
-        return user
+        return wire.RegisterOk(request.rid, user, device)
 
     async def get(self, connection: Connection, request: wire.UserGet) -> wire.Message:
         """Accounts by id."""
@@ -201,15 +209,42 @@ async def _own(tx: Tx, user: int) -> tuple[tuple[accounts.Account, int, bool], l
     return await accounts.own(tx, user), await privacy.blocked(tx, user)
 
 
-async def create_account(store: Store, world: World, handle: str, name: str | None, phc: str | None) -> int:
-    """Make an account and return its id. Raises RequestError 4005 when the handle is taken."""
-    while True:
-        user = draw(world)
-        refusal = await store.write(accounts.create, user, handle, name, phc, world.now_ms())
-        if refusal is None:
-            return user
-        if await store.read(accounts.find, handle) is not None:
+@attrs.frozen
+class FirstDevice:
+    """The device an account begins with, and its Ed25519 key."""
+
+    key: bytes
+    name: str
+
+
+class Writes(Protocol):
+    """The store, or writes that share its commits."""
+
+    async def write(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Store`."""
+
+
+async def create_account(
+    writes: Writes, world: World, handle: str, name: str | None, phc: str | None, first: FirstDevice | None = None
+) -> tuple[int, int | None]:
+    """Make an account, all of it or nothing; its id and that of its first device. Raises RequestError 4005 when the
+    handle is taken.
+    """
+    return await writes.write(_begin, world, handle, name, phc, first)
+
+
+async def _begin(
+    tx: Tx, world: World, handle: str, name: str | None, phc: str | None, first: FirstDevice | None
+) -> tuple[int, int | None]:
+    now_ms = world.now_ms()
+    while await accounts.create(tx, user := draw(world), handle, name, phc, now_ms) is not None:
+        if await accounts.find(tx, handle) is not None:
             raise RequestError(wire.errors.CONFLICT, "the handle is taken")
+    if first is None:
+        return user, None
+    while await devices.create(tx, device := draw(world), user, first.key, first.name, now_ms) is not None:
+        pass  # somebody's device has this number
+    return user, device
 
 
 def check_handle(handle: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections import Counter
@@ -43,6 +44,9 @@ METHODS = frozenset((AuthMethod.PASSWORD, AuthMethod.DEVICE_KEY, AuthMethod.RESU
 
 CAPABILITIES = frozenset({Capability.ACCOUNT_LOG, Capability.PINS})
 
+_shared = functools.cache(lambda caps: caps)
+"""One set for all connections that agreed on the same capabilities."""
+
 NOBODYS_KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 """Checked against when the device does not exist, so that it takes as long (RFC 8032, 7.1, test 1)."""
 
@@ -55,6 +59,7 @@ class Sessions:
         config: Config,
         world: World,
         store: Store,
+        writes: SharedWrites,
         passwords: Passwords,
         throttle: Throttle,
         account_log: AccountLog,
@@ -67,7 +72,7 @@ class Sessions:
         self._throttle = throttle
         self._account_log = account_log
         self._catch_up = catch_up
-        self._writes = SharedWrites(store)
+        self._writes = writes
         self.logins: Counter[tuple[int, int]] = Counter()
         """By method (0: one this server does not offer) and error code (0: none)."""
 
@@ -79,10 +84,6 @@ class Sessions:
         dispatcher.inline(wire.State, self.state)
         dispatcher.exclusive(wire.Auth, self.auth)
 
-    async def run(self) -> None:
-        """Write down logins, for ever."""
-        await self._writes.run()
-
     def hello(self, connection: Connection, hello: wire.Hello) -> None:
         """Agree on a version and tell the limits."""
         if hello.magic != "WC" or hello.vmin > hello.vmax:
@@ -91,7 +92,7 @@ class Sessions:
             raise wire.ProtocolViolation(wire.errors.VERSION, f"this server speaks version {VERSION}")
         peer = connection.endpoint.peer
         connection.nonce = self._world.random_bytes(32)
-        connection.caps = CAPABILITIES.intersection(hello.caps)
+        connection.caps = _shared(CAPABILITIES.intersection(hello.caps))
         if hello.window is not None:
             connection.window = min(hello.window, connection.limits.window)
         connection.deadline = trio.current_time() + wire.limits.AUTH_MS / 1000
