@@ -168,7 +168,8 @@ def _wanted(names: tuple[str, ...], rows: tuple[str, ...]) -> list[tuple[Benchma
     benchmarks = [load(name) for name in names]
     known = [row for benchmark in benchmarks for row in benchmark.rows]
     if unknown := [row for row in rows if row not in known]:
-        raise click.UsageError(f"{unknown[0]!r} is no row; there are {', '.join(dict.fromkeys(known))}")
+        there = ", ".join(known) if len(names) == 1 else "those of python -m bench list"
+        raise click.UsageError(f"{unknown[0]!r} is no row; there are {there}")
     return [(benchmark, wanted) for benchmark in benchmarks if (wanted := benchmark.wanted(rows))]
 
 
