@@ -74,9 +74,8 @@ def _rows(benchmark: Plain) -> Iterator[list[str]]:
             cells = [row["name"] if not at else "", FIGURES[figure].title]
             for side in found["sides"]:
                 cells += [number(side[name]) if side else "" for name in ("median", "low", "high")]
-            ours, *others = found["sides"]
-            for other in others:
-                cells.append(f"{ours['median'] / other['median']:.2f}" if ours and other and other["median"] else "")
+            for ratio in found["ratios"]:
+                cells.append(f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})" if ratio else "")
             mark = mark_of(row["name"], figure)
             yield [*cells, f"{mark.must:g} ({mark.stretch:g})" if mark else "", row["about"] if not at else ""]
 

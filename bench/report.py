@@ -64,7 +64,11 @@ def _rows(benchmark: Benchmark, cells: Iterable[Cell]) -> list[dict[str, Any]]:
             "name": row,
             "about": benchmark.rows[row],
             "figures": {
-                cell.figure: {"unit": FIGURES[cell.figure].unit, "sides": [_spread(side) for side in cell.sides]}
+                cell.figure: {
+                    "unit": FIGURES[cell.figure].unit,
+                    "sides": [_spread(side) for side in cell.sides],
+                    "ratios": [_spread(cell.ratio(side)) for side in range(1, len(cell.sides))],
+                }
                 for cell in found
             },
         }

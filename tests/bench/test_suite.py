@@ -57,7 +57,9 @@ def test_a_revision_beside_this_work_tree(tmp_path: Path, monkeypatch: pytest.Mo
     assert done.exit_code == 0, done.output
     plain = json.loads(done.stdout)
     (row,) = plain["benchmarks"][0]["rows"]
-    assert [side["median"] > 0 for side in row["figures"]["us_per_frame"]["sides"]] == [True, True]
+    figure = row["figures"]["us_per_frame"]
+    ours, theirs = (side["median"] for side in figure["sides"])
+    assert figure["ratios"][0]["median"] == pytest.approx(ours / theirs, rel=0.01)
     assert len(plain["commits"]) == 2
     left = subprocess.run(["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert str(tmp_path) not in left
