@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.benchmark import FIGURES
@@ -22,7 +22,7 @@ def page(plain: Plain) -> str:
         f"<h1>wirechat {_e(commits)}</h1><p>{_e(plain['began'])}, {plain['took_seconds'] / 60:.0f} minutes</p>",
         "<p>Medians of the repeats, with the lowest and the highest. Marks: what a figure must not exceed, in brackets"
         " what is aimed at.</p>",
-        *(_benchmark(each, len(plain["commits"])) for each in plain["benchmarks"]),
+        *(_benchmark(each, plain["commits"]) for each in plain["benchmarks"]),
         "<h2>How it was made</h2>",
         _table(("", ""), ((name.replace("_", " "), str(value)) for name, value in made(plain).items())),
     ]
@@ -61,8 +61,9 @@ def plot(benchmark: Plain) -> str | None:
     return bars(f"{benchmark['name']}: {FIGURES[figure].about}", items)
 
 
-def _benchmark(benchmark: Plain, sides: int) -> str:
-    head = ["row", "figure", *["median", "low", "high"] * sides, *["ratio"] * (sides - 1), "mark", ""]
+def _benchmark(benchmark: Plain, commits: Sequence[str]) -> str:
+    medians = [head for commit in commits for head in (commit, "from", "to")]
+    head = ["row", "figure", *medians, *(f"ratio to {commit}" for commit in commits[1:]), "mark", ""]
     absent = "".join(f"<p>absent at {_e(each['commit'])}: {_e(each['why'])}</p>" for each in benchmark["absent"])
     title = f"<h2>{_e(benchmark['name'])}</h2><p>{_e(benchmark['question'])}</p>"
     return title + absent + (plot(benchmark) or "") + _table(head, _rows(benchmark))

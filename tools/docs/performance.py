@@ -85,9 +85,10 @@ def plots() -> dict[str, Callable[[], str]]:
 
 @cache
 def newest() -> tuple[Path, Mapping[str, Any]]:
-    """The result with the latest date; small ones do not count."""
+    """The result with the latest date; small ones and comparisons do not count."""
     results = [(path, json.loads(path.read_text("utf-8"))) for path in RESULTS.glob("[0-9]*.json")]
-    return max((pair for pair in results if not pair[1]["quick"]), key=lambda pair: str(pair[1]["began"]))
+    full = [(path, result) for path, result in results if not result["quick"] and len(result["commits"]) == 1]
+    return max(full, key=lambda pair: str(pair[1]["began"]))
 
 
 def _plot(name: str) -> str:
