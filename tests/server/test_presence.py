@@ -226,6 +226,30 @@ async def test_13_18_what_another_node_changed_counts_after_a_minute(
         assert await told(alice) == wire.Status(bob.user, False)
 
 
+async def test_many_who_must_be_looked_at_again_are_not_told_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second has room for as many as can be read in a part of it (256 were the most, and a team of 500 that watched
+    each other waited for a minute).
+    """
+    monkeypatch.setattr("wirechat.server.limits.DOUBT_SECONDS", 10.0)
+    async with serving(tmp_path) as rig:
+        alice, bob, carol = [await rig.person(name) for name in ("alice", "bob", "carol")]
+        await rig.group(alice, bob)
+        for each in (carol, alice):
+            await watch(each, *range(NOBODY, NOBODY + wire.limits.WATCHED - 1), bob.user)
+        await trio.sleep(0.2)
+        monkeypatch.setattr("wirechat.server.limits.SWEEP_SECONDS", 1000.0)
+        await trio.sleep(0.2)
+        rig.server.changed(carol.user)
+        rig.server.changed(alice.user)
+        await bob.send(wire.State(False))
+        await trio.sleep(0.05)
+        await rig.server.presence.sweep()
+        status = await told(alice)
+        assert (status.user, status.online) == (bob.user, False)
+
+
 async def test_p9_what_changes_while_a_watch_begins_is_not_missed(tmp_path: Path) -> None:
     """The block is taken in after it was read who may be seen and before the answer: the answer may be older than it,
     what follows is not.

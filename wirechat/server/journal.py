@@ -1,7 +1,7 @@
 """The one way into the log. P1 to P4 are made here, once.
 
 All appends of a node pass through one pipeline with natural batching: one commit in flight, the next batch is whatever
-arrived meanwhile, no timer. Only after the commit, and in commit order, is the sender answered and the entry delivered.
+arrived meanwhile, as far as it can be handed out in one turn, no timer. Only after the commit, and in commit order, is the sender answered and the entry delivered.
 The next commit is started before that, so that the disk works while the loop does.
 """
 
@@ -150,11 +150,23 @@ class Journal:
         if self._busy or not self._pending:
             return
         self._busy = True
-        batch, self._pending = self._pending, []
+        batch = self._take()
         appends = [submission.append for submission in batch]
         known = self._hub.known({append.conv for append in appends})
         self._begun_at = trio.current_time()
         self._store.start_append(appends, self._now_ms(), known, lambda commit: self._committed(batch, commit))
+
+    def _take(self) -> list[Submission | Awaited]:
+        """The next batch: what waits, but no more than can be handed out without keeping the loop from the others."""
+        pending, room = self._pending, limits.TURN_DELIVERIES_MAX
+        for number, submission in enumerate(pending, 1):
+            members = self._hub.members(submission.append.conv)
+            room -= limits.ENTRY_DELIVERIES + (0 if members is None else len(members.since))
+            if room <= 0:
+                self._pending = pending[number:]
+                return pending[:number]
+        self._pending = []
+        return pending
 
     def _committed(self, batch: list[Submission | Awaited], commit: Commit) -> None:
         self.commits.observe(trio.current_time() - self._begun_at)

@@ -20,6 +20,15 @@ WRITES_AT_ONCE = 100
 PENDING_ENTRIES_MAX = 50_000
 """Entries that wait for the journal on one node: about two seconds of the fastest disk; above it 5000."""
 
+TURN_DELIVERIES_MAX = 20_000
+"""Deliveries of one commit, which all happen in one turn of the loop; each takes a microsecond."""
+
+ENTRY_DELIVERIES = 20
+"""What answering an entry counts as, however few see it."""
+
+LOOKED_AFTER_AT_ONCE = 500
+"""Connections looked after before others get between: some of them may have to be pinged."""
+
 MEMBER_LISTS_MAX = 20_000
 """Member lists the hub remembers; forgetting one costs a read."""
 
@@ -88,8 +97,8 @@ APART_MAX = 20_000
 VISIBLE_SECONDS = 60.0
 """Who may see whom is read again before a push when it is older than this: another node may have changed it."""
 
-DOUBTS_AT_ONCE = 256
-"""Pairs of users of whom it is read once a second whether the one may still see the other."""
+DOUBT_SECONDS = 0.25
+"""How much of each second may pass with reading whether people may still see each other."""
 
 SEEN_SWEEPS = 5
 """When people were last there is written every that many sweeps."""

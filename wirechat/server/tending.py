@@ -56,9 +56,12 @@ async def sweep(connections: Iterable[Connection], hub: Hub, pulse: Pulse) -> No
         await trio.sleep_until(due)
         now = trio.current_time()
         pulse.lag.observe(now - due)
-        for connection in list(connections):
-            _look_after(connection, now)
-        hub.flush()
+        everyone = list(connections)
+        for start in range(0, len(everyone), limits.LOOKED_AFTER_AT_ONCE):
+            for connection in everyone[start : start + limits.LOOKED_AFTER_AT_ONCE]:
+                _look_after(connection, now)
+            hub.flush()
+            await trio.lowlevel.checkpoint()
 
 
 def _look_after(connection: Connection, now: float) -> None:

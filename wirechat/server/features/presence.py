@@ -146,8 +146,9 @@ class Presence:
         for session in self._hub.take_departed():
             self._forget(session)
         self._note_moves()
+        self._doubt()
         try:
-            await self._check(self._doubts())
+            await self._check()
         except StoreError as error:
             log.warning("presence waits for the store", reason=str(error))
         self._tell()
@@ -163,8 +164,8 @@ class Presence:
                 if user in watch.known:
                     watch.known[user] = self._with_unwritten(user, watch.known[user])
 
-    def _doubts(self) -> list[presence.Pair]:
-        """Some of the pairs that must be read again; until then nothing is told of them."""
+    def _doubt(self) -> None:
+        """Note the pairs that must be read again; until then nothing is told of them."""
         changed = dict.fromkeys(self._hub.take_regrouped()) | self._changed
         self._changed = {}
         self._sweeps += bool(changed)
@@ -178,18 +179,23 @@ class Presence:
             if watch.pending and now - watch.checked > limits.VISIBLE_SECONDS:
                 watch.checked = now
                 self._doubt_all(watch)
-        return list(islice(self._doubted, limits.DOUBTS_AT_ONCE))
 
     def _doubt_all(self, watch: Watch | None) -> None:
         if watch is not None:
             self._doubted.update(((watch.session.user, user), None) for user in watch.told)
 
-    async def _check(self, pairs: list[presence.Pair]) -> None:
-        found = await self._visible(pairs)
-        for pair in pairs:
-            del self._doubted[pair]
-            for session in self._hub.of(pair[0]):
-                self._learn(self._watches.get(session), pair[1], found.get(pair))
+    async def _check(self) -> None:
+        """Read as many of the doubted pairs as there is time for, in bites, so that others get between."""
+        end = trio.current_time() + limits.DOUBT_SECONDS
+        while self._doubted:
+            pairs = list(islice(self._doubted, limits.PAIRS_AT_ONCE))
+            found = await self._store.read(presence.visible, pairs)
+            for pair in pairs:
+                del self._doubted[pair]
+                for session in self._hub.of(pair[0]):
+                    self._learn(self._watches.get(session), pair[1], found.get(pair))
+            if trio.current_time() >= end:
+                break
 
     def _learn(self, watch: Watch | None, user: int, known: tuple[int | None, int] | None) -> None:
         if watch is None or user not in watch.told:
