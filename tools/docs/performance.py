@@ -27,14 +27,15 @@ What wirechat costs and how long it takes, as its own [benchmarks](benchmarks.md
 figures on any machine. This page follows from `bench/results/{name}`:
 
 {made}
-
+{busy}
 ## How to read it
 
 * A figure is the median over the repeats; in brackets stand the lowest and the highest. Where those are far apart, the
   machine was busy with something else.
 * CPU time is that of the server process, user and system, all threads, unless a table says otherwise. It is for each
-  **delivery**: a text that reached one member, with its share of decoding, checking, committing and acknowledging. It
-  differs little between two runs. Latencies and figures "a second" say as much of the machine as of the server.
+  **delivery**: a text that reached one member, with its share of decoding, checking, committing and acknowledging.
+  Other work on the machine raises it somewhat. Latencies and figures "a second" say as much of the machine as of the
+  server.
 * Nothing is acknowledged before it is on disk (SQLite with `synchronous=FULL`, one `fsync` for each commit), and every
   run checks that each text was acknowledged once and reached everybody else once, or it has no figure.
 * The *floor* is the price of sockets and of Trio's loop at that moment: the same bytes through a relay that stores and
@@ -72,6 +73,7 @@ def page() -> str:
     return PAGE.format(
         name=path.name,
         made=_table(("", ""), ((name.replace("_", " "), str(value)) for name, value in _made(result).items())),
+        busy=_busy(result["machine"]),
         marks=_table(("row", "figure", "must", "aimed at", "shares", "here", ""), _marks(result)),
         sections="\n".join(_section(each) for each in result["benchmarks"]),
         peers=_peers(),
@@ -99,6 +101,18 @@ def _plot(name: str) -> str:
 def _made(result: Mapping[str, Any]) -> dict[str, Any]:
     commit = {"measured": result["began"], "commit": result["commits"][0], "minutes": result["took_seconds"] // 60}
     return commit | made(result)
+
+
+def _busy(machine: Mapping[str, Any]) -> str:
+    """A warning when others had the machine too."""
+    load, cores = machine["load_before"], machine["cores"]
+    if load <= cores / 2:
+        return ""
+    return (
+        f"\n**The machine was busy with other work: a load of {load:g} on {cores} cores before the run began.**\n"
+        "Latencies and figures a second say nothing then, and CPU time is higher than on a quiet machine: a mark that is\n"
+        "missed here may be met there. The run took longer, too.\n"
+    )
 
 
 def _marks(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
