@@ -110,8 +110,8 @@ def _busy(machine: Mapping[str, Any]) -> str:
         return ""
     return (
         f"\n**The machine was busy with other work: a load of {load:g} on {cores} cores before the run began.**\n"
-        "Latencies and figures a second say nothing then, and CPU time is higher than on a quiet machine: a mark that is\n"
-        "missed here may be met there. The run took longer, too.\n"
+        "Latencies and figures a second say nothing then, and CPU time is higher than on a quiet machine: a mark\n"
+        "that is missed here may be met there. The run took longer, too.\n"
     )
 
 
