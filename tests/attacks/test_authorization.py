@@ -114,6 +114,8 @@ def test_a13_a_cell_of_the_matrix(stage: Stage, relation: str, row: str) -> None
         assert _growth(before, after) in REVOCATIONS
     elif expected != "ok" or row.split()[0] in READS:
         assert after == before
+    if after == before:
+        told = [push for push in told if not isinstance(push, wire.Rows)]  # the pass may be late with what was before
     assert bool(told) <= (expected in ("ok", "heard"))
     if row in SPOILERS and outcome == "ok":
         stage.strike()

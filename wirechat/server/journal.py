@@ -1,6 +1,6 @@
 """The one way into the log. P1 to P4 are made here, once.
 
-All appends of a node pass through one pipeline with natural batching: one commit in flight, the next batch is whatever
+All appends of a node pass through one pipeline with natural batching: one commit in flight, the next batch is what
 arrived meanwhile, as far as it can be handed out in one turn, no timer. Only after the commit, and in commit order, is the sender answered and the entry delivered.
 The next commit is started before that, so that the disk works while the loop does.
 """
