@@ -70,8 +70,8 @@ faults: env  ## Hurt a real server: ONLY=kill for one fault, SECONDS=s, JSON=1; 
 mutants: env  ## Prove that the conformance runner catches every mutant of the server and of the client
 	$(BIN)/python -m tools.mutants
 
-bench: env  ## Measure the hot path
-	$(BIN)/python -m bench hot_path
+bench: env  ## Run all benchmarks, into bench/results
+	$(BIN)/python -m bench --save bench/results
 
 enumeration: env  ## Measure whether the time of a failed login tells who exists
 	$(BIN)/python -m bench enumeration --samples 2000

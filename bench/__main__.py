@@ -1,61 +1,187 @@
-"""`python -m bench`: measures, each as a subcommand. Bad input is one line and exit status 2; a run that proves nothing
-is one line and exit status 1.
+"""`python -m bench`: all benchmarks, or those named, or another measure as a subcommand. Bad input is one line and exit
+status 2; a run that proves nothing is one line and exit status 1.
 """
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench import enumeration, history, hot_path, report
-from bench.client import BenchError
+from bench import enumeration, history, report, suite
+from bench.benchmark import NAMES, ROOT, BenchError, Benchmark, load
 from bench.process import can_trace
+from tools.arguments import run as run_command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """`run` is what is meant when no command is named."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+            args = ["run", *args]
+        return super().parse_args(context, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
-    """Measures of the server. docs/benchmarks.md says how to read them."""
+    """Measures of the server. docs/performance.md says how to read them.
+
+    Without a command, or with names of benchmarks, it is `run`.
+    """
 
 
-def _rows(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
-    wanted = value.split(",") if value else list(hot_path.ROWS)
-    if unknown := [row for row in wanted if row not in hot_path.ROWS]:
-        raise click.BadParameter(f"{unknown[0]!r} is no row; there are {', '.join(hot_path.ROWS)}")
-    return tuple(row for row in hot_path.ROWS if row in wanted)
+def _names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [name for name in value if name not in NAMES]:
+        raise click.BadParameter(f"{unknown[0]!r} is no benchmark; there are {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name in value) or NAMES
 
 
-@main.command(name="hot_path")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--rows", callback=_rows, metavar="A,B", help="Only these rows.")
-@click.option(
-    "--seconds", type=click.FloatRange(0.2, 60), default=3.0, show_default=True, help="Measured time of a run."
+def _split(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(filter(None, value.split(","))) if value else ()
+
+
+OPTIONS: Sequence[Callable[[Any], Any]] = (
+    click.argument("names", nargs=-1, metavar="[NAME]...", callback=_names),
+    click.option("--rows", callback=_split, metavar="A,B", help="Only these rows."),
+    click.option(
+        "--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="Measured time of a load."
+    ),
+    click.option("--repeat", type=click.IntRange(1, 50), default=3, show_default=True, help="Runs of each row."),
+    click.option("--quick", is_flag=True, help="Once, and small: to see that it runs, not for its figures."),
+    click.option("--strace/--no-strace", default=None, help="Count fsyncs with strace [default: if it works here]."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
+    click.option(
+        "--save",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Write DATE-COMMIT.json and DATE-COMMIT.html there.",
+    ),
 )
-@click.option("--repeat", type=click.IntRange(1, 20), default=3, show_default=True, help="Runs of each row.")
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@main.command(name="run")
+@_options
 @click.option(
     "--against",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
-    help="Another work tree whose server runs in turns with this one's. May be repeated.",
+    help="Another work tree that runs in turns with this one. May be repeated.",
 )
-@click.option("--strace/--no-strace", default=None, help="Count fsyncs with strace [default: if it works here].")
-def hot_path_command(
-    as_json: bool, rows: tuple[str, ...], seconds: float, repeat: int, against: tuple[Path, ...], strace: bool | None
-) -> None:
-    """Measure the way of a message through the server, and the cost of idle connections."""
+def run_benchmarks(against: tuple[Path, ...], **options: Any) -> None:
+    """Run the benchmarks of these names, or all."""
+    _run((ROOT, *against), **options)
+
+
+@main.command(name="compare")
+@click.argument("revision", metavar="REV")
+@_options
+def compare(revision: str, **options: Any) -> None:
+    """Run benchmarks on this work tree and on a revision, in turns."""
+    with _checkout(revision) as tree:
+        _run((ROOT, tree), **options)
+
+
+@contextmanager
+def _checkout(revision: str) -> Iterator[Path]:
+    """A work tree of a revision, gone afterwards."""
+    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None:
+        raise click.UsageError(f"git knows no revision {revision!r} here")
+    with tempfile.TemporaryDirectory(prefix="wirechat-bench-") as folder:
+        tree = Path(folder) / "tree"
+        if _git("worktree", "add", "--detach", "--quiet", str(tree), commit) is None:
+            raise click.ClickException(f"git cannot make a work tree of {revision}")
+        try:
+            yield tree
+        finally:
+            _git("worktree", "remove", "--force", str(tree))
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _run(
+    roots: tuple[Path, ...], names: tuple[str, ...], rows: tuple[str, ...], seconds: float, repeat: int, quick: bool,
+    strace: bool | None, as_json: bool, save: Path | None,
+) -> None:  # fmt: skip
     if strace and not can_trace():
         raise click.UsageError("strace is not installed, or may not trace here")
     trace = can_trace() if strace is None else strace
-    roots = (hot_path.ROOT, *against)
-    plan = hot_path.Plan(rows, roots, seconds, repeat, trace, lambda text: click.echo(f"  {text}", err=True))
-    try:
-        result = hot_path.measure(plan)
-    except (BenchError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    if quick:
+        seconds, repeat = min(seconds, 0.2), 1
+    plan = suite.Plan(_wanted(names, rows), roots, repeat, seconds, quick, trace, _tell)
+    place, began = report.machine(), time.time()
+    outcome = suite.measure(plan)
+    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    plain = report.as_plain(plan, outcome, command, place, began, time.time() - began)
     if as_json:
-        click.echo(report.to_json(result))
+        click.echo(report.to_json(plain), nl=False)
     else:
-        report.show(result)
+        report.show(plan, outcome)
+    if save is not None:
+        _save(save, plain)
+    if outcome.failure is not None:
+        raise click.ClickException(outcome.failure)
+
+
+def _save(folder: Path, plain: dict[str, Any]) -> None:
+    from bench.page import page
+    from tools.loadgen.report.file import BadFile, write
+
+    name = f"{plain['began'].split()[0]}-{plain['commits'][0]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / f"{name}.json", report.to_json(plain))
+        write(folder / f"{name}.html", page(plain))
+    except OSError as error:
+        raise click.ClickException(f"cannot make {folder}: {error.strerror}") from None
+    except BadFile as error:
+        raise click.ClickException(str(error)) from None
+    _tell(f"{folder / name}.json and .html")
+
+
+def _tell(text: str) -> None:
+    click.echo(f"  {text}", err=True)
+
+
+def _wanted(names: tuple[str, ...], rows: tuple[str, ...]) -> list[tuple[Benchmark, tuple[str, ...]]]:
+    benchmarks = [load(name) for name in names]
+    known = [row for benchmark in benchmarks for row in benchmark.rows]
+    if unknown := [row for row in rows if row not in known]:
+        there = ", ".join(known) if len(names) == 1 else "those of python -m bench list"
+        raise click.UsageError(f"{unknown[0]!r} is no row; there are {there}")
+    return [(benchmark, wanted) for benchmark in benchmarks if (wanted := benchmark.wanted(rows))]
+
+
+@main.command(name="list")
+def list_command() -> None:
+    """Say which benchmarks there are, and their rows."""
+    for name in NAMES:
+        benchmark = load(name)
+        click.echo(f"{name}: {benchmark.question}")
+        for row, about in benchmark.rows.items():
+            if row not in benchmark.on_demand:
+                click.echo(f"  {row:<22} {about}")
 
 
 @main.command(name="history")
@@ -76,7 +202,7 @@ def enumeration_command(samples: int, as_json: bool) -> None:
 
     def tell(done: int) -> None:
         if done % 100 == 0:
-            click.echo(f"  {done} of {samples}", err=True)
+            _tell(f"{done} of {samples}")
 
     try:
         kinds = enumeration.measure(samples, tell)
@@ -86,4 +212,4 @@ def enumeration_command(samples: int, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "python -m bench")

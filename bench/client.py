@@ -7,14 +7,14 @@ Rules:
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import Any, TypeVar
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bench.frames import PREFIX, Texts, sent_ns
+from bench.benchmark import BenchError
+from bench.frames import PREFIX, Stream, Texts, sent_ns
 from wirechat import wire
 
 M = TypeVar("M", bound=wire.Message)
@@ -32,10 +32,6 @@ EXPECTED = frozenset({EVENT, SEND_OK, wire.Ping.CODE, *range(16, 48)})
 """Codes that may arrive while a measurement runs."""
 
 
-class BenchError(Exception):
-    """The run proves nothing. One line for people."""
-
-
 @attrs.frozen
 class Account:
     """A user with one device and its key."""
@@ -48,17 +44,20 @@ class Account:
 class Client:
     """One connection and what was counted on it."""
 
-    __slots__ = ("_acked", "_nonce", "_rid", "_sock", "_tail", "codes", "latest", "texts", "user")
+    __slots__ = ("_acked", "_nonce", "_sock", "_tail", "codes", "latest", "received", "rid", "texts", "user")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Stream) -> None:
         self._sock = sock
         self._tail = b""
-        self._rid = 0
+        self.rid = 0
+        """Of the last request."""
         self._acked = 0
         self._nonce = b""
         self.user = 0
         self.codes = [0] * 256
         """Frames received, by code."""
+        self.received = 0
+        """Bytes of the frames that came so far."""
         self.latest = b""
         """The newest EVENT."""
         self.texts: Texts | None = None
@@ -74,28 +73,37 @@ class Client:
 
     # set-up: blocking
 
-    def send(self, message: Any) -> None:
-        """Send a frame, a request with a fresh rid."""
+    def send(self, *messages: Any) -> None:
+        """Send frames in one piece, requests with a fresh rid."""
+        self._sock.sendall(b"".join(map(self._encoded, messages)))
+
+    def _encoded(self, message: Any) -> bytes:
         if message.RANGE == "request":
-            self._rid += 1
-            message.rid = self._rid
-        self._sock.sendall(message.encode())
+            self.rid += 1
+            message.rid = self.rid
+        data: bytes = message.encode()
+        return data
 
     def expect(self, kind: type[M]) -> M:
         """The next frame of this kind; others before it are counted only. Raises BenchError."""
+        message = wire.decode(self.expect_frame(kind)[PREFIX.size :], side="server")
+        assert isinstance(message, kind)
+        return message
+
+    def expect_frame(self, kind: type[M]) -> bytes:
+        """The same, as it arrived."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             frame = self._next_frame()
             if not frame:
                 self._tail += self._recv()
                 continue
+            self.received += len(frame)
             self.codes[frame[5]] += 1
+            if frame[5] == kind.CODE:
+                return frame
             if frame[5] == wire.Error.CODE:
                 raise BenchError(f"instead of {kind.NAME} came {wire.decode(frame[4:], side='server')}")
-            if frame[5] == kind.CODE:
-                message = wire.decode(frame[4:], side="server")
-                assert isinstance(message, kind)
-                return message
         raise BenchError(f"no {kind.NAME} within {PATIENCE:.0f} s")
 
     def _next_frame(self) -> bytes:
@@ -116,7 +124,7 @@ class Client:
 
     def greet(self, agent: str = "bench") -> None:
         """Send HELLO."""
-        self.send(wire.Hello("WC", 1, 1, (), agent, wire.limits.WINDOW))
+        self.send(_hello(agent))
 
     def welcomed(self) -> None:
         """Wait for WELCOME."""
@@ -127,6 +135,12 @@ class Client:
         self.user = account.user
         proof = account.key.sign(wire.auth.signed_bytes(self._nonce, account.device, 0, b""))
         self.send(wire.Auth(0, 3, proof=proof, device=account.device))
+
+    def come_back(self, account: Account, resume: bytes, horizon: bytes | None) -> None:
+        """Send HELLO, AUTH with a resume token and SYNC in one flight."""
+        self.user = account.user
+        auth = wire.Auth(0, wire.AuthMethod.RESUME, proof=resume, device=account.device)
+        self.send(_hello("bench"), auth, wire.Sync(0, horizon))
 
     # measurement: non-blocking
 
@@ -181,3 +195,7 @@ class Client:
     def unexpected(self, before: list[int]) -> list[int]:
         """Codes that arrived since `before` and have no place in a measurement."""
         return [code for code in range(256) if self.codes[code] > before[code] and code not in EXPECTED]
+
+
+def _hello(agent: str) -> wire.Hello:
+    return wire.Hello("WC", 1, 1, (), agent, wire.limits.WINDOW)

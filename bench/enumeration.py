@@ -18,7 +18,8 @@ from pathlib import Path
 
 import attrs
 
-from bench.client import PATIENCE, BenchError
+from bench.benchmark import BenchError
+from bench.client import PATIENCE
 from bench.process import Process
 from wirechat import wire
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from bench.client import EVENT, SEND_OK, BenchError, Client
+from bench.benchmark import BenchError
+from bench.client import EVENT, SEND_OK, Client
 from bench.frames import Texts
 from bench.people import Conversation
 from wirechat import wire

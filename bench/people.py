@@ -15,10 +15,16 @@ import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.client import PATIENCE, Account, Client
+from bench.websocket import WebSocket
 from wirechat import wire
 
 TOGETHER = 100
 """Connections set up side by side; the server lets a stranger stay only so long."""
+
+ASKED_TOGETHER = 50
+"""Requests of one connection: below what the protocol lets it have unanswered."""
+NAMED_TOGETHER = wire.limits.ARRAY_ITEMS - 1
+"""Members that one frame of a client can name."""
 
 Connect = Callable[[], Client]
 
@@ -41,12 +47,14 @@ class Scene:
     group: Conversation | None
 
 
-def connector(port: int, tls: ssl.SSLContext | None = None) -> Connect:
-    """A function that opens a connection to a port of this machine."""
+def connector(port: int, tls: ssl.SSLContext | None = None, web: bool = False) -> Connect:
+    """A function that opens a connection to a port of this machine; `web`: a WebSocket."""
 
     def connect() -> Client:
         sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if web:
+            return Client(WebSocket(sock))
         return Client(tls.wrap_socket(sock, server_hostname="127.0.0.1") if tls else sock)
 
     return connect
@@ -54,18 +62,28 @@ def connector(port: int, tls: ssl.SSLContext | None = None) -> Connect:
 
 def scene(connect: Connect, pairs: int, group: int) -> Scene:
     """Pairs with a direct conversation each; the first `group` people are also in one group."""
-    clients = log_in(connect, register(connect, 2 * pairs))
+    clients = log_in(connect, register(connect, max(2 * pairs, group)))
     twos = [clients[at : at + 2] for at in range(0, 2 * pairs, 2)]
     for first, second in twos:
         first.send(wire.ConvNew(0, os.urandom(8), 1, (second.user,), None))
     directs = [_made(two) for two in twos]
-    return Scene(clients, directs, _group(clients[:group]) if group else None)
+    return Scene(clients, directs, make_group(clients[:group]) if group else None)
 
 
-def _group(members: list[Client]) -> Conversation:
-    users = tuple(each.user for each in members[1:])
-    members[0].send(wire.ConvNew(0, os.urandom(8), 2, users, "group"))
-    return _made(members)
+def make_group(members: list[Client]) -> Conversation:
+    """A group, once everybody has heard of everybody."""
+    owner, *others = members
+    named = [others[at : at + NAMED_TOGETHER] for at in range(0, len(others), NAMED_TOGETHER)]
+    owner.send(wire.ConvNew(0, os.urandom(8), 2, tuple(each.user for each in named[0]), "group"))
+    group = _made([owner, *named[0]])
+    for more in named[1:]:
+        owner.send(wire.MemberAdd(0, group.conv, os.urandom(8), tuple(each.user for each in more)))
+        group.head = owner.expect(wire.MemberAddOk).seq
+        for member in [*group.members[1:], *more]:
+            while member.expect(wire.Event).seq != group.head:
+                pass
+        group.members += more
+    return group
 
 
 def _made(members: list[Client]) -> Conversation:
@@ -75,6 +93,16 @@ def _made(members: list[Client]) -> Conversation:
         while member.expect(wire.Event).conv != conv:
             pass
     return Conversation(conv, members, 1)
+
+
+def make_groups(owner: Client, others: Sequence[int], count: int) -> list[int]:
+    """So many groups with the same people; returns their ids."""
+    groups = []
+    for together in _slices(count, ASKED_TOGETHER):
+        for _ in together:
+            owner.send(wire.ConvNew(0, os.urandom(8), 2, tuple(others), "group"))
+        groups += [owner.expect(wire.ConvNewOk).conv for _ in together]
+    return groups
 
 
 def relayed(connect: Connect, pairs: int) -> Scene:
@@ -126,6 +154,23 @@ def log_in(connect: Connect, accounts: Sequence[Account]) -> list[Client]:
     return clients
 
 
-def _slices(count: int) -> Iterator[range]:
-    for at in range(0, count, TOGETHER):
-        yield range(at, min(at + TOGETHER, count))
+def sync(client: Client, horizon: bytes | None) -> tuple[int, bytes | None]:
+    """The whole digest; returns how many conversations it names, and the new horizon."""
+    client.send(wire.Sync(0, horizon))
+    return synced(client)
+
+
+def synced(client: Client) -> tuple[int, bytes | None]:
+    """The same, once SYNC is sent."""
+    rows = 0
+    while True:
+        page = client.expect(wire.SyncOk)
+        rows += len(page.rows)
+        if page.cursor is None:
+            return rows, page.token
+        client.send(wire.Sync(0, None, cursor=page.cursor))
+
+
+def _slices(count: int, size: int = TOGETHER) -> Iterator[range]:
+    for at in range(0, count, size):
+        yield range(at, min(at + size, count))

@@ -7,17 +7,20 @@ process is never timed.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.client import BenchError
+from bench.benchmark import BenchError
 
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
@@ -25,6 +28,8 @@ STOP_SECONDS = 15.0
 SYNC = re.compile(r"^\d+ +(\d+\.\d+) (?:fsync|fdatasync)\(", re.MULTILINE)
 STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-ttt", "-e", "trace=fsync,fdatasync")
 """-D: the traced process stays our own child; --seccomp-bpf: all other calls run at full speed."""
+
+PR_SET_PTRACER, PR_SET_PTRACER_ANY = 0x59616D61, ctypes.c_ulong(-1)
 
 
 class Process:
@@ -89,6 +94,40 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder of its own, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="wirechat-bench-") as path:
+        yield Path(path)
+
+
+@contextmanager
+def serve(root: Path, *listen: str, data: Path | None = None, traced: bool = False) -> Iterator[Process]:
+    """The server of a work tree, with a fresh store unless there is one in `data`."""
+    with scratch() as folder:
+        arguments = ("serve", "--data", str(data or folder / "data"), *listen)
+        with Process("wirechat.cli.main", *arguments, root=root, scratch=folder, traced=traced) as process:
+            yield process
+
+
+@contextmanager
+def counted_syncs(trace: Path) -> Iterator[Callable[[], int]]:
+    """strace looks at this process meanwhile; what is given says afterwards how often it waited for the disk. Raises
+    BenchError.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0)
+    command = ("strace", "-f", "-ttt", "-e", "trace=fsync,fdatasync", "-o", str(trace), "-p", str(os.getpid()))
+    tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr is not None
+    if "attached" not in (line := tracer.stderr.readline()):
+        raise BenchError(f"strace may not look at this process: {line.strip()}")
+    try:
+        yield lambda: len(SYNC.findall(trace.read_text()))
+    finally:
+        tracer.terminate()
+        tracer.communicate()
 
 
 def can_trace() -> bool:

@@ -1,94 +1,184 @@
-"""What a measurement comes to: rows, as JSON for machines and as a table for people."""
+"""What a run comes to: JSON for machines, tables for people."""
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
+import platform
+import re
+import resource
 import sys
-from collections.abc import Sequence
+import sysconfig
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
 
-import attrs
 from rich.console import Console
 from rich.table import Table
 
+from bench.benchmark import FIGURES, MARKS, Benchmark, Mark
+from bench.suite import Cell, Outcome, Plan, Spread
 
-@attrs.frozen(kw_only=True)
-class Row:
-    """One line of the result; docs/benchmarks.md says what each figure means. None: does not apply."""
-
-    work: str
-    us_per_message: float | None = None
-    """CPU time of the server, user and system, for each delivery. Microseconds."""
-    per_second: float | None = None
-    """Deliveries."""
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    """From sending to delivery."""
-    kib_per_connection: float | None = None
-    fsyncs: int | None = None
-    entries: int | None = None
-    delivered: int | None = None
-    """Of one whole run, warm-up and drain included."""
-    commit: str | None = None
-    """Revision of the measured server."""
-
-
-@attrs.frozen
-class Mark:
-    """What a figure should stay at or below."""
-
-    figure: str
-    limit: float
-
-
-MARKS = {
-    "pairs_w10": Mark("us_per_message", 40),
-    "pairs_w1": Mark("us_per_message", 180),
-    "pairs_500": Mark("p50_ms", 3),
-    "group_100": Mark("us_per_message", 15),
-    "group_100_coalesced": Mark("us_per_message", 2),
-    "idle_tcp": Mark("kib_per_connection", 10),
-    "idle_tls": Mark("kib_per_connection", 28),
-}
-
+FORMAT = "wirechat-bench 1"
 TEXT_COLUMNS = 140
 """Where there is no terminal to fit into."""
 
-FIGURES = {
-    "us_per_message": "us/message",
-    "per_second": "a second",
-    "p50_ms": "p50 ms",
-    "p99_ms": "p99 ms",
-    "kib_per_connection": "KiB/conn",
-    "fsyncs": "fsyncs",
-    "entries": "entries",
-    "delivered": "delivered",
-}
+
+# for machines
 
 
-def to_json(rows: Sequence[Row]) -> str:
-    """A list of objects, one a line."""
-    return "[\n" + ",\n".join(json.dumps(attrs.asdict(row)) for row in rows) + "\n]"
+def as_plain(
+    plan: Plan, outcome: Outcome, command: str, place: dict[str, Any], began: float, took: float
+) -> dict[str, Any]:
+    """Everything, for a file. `place`: the machine, as it was before."""
+    return {
+        "format": FORMAT,
+        "began": datetime.datetime.fromtimestamp(began, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "took_seconds": round(took),
+        "command": command,
+        "commits": outcome.commits,
+        "quick": plan.quick,
+        "repeat": plan.repeat,
+        "machine": place,
+        "benchmarks": [
+            {
+                "name": benchmark.name,
+                "question": benchmark.question,
+                "rows": _rows(benchmark, [cell for cell in outcome.cells if cell.benchmark == benchmark.name]),
+                "absent": [
+                    {"commit": outcome.commits[each.side], "why": each.why}
+                    for each in outcome.absent
+                    if each.benchmark == benchmark.name
+                ],
+            }
+            for benchmark, _ in plan.benchmarks
+        ],
+    }
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print the table, each mark beside the figure it is for."""
-    several = len({row.commit for row in rows}) > 1
-    table = Table("work", *FIGURES.values(), *(["commit"] if several else []), box=None, header_style="bold")
-    for column in table.columns[1 : 1 + len(FIGURES)]:
+def _rows(benchmark: Benchmark, cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": row,
+            "about": benchmark.rows[row],
+            "figures": {
+                cell.figure: {
+                    "unit": FIGURES[cell.figure].unit,
+                    "sides": [_spread(side) for side in cell.sides],
+                    "ratios": [_spread(cell.ratio(side)) for side in range(1, len(cell.sides))],
+                }
+                for cell in found
+            },
+        }
+        for row, found in groupby(cells, lambda cell: cell.row)
+    ]
+
+
+def _spread(spread: Spread | None) -> dict[str, Any] | None:
+    if spread is None:
+        return None
+    figures = {"median": spread.median, "low": spread.low, "high": spread.high}
+    return {name: rounded(value) for name, value in figures.items()} | {"values": list(map(rounded, spread.values))}
+
+
+def rounded(value: float) -> float:
+    """Four digits, unless it counts something: no figure here has more that mean something."""
+    return int(value) if float(value).is_integer() else float(f"{value:.4g}")
+
+
+def to_json(plain: dict[str, Any]) -> str:
+    """For a file or a pipe; each side's figures on one line."""
+    text = json.dumps(plain, indent=1)
+    return re.sub(r"\{\s+(\"median\"[^}]*)\}", lambda side: "{" + " ".join(side[1].split()) + "}", text) + "\n"
+
+
+def machine() -> dict[str, Any]:
+    """What a reader of figures must know of this machine."""
+    flags = (sysconfig.get_config_var("CONFIG_ARGS") or "").replace("'", "").split()
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}",
+        "python_build": " ".join(flag for flag in flags if flag.startswith(("--enable-opt", "--with-lto"))) or "plain",
+        "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+# for people
+
+
+def show(plan: Plan, outcome: Outcome) -> None:
+    """A table for each benchmark, each mark beside the figure it is for."""
+    console = Console(width=None if sys.stdout.isatty() else TEXT_COLUMNS)
+    for benchmark, _ in plan.benchmarks:
+        cells = [cell for cell in outcome.cells if cell.benchmark == benchmark.name]
+        console.print(benchmark.question, style="bold")
+        if len(outcome.commits) > 1:
+            console.print(_side_by_side(cells, outcome.commits))
+        else:
+            console.print(_one(cells))
+        for each in outcome.absent:
+            if each.benchmark == benchmark.name:
+                console.print(f"absent at {outcome.commits[each.side]}: {each.why}", style="yellow", soft_wrap=True)
+
+
+def _one(cells: Sequence[Cell]) -> Table:
+    columns = [figure for figure in FIGURES if any(cell.figure == figure for cell in cells)]
+    table = _table("row", *(FIGURES[figure].title for figure in columns))
+    for row, found in groupby(cells, lambda cell: cell.row):
+        spreads = {cell.figure: cell.sides[0] for cell in found}
+        table.add_row(row, *(_cell(row, figure, spreads.get(figure)) for figure in columns))
+    return table
+
+
+def _side_by_side(cells: Sequence[Cell], commits: Sequence[str]) -> Table:
+    heads = [commits[0], *(head for commit in commits[1:] for head in (commit, "ratio", "from", "to"))]
+    table = _table("row", "figure", *heads)
+    for cell in cells:
+        texts = [_cell(cell.row, cell.figure, cell.sides[0])]
+        for side in range(1, len(commits)):
+            ratio = cell.ratio(side)
+            ratios = [f"{value:.2f}" for value in (ratio.median, ratio.low, ratio.high)] if ratio else ["", "", ""]
+            texts += [_cell(cell.row, cell.figure, cell.sides[side]), *ratios]
+        table.add_row(cell.row, FIGURES[cell.figure].title, *texts)
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(first, *others, box=None, header_style="bold")
+    for column in table.columns[1:]:
         column.justify = "right"
-    for row in rows:
-        cells = [_cell(row, figure) for figure in FIGURES]
-        table.add_row(row.work, *cells, *([row.commit or "-"] if several else []))
-    Console(width=None if sys.stdout.isatty() else TEXT_COLUMNS).print(table)
+    return table
 
 
-def _cell(row: Row, figure: str) -> str:
-    value = getattr(row, figure)
-    if value is None:
+def number(value: float) -> str:
+    """As many digits as say something."""
+    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.2f}"
+
+
+def mark_of(row: str, figure: str) -> Mark | None:
+    """The mark of a figure, if it has one."""
+    return next((mark for mark in MARKS.get(row, ()) if mark.figure == figure), None)
+
+
+def _cell(row: str, figure: str, spread: Spread | None) -> str:
+    if spread is None:
         return "[dim]-[/dim]"
-    text = f"{value:,}" if isinstance(value, int) or value >= 1000 else f"{value:.2f}"
-    mark = MARKS.get(row.work)
-    if mark is None or mark.figure != figure:
+    mark, text = mark_of(row, figure), number(spread.median)
+    if mark is None:
         return text
-    color = "green" if value <= mark.limit else "red"
-    return f"[{color}]{text}[/{color}] [dim]<= {mark.limit:g}[/dim]"
+    color = "green" if spread.median <= mark.stretch else "yellow" if spread.median <= mark.must else "red"
+    return f"[{color}]{text}[/{color}] [dim]<= {mark.must:g} ({mark.stretch:g})[/dim]"

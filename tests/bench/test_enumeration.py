@@ -7,8 +7,8 @@ import random
 import subprocess
 import sys
 
+from bench.benchmark import ROOT
 from bench.enumeration import KINDS, chance, kolmogorov_smirnov
-from bench.hot_path import ROOT
 
 
 def test_the_distance_of_two_samples() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tools.arguments import run as run_command
-from tools.docs import asvs, commands
+from tools.docs import asvs, commands, performance
 from wirechat.settings import reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +16,8 @@ PAGES = {
     "docs/reference/commands.md": commands.page,
     "docs/reference/configuration.md": reference.markdown,
     "docs/security/asvs.md": asvs.page,
+    "docs/performance.md": performance.page,
+    **performance.plots(),
 }
 """Path in the repository -> what makes its text."""
 
