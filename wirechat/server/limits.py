@@ -20,7 +20,7 @@ WRITES_AT_ONCE = 100
 PENDING_ENTRIES_MAX = 50_000
 """Entries that wait for the journal on one node: about two seconds of the fastest disk; above it 5000."""
 
-TURN_DELIVERIES_MAX = 20_000
+TURN_DELIVERIES_MAX = 10_000
 """Deliveries of one commit, which all happen in one turn of the loop; each takes a microsecond."""
 
 ENTRY_DELIVERIES = 20
