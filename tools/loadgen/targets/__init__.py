@@ -13,6 +13,8 @@ from tools.loadgen.scenario import KINDS, BadScenario, Messages, Scenario
 from tools.loadgen.targets.dialect import Dialect
 from tools.loadgen.targets.mqtt import Mqtt
 from tools.loadgen.targets.nats import Nats
+from tools.loadgen.targets.socketio import SocketIo
+from tools.loadgen.targets.xmpp import Xmpp
 
 OWN = "wirechat"
 
@@ -33,6 +35,8 @@ class Target:
 TARGETS = {
     "mqtt": Target(Mqtt, {"mqtt": 1883, "mqtts": 8883}, ("mqtts",)),
     "nats": Target(Nats, {"nats": 4222}),
+    "socketio": Target(SocketIo, {"http": 80, "https": 443}, ("https",)),
+    "xmpp": Target(Xmpp, {"xmpp": 5222, "xmpps": 5223}, ("xmpps",)),
 }
 NAMES = (OWN, *TARGETS)
 

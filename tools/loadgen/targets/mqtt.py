@@ -18,13 +18,18 @@ REASONS = {1: "another version of MQTT", 2: "the client id", 4: "user or passwor
 
 
 def packet(kind: int, flags: int, body: bytes) -> bytes:
-    """With the length in front, seven bits a byte."""
-    length, digits = len(body), bytearray()
+    """Of the client or the server."""
+    return _head(kind, flags, len(body)) + body
+
+
+def _head(kind: int, flags: int, length: int) -> bytes:
+    """What stands before a body of this length, which is told with seven bits a byte."""
+    digits = bytearray()
     while True:
         length, digit = divmod(length, 128)
         digits.append(digit | (0x80 if length else 0))
         if not length:
-            return bytes((kind << 4 | flags, *digits)) + body
+            return bytes((kind << 4 | flags, *digits))
 
 
 def _text(text: bytes) -> bytes:
@@ -50,11 +55,13 @@ class Mqtt(Dialect):
         return _text(f"{'g' if group else 'u'}/{name}".encode())
 
     def say(self, address: bytes, texts: Sequence[bytes]) -> bytes:
-        packets = []
+        packets, length, head = [], -1, b""
         for text in texts:
-            number = (self.said % IDS + 1).to_bytes(2, "big")
+            if len(text) != length:
+                length = len(text)
+                head = _head(PUBLISH, QOS_1 << 1, len(address) + 2 + length) + address
+            packets.append(head + (self.said % IDS + 1).to_bytes(2, "big") + text)
             self.said += 1
-            packets.append(packet(PUBLISH, QOS_1 << 1, address + number + text))
         return b"".join(packets)
 
     def receive(self, data: bytes) -> bytes:
