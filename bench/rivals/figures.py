@@ -104,17 +104,19 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def _notes(runs: Sequence[Run]) -> Iterator[str]:
-    saturated = [run for run in runs if run.get("saturated")]
+    failed = [run["failed"] for run in runs if "failed" in run]
+    whole = [run for run in runs if "failed" not in run]
+    saturated = [run for run in whole if run.get("saturated")]
     if saturated:
         got = statistics.median(run["per_second"] for run in saturated)
         yield f"could not keep up in {len(saturated)} of {len(runs)} rounds ({got:,.0f} a second)"
-    late = sum(run.get("missing", 0) for run in runs if not run.get("saturated"))
+    late = sum(run.get("missing", 0) for run in whole if not run.get("saturated"))
     if late:
         yield f"{late} acknowledgements and deliveries had not come 15 s after the end"
-    if any(run.get("wrong") for run in runs):
+    if any(run.get("wrong") for run in whole):
         yield "texts were lost or came twice"
-    for why in sorted({run["failed"] for run in runs if "failed" in run}):
-        yield f"no figure in {sum(run.get('failed') == why for run in runs)} of {len(runs)} rounds: {why}"
+    for why in sorted(set(failed)):
+        yield f"no figure in {failed.count(why)} of {len(runs)} rounds: {why}"
 
 
 def kept(folder: Path = RESULTS) -> list[Mapping[str, Any]]:

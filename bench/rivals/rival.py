@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
@@ -71,6 +72,10 @@ class Foreign(Rival):
 
     dialect: type[Dialect]
 
+    def __init__(self) -> None:
+        self._visits = itertools.count(1)
+        """Nobody comes twice: he would be sent what he had not acknowledged when he left."""
+
     def _guest(
         self, server: Server, number: int, name: str, groups: tuple[str, ...], inbox: bool
     ) -> Callable[[], Guest]:
@@ -78,17 +83,19 @@ class Foreign(Rival):
         return lambda: Guest(server.connect(), self.dialect(person, "localhost"), number)
 
     def pairs(self, server: Server, count: int) -> list[Flow]:
-        guests = enter([self._guest(server, number, f"p{number}", (), True) for number in range(2 * count)])
+        visit = next(self._visits)
+        guests = enter([self._guest(server, number, f"p{visit}-{number}", (), True) for number in range(2 * count)])
         flows = []
         for number in range(0, 2 * count, 2):
-            guests[number].speaks_to(f"p{number + 1}", False)
+            guests[number].speaks_to(f"p{visit}-{number + 1}", False)
             flows.append(Flow(guests[number], [guests[number + 1]]))
         return flows
 
     def group(self, server: Server, size: int) -> list[Flow]:
-        make = [self._guest(server, number, f"g{size}-{number}", (f"g{size}",), False) for number in range(size)]
+        name = f"g{next(self._visits)}"
+        make = [self._guest(server, number, f"{name}-{number}", (name,), False) for number in range(size)]
         first, *others = [*enter(make[:1]), *enter(make[1:])]  # some servers let the first one make the group
-        first.speaks_to(f"g{size}", True)
+        first.speaks_to(name, True)
         return [Flow(first, others)]
 
     def idle(self, server: Server, first: int, count: int) -> Sequence[Seat]:

@@ -14,6 +14,8 @@ from tools.loadgen.targets.dialect import Dialect, Person, Refused
 STREAM = "LOADGEN"
 SUBJECTS = "loadgen"
 ACK_PENDING_MAX = 1000
+AWAY_NANOSECONDS = 60_000_000_000
+"""A consumer whose person has been away for so long goes: a stream has no more than 1,000 of them."""
 LINE_END = b"\r\n"
 
 
@@ -60,6 +62,7 @@ class Nats(Dialect):
                 "deliver_policy": "all",
                 "ack_policy": "explicit",
                 "max_ack_pending": ACK_PENDING_MAX,
+                "inactive_threshold": AWAY_NANOSECONDS,
             }
             where = f"CONSUMER.DURABLE.CREATE.{STREAM}.{name}"
             requests.append((where, {"stream_name": STREAM, "config": consumer}))
