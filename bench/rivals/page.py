@@ -222,12 +222,18 @@ def _result(plain: Mapping[str, Any]) -> str:
 
 def _made(result: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
     """Which cells are of this result, and how it was made."""
-    machine, own = result["machine"], ", ".join(f"`{name}`" for name, cell in cells.items() if cell["of"] is result)
+    machine = result["machine"]
+    busy = " **The machine was busy with other work: rates and waits say little.**" if _busy(machine) else ""
+    own = ", ".join(f"`{name}`" for name, cell in cells.items() if cell["of"] is result)
     return (
         f"* {own}: {result['began']}, commit {result['commit']}, {result['rounds']} rounds of "
         f"{result['seconds']:g} s. {machine['cpu']}, {machine['cores']} cores, {machine['kernel']}; "
-        f"{machine['python']} ({machine['python_build']}); load at the beginning {machine['load']}."
+        f"{machine['python']} ({machine['python_build']}); load at the beginning {machine['load']}.{busy}"
     )
+
+
+def _busy(machine: Mapping[str, Any]) -> bool:
+    return bool(machine["load"] > machine["cores"] / 2)
 
 
 def _table(cells: Sequence[str], servers: Sequence[str], found: Mapping[tuple[str, str], str]) -> str:
