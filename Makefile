@@ -6,9 +6,10 @@ SEEDS ?= 200
 CUTS ?= 5000
 FRAMES ?= 200000
 SESSIONS ?= 1000
+ROUNDS ?= 5
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs branches powercuts fuzz faults mutants bench enumeration sbom clean
+.PHONY: help env run test check format docs simulate bugs branches powercuts fuzz faults mutants bench bench-peers enumeration sbom clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,7 +20,7 @@ $(VENV)/.ready: setup.cfg
 	@command -v $(PYTHON) >/dev/null || { echo "wirechat needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "Preparing $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev,docs,loadgen]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev,docs,loadgen,peers]'
 	@touch $@
 
 run: env  ## Run a server on this machine with two demo accounts and a short replay
@@ -72,6 +73,9 @@ mutants: env  ## Prove that the conformance runner catches every mutant of the s
 
 bench: env  ## Run all benchmarks, into bench/results
 	$(BIN)/python -m bench --save bench/results
+
+bench-peers: env  ## Measure our server beside every rival that is installed: ROUNDS=N, REPORT=FILE
+	$(BIN)/python -m bench peers --rounds $(ROUNDS) $(if $(REPORT),--report $(REPORT))
 
 enumeration: env  ## Measure whether the time of a failed login tells who exists
 	$(BIN)/python -m bench enumeration --samples 2000

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from bench import enumeration, history, report, suite
+from bench import enumeration, history, peers, report, suite
 from bench.benchmark import NAMES, ROOT, BenchError, Benchmark, load
 from bench.process import can_trace
 from tools.arguments import run as run_command
@@ -182,6 +182,9 @@ def list_command() -> None:
         for row, about in benchmark.rows.items():
             if row not in benchmark.on_demand:
                 click.echo(f"  {row:<22} {about}")
+
+
+main.add_command(peers.command)
 
 
 @main.command(name="history")

@@ -72,6 +72,11 @@ class Process:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def cpu_ns(self) -> int:
         """CPU time, user and system, of all its threads."""
         tasks = Path(f"/proc/{self._process.pid}/task")

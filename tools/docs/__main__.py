@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.rivals import page as rivals
 from tools.arguments import run as run_command
 from tools.docs import asvs, commands, performance
 from wirechat.settings import reference
@@ -18,6 +19,8 @@ PAGES = {
     "docs/security/asvs.md": asvs.page,
     "docs/performance.md": performance.page,
     **performance.plots(),
+    "docs/peers.md": rivals.markdown,
+    **rivals.plots(),
 }
 """Path in the repository -> what makes its text."""
 

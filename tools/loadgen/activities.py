@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from tools.loadgen import scenario
 from tools.loadgen.crowd import Crowd
 from tools.loadgen.peer import Peer
+from tools.loadgen.people import Conversation, People
 from tools.loadgen.schedule import Schedule, Stretch
 from tools.loadgen.strangers import Stranger
 from tools.loadgen.talk import Talk
@@ -35,7 +36,7 @@ class Activity(Protocol):
 class Paced:
     """An open loop: `act` is called with each intended time, as soon as the loop gets to it."""
 
-    def __init__(self, crowd: Crowd, schedule: Schedule, act: Act) -> None:
+    def __init__(self, crowd: People, schedule: Schedule, act: Act) -> None:
         self._crowd = crowd
         self._schedule = schedule
         self._act = act
@@ -68,7 +69,7 @@ class Paced:
 class Speech:
     """Texts: an open loop over all senders in turn, or a window at each of them."""
 
-    def __init__(self, what: scenario.Messages, crowd: Crowd, chance: Random, tokens: Iterator[int]) -> None:
+    def __init__(self, what: scenario.Messages, crowd: People, chance: Random, tokens: Iterator[int]) -> None:
         self._crowd = crowd
         self._tokens = tokens
         self._window = what.window or 0
@@ -90,10 +91,10 @@ class Speech:
                 for _ in range(self._window):
                     self._say(talk, peer, self._crowd.loop.now)
 
-    def _say(self, talk: Talk, peer: Peer, due: float) -> None:
+    def _say(self, talk: Conversation, peer: Any, due: float) -> None:
         talk.say(peer, next(self._tokens), due, self._nothing if self._paced else lambda: self._another(talk, peer))
 
-    def _another(self, talk: Talk, peer: Peer) -> None:
+    def _another(self, talk: Conversation, peer: Any) -> None:
         if not self._stopped:
             self._say(talk, peer, self._crowd.loop.now)
 
@@ -221,8 +222,8 @@ class Leaving:
             self._paced.stop()
 
 
-def activities(plan: scenario.Scenario, crowd: Crowd, chance: Random) -> list[Activity]:
-    """All of a scenario, for people who are there already."""
+def activities(plan: scenario.Scenario, crowd: People, chance: Random) -> list[Activity]:
+    """All of a scenario, for people who are there already. On other servers than ours they only talk."""
     tokens = itertools.count(1)
     measured = next((phase.name for phase in plan.phases if phase.measured), "")
     found: list[Activity] = []
@@ -231,6 +232,8 @@ def activities(plan: scenario.Scenario, crowd: Crowd, chance: Random) -> list[Ac
         match what:
             case scenario.Messages():
                 found.append(Speech(what, crowd, own, tokens))
+            case _ if not isinstance(crowd, Crowd):
+                continue
             case scenario.Returns():
                 found.append(Leaving(what, crowd, own, measured))
             case scenario.Strangers():

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tools.arguments import Finite
-from tools.loadgen import scenario
-from tools.loadgen.place import BadPlace, find_place
+from tools.loadgen import scenario, targets
+from tools.loadgen.place import BadPlace
 from tools.loadgen.report import comparison, file, page, table
 from tools.loadgen.report.figures import verdict
 from tools.loadgen.run import Failed, Options, Result, Run, Tell
@@ -66,6 +66,7 @@ def show_command(name: str) -> None:
 @loadgen.command("run")
 @click.argument("name", metavar="SCENARIO")
 @click.option("--url", required=True, help="Where the server is: wirechat://, wirechats://, ws:// or wss://.")
+@click.option("--target", type=click.Choice(targets.NAMES), default=targets.OWN, help="Load another kind of server.")
 @click.option("--people", type=click.IntRange(1), help="Connections, instead of the scenario's number.")
 @click.option("--rate", type=Finite(0, min_open=True), help="Texts a second, instead of the scenario's.")
 @click.option("--seconds", type=Finite(1, 86_400), help="Of the measured phases together.")
@@ -80,6 +81,7 @@ def show_command(name: str) -> None:
 def run_command(
     name: str,
     url: str,
+    target: str,
     people: int | None,
     rate: float | None,
     seconds: float | None,
@@ -94,14 +96,15 @@ def run_command(
 ) -> None:
     """Run a scenario: a name from `wirechat loadgen list`, or a TOML file."""
     plan = _shared(_changed(_scenario(name), people, rate, seconds), share)
+    options = Options(Path(name).stem, plan, url, ca, processes, seed, check, pid, target)
     try:
-        find_place(url, ca)
-    except BadPlace as error:
+        targets.check(target, plan)
+        assert options.place
+    except (BadPlace, BadScenario) as error:
         raise Wrong(str(error)) from None
     _enough_files(plan.people)
     if report is not None and not os.access(report.parent, os.W_OK):
         raise Wrong(f"cannot write {report}: {report.parent} is no directory that can be written to")
-    options = Options(Path(name).stem, plan, url, ca, processes, seed, check, pid)
     with _told(as_json) as tell:
         result = trio.run(_run, options, tell)
     _show(result, report, as_json)

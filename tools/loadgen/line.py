@@ -30,6 +30,7 @@ class Place:
 
     tls         None without
     websocket   path and host header; None without
+    framed      frames of our own protocol; else bytes are passed on as they come
     """
 
     address: tuple[str, int]
@@ -37,6 +38,7 @@ class Place:
     host: str
     tls: ssl.SSLContext | None = None
     websocket: tuple[str, str] | None = None
+    framed: bool = True
 
 
 class Owner(Protocol):
@@ -46,7 +48,7 @@ class Owner(Protocol):
         """Frames can be sent."""
 
     def received(self, bodies: list[bytes]) -> None:
-        """Bodies of frames arrived, in order."""
+        """Bodies of frames arrived, in order; or, where there are no frames, bytes."""
 
     def ended(self, why: str) -> None:
         """The line is gone, for a reason that fits on a line. Not called after `close`."""
@@ -156,8 +158,10 @@ class Line:
         self.received_bytes += len(data)
         if self._websocket is not None:
             self._read_websocket(data)
-        else:
+        elif self._place.framed:
             self._read_frames(data)
+        else:
+            self._owner.received([data])
 
     def _pending(self) -> int:
         """Bytes that TLS has decrypted already: epoll does not see them."""

@@ -14,22 +14,37 @@ class BadPlace(Exception):
 
 
 def find_place(url: str, ca: str | None) -> Place:
-    """Where this URL leads. The name is looked up once, so that no lookup is measured. Raises BadPlace."""
+    """Where this URL leads. Raises BadPlace."""
     try:
         parts, host, port = parse_url(url)
+    except ValueError as error:
+        raise BadPlace(f"bad URL: {error}") from None
+    family, address = look_up(host, port)
+    tls = None
+    if parts.scheme in ("wirechats", "wss"):
+        tls = trusted(ca)
+        if parts.scheme == "wirechats":
+            tls.set_alpn_protocols([ALPN])
+    websocket = (parts.path or "/", parts.netloc) if parts.scheme in ("ws", "wss") else None
+    return Place(address, family, host, tls, websocket)
+
+
+def look_up(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """The address of a name, asked for once, so that no lookup is measured. Raises BadPlace."""
+    try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except ValueError as error:
         raise BadPlace(f"bad URL: {error}") from None
     except OSError as error:
         raise BadPlace(f"the name {host} is not known ({error.strerror or error})") from None
-    tls = None
-    if parts.scheme in ("wirechats", "wss"):
-        try:
-            tls = ssl.create_default_context(cafile=ca)
-        except OSError as error:
-            raise BadPlace(f"{ca} has no certificates to trust: {error.strerror or error}") from None
-        tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        if parts.scheme == "wirechats":
-            tls.set_alpn_protocols([ALPN])
-    websocket = (parts.path or "/", parts.netloc) if parts.scheme in ("ws", "wss") else None
-    return Place((str(address[0]), int(address[1])), socket.AddressFamily(family), host, tls, websocket)
+    return socket.AddressFamily(family), (str(address[0]), int(address[1]))
+
+
+def trusted(ca: str | None) -> ssl.SSLContext:
+    """TLS that trusts the certificates of this file, or those of the system. Raises BadPlace."""
+    try:
+        tls = ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise BadPlace(f"{ca} has no certificates to trust: {error.strerror or error}") from None
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    return tls

@@ -16,7 +16,8 @@ from typing import Any
 import attrs
 import trio
 
-from tools.loadgen import machine, scenario
+from tools.loadgen import machine, scenario, targets
+from tools.loadgen.line import Place
 from tools.loadgen.machine import Sample, Watch
 from tools.loadgen.measures import Measures
 from tools.loadgen.place import find_place
@@ -56,6 +57,15 @@ class Options:
     seed: int = 1
     check: bool = True
     pid: int | None = None
+    target: str = targets.OWN
+    """What kind of server it is."""
+
+    @property
+    def place(self) -> Place:
+        """Raises BadPlace."""
+        if self.target == targets.OWN:
+            return find_place(self.url, self.ca)
+        return targets.find(self.target, self.url, self.ca).place
 
 
 @attrs.define
@@ -169,8 +179,7 @@ class Run:
     async def run(self) -> Result:
         """Raises Failed."""
         options = self._options
-        place = find_place(options.url, options.ca)
-        server = machine.find_server(place.address, options.pid)
+        server = machine.find_server(options.place.address, options.pid)
         watch = Watch(server, self._measures)
         about, began = machine.about(), time.time()
         async with trio.open_nursery() as nursery:
@@ -206,8 +215,9 @@ class Run:
             name = f"l{int(began * 1000) % 36**7:x}-{options.seed}-{number}"
             plain = scenario.to_plain(options.scenario.share(number, count))
             job = Job(
-                plain, options.url, options.ca, name, f"{options.seed}/{number}", options.check, self._drain_seconds
-            )
+                plain, options.url, options.ca, name, f"{options.seed}/{number}", options.check, self._drain_seconds,
+                options.target,
+            )  # fmt: skip
             await process.order(attrs.asdict(job))
 
     async def _ready(self) -> None:
@@ -299,7 +309,7 @@ class Run:
         measures = self._measures
         for each in results:
             measures.add(Measures.from_plain(each["measures"]))
-        names = ("people", "conversations", "entries", "pushes", "bytes_sent", "bytes_received")
+        names = ("people", "conversations", "entries", "unfinished", "pushes", "bytes_sent", "bytes_received")
         totals = {name: sum(each[name] for each in results) for name in names}
         totals["generator_cpu_seconds"] = sum(each["cpu_seconds"] for each in results)
         totals["server_cpu_seconds"] = self._server_cpu

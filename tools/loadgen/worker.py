@@ -20,14 +20,16 @@ from typing import Any
 
 import attrs
 
-from tools.loadgen import scenario
+from tools.loadgen import scenario, targets
 from tools.loadgen.activities import Activity, activities
 from tools.loadgen.crowd import Crowd
 from tools.loadgen.judge import Checking, Judge, Silent
 from tools.loadgen.loop import READ, Loop
 from tools.loadgen.measures import Measures
+from tools.loadgen.people import People
 from tools.loadgen.place import find_place
 from tools.loadgen.schedule import Stretch
+from tools.loadgen.targets.crowd import Crowd as OtherCrowd
 
 PROGRESS_SECONDS = 0.5
 
@@ -47,6 +49,7 @@ class Job:
     seed: str
     check: bool
     drain_seconds: float
+    target: str = targets.OWN
 
 
 class Orders:
@@ -81,17 +84,20 @@ class Worker:
         self._judge: Judge = Checking() if job.check else Silent()
         self._drain_seconds = job.drain_seconds
         self._plan = scenario.from_plain(job.scenario)
-        chance = Random(job.seed)
-        self._chance = chance
-        self._crowd = Crowd(
-            self._loop, find_place(job.url, job.ca), self._plan, job.name, chance, self._measures, self._judge
-        )
+        self._chance = Random(job.seed)
+        self._crowd = self._people(job)
         self._activities: list[Activity] = []
         self._stopping = self._abandoned = False
         self._measured = False
         self._phase_began = 0.0
         self._cpu = 0.0
         self._traffic = (0, 0)
+
+    def _people(self, job: Job) -> People:
+        loop, plan, measures = self._loop, self._plan, self._measures
+        if job.target == targets.OWN:
+            return Crowd(loop, find_place(job.url, job.ca), plan, job.name, self._chance, measures, self._judge)
+        return OtherCrowd(loop, targets.find(job.target, job.url, job.ca), plan, job.name, measures)
 
     def run(self) -> None:
         """Until the result is told."""
@@ -199,6 +205,7 @@ class Worker:
             "people": len(crowd.peers),
             "conversations": len(crowd.talks),
             "entries": sum(talk.head for talk in crowd.talks),
+            "unfinished": crowd.under_way,
             "pushes": sum(peer.pushes for peer in crowd.peers),
             "bytes_sent": self._traffic[0],
             "bytes_received": self._traffic[1],

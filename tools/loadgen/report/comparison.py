@@ -43,7 +43,7 @@ def lines(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Line]
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """Why the two may not be comparable, in one line each."""
     found = []
-    for name in ("scenario", "processes", "checked"):
+    for name in ("scenario", "target", "processes", "checked"):
         if first[name] != second[name]:
             found.append(f"they differ in {name}")
     for name in ("system", "cores", "python"):

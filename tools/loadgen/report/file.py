@@ -64,7 +64,7 @@ def merge(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> Result:
     named = {key: value for key, value in first["scenario"].items() if key != "name"}
     options = Options(
         first["scenario"]["name"], scenario.from_plain(named), first["url"], processes=first["processes"],
-        seed=first["seed"], check=all(plain["checked"] for _, plain in files),
+        seed=first["seed"], check=all(plain["checked"] for _, plain in files), target=first["target"],
     )  # fmt: skip
     return Result(
         options, measures, first["phases"], violations, invalid, [Sample(**each) for each in first["samples"]], totals,

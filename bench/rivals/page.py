@@ -1,0 +1,244 @@
+"""A result for people: a table on a terminal, one HTML page that needs nothing else, and docs/peers.md."""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.rivals import plot
+from bench.rivals.figures import OWN, Spread, kept, lines, newest, number, stated
+
+TEXT_COLUMNS = 150
+"""Where there is no terminal to fit into."""
+UNITS = {"us": "CPU time of all processes of the server, microseconds for each delivery", "KiB": "KiB for a connection"}
+HEADS = ("cell", "server", "takes", "", "ours : this", "stated", "a second", "p50 ms", "")
+
+
+def show(plain: Mapping[str, Any]) -> None:
+    """Print it, beside the ratios of the newest result that is kept with the code."""
+    known = stated(newest(kept()))
+    table = Table(box=None, header_style="bold")
+    for at, head in enumerate(HEADS):
+        table.add_column(head, justify="right" if at in (2, 4, 5, 6, 7) else "left")
+    before = ""
+    for line in lines(plain):
+        told = known.get((line.cell, line.name))
+        table.add_row(
+            line.cell if line.cell != before else "", line.name, _spread(line.price), line.unit, _spread(line.ratio),
+            _colored(line.ratio, told), _whole(line.per_second), _short(line.p50_ms), "; ".join(line.notes),
+        )  # fmt: skip
+        before = line.cell
+    console = Console(width=None if sys.stdout.isatty() else TEXT_COLUMNS)
+    console.print(table)
+    for name, install in plain["absent"].items():
+        console.print(f"absent: {name}; {install}", style="yellow")
+
+
+def _colored(ratio: Spread | None, told: Spread | None) -> str:
+    if ratio is None or told is None:
+        return ""
+    color = "green" if told.low <= ratio.median <= told.high else "yellow"
+    return f"[{color}]{number(told.low)}–{number(told.high)}[/{color}]"
+
+
+def _spread(spread: Spread | None) -> str:
+    return "" if spread is None else str(spread)
+
+
+def _whole(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else number(value)
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top; }
+.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+svg { max-width: 100%; height: auto; }
+"""
+
+
+def page(plain: Mapping[str, Any]) -> str:
+    """The text of an HTML file."""
+    found = lines(plain)
+    rows = [
+        (line.cell, line.name, _spread(line.price), line.unit, _spread(line.ratio), _whole(line.per_second),
+         _short(line.p50_ms), "; ".join(line.notes))
+        for line in found
+    ]  # fmt: skip
+    heads = [head for head in HEADS if head != "stated"]
+    machine = [(name.replace("_", " "), str(value)) for name, value in plain["machine"].items()]
+    made = [("began", plain["began"]), ("commit", plain["commit"]), ("command", plain["command"]), *machine]
+    parts = [
+        f"<h1>Beside rivals</h1><p>{plain['rounds']} rounds; median (lowest–highest). “Ours : this” is what wirechat "
+        "takes for what the server of the line takes, within a round.</p>",
+        *(f"<h2>{html.escape(about)}</h2>{plot.svg(found, unit)}" for unit, about in UNITS.items()),
+        f"<h2>Figures</h2>{_html(heads, rows, numbers=(2, 4, 5, 6))}",
+        f"<h2>What each guarantees</h2>{_html(*_guarantees(plain['servers']))}",
+        f"<h2>How it was made</h2>{_html(('', ''), made)}",
+        *(f"<p>Absent: {html.escape(name)}; {html.escape(install)}</p>" for name, install in plain["absent"].items()),
+    ]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>wirechat beside rivals</title>'
+        f"<style>{STYLE}</style>{''.join(parts)}</html>\n"
+    )
+
+
+def _html(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
+    def cells(texts: Sequence[str], tag: str) -> str:
+        marks = [' class="n"' if at in numbers else "" for at in range(len(texts))]
+        return "".join(f"<{tag}{mark}>{html.escape(text)}</{tag}>" for text, mark in zip(texts, marks, strict=True))
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    return f"<table><tr>{cells(heads, 'th')}</tr>{body}</table>"
+
+
+def _guarantees(servers: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    heads = ("", "store here", "the sender is told when", "delivery", "duplicates", "order", "who is away")
+    rows = [
+        (name, server["store"], *server["guarantee"].values())
+        for name, server in servers.items()
+        if server["guarantee"]
+    ]
+    return heads, rows
+
+
+INTRODUCTION = """\
+<!-- Generated by python -m tools.docs generate from the newest bench/results/peers-*.json; do not edit. -->
+
+# Beside rivals
+
+Nobody believes the figures of a chat server, because each is measured differently. Here wirechat and other servers do
+the same work in the same run, by turns, behind the same client:
+
+```
+make bench-peers                                                  every server that is installed, five rounds
+python -m bench peers --rounds 5 --rivals mosquitto,nats --cells pairs_w10,group_100
+python -m bench peers --json > today.json                         for machines; --report FILE writes an HTML page
+```
+
+NATS and python-socketio come as wheels (`pip install 'wirechat[peers]'`). mosquitto, ejabberd and Prosody come from the
+system; what is not there is named and left out. Every server is a child process with a configuration of its own in a
+temporary directory, and ends with the run; nothing that runs already is touched.
+
+## How to read it
+
+* **What is compared is CPU time**, user and system, of all processes of a server together (for ejabberd those of its
+  PostgreSQL too), for each *delivery*: a text that reached one member other than its sender. Throughput and waits
+  depend on the machine, on its disk, and on the client, which takes one of its cores.
+* A text has 64 bytes. A place in a window is free again when its text was acknowledged to its sender *and* delivered to
+  all others. In the open loops the texts come at fixed times, whatever comes back.
+* In a round all servers stand side by side with empty stores, and each cell goes through all of them in turn, forwards
+  and then backwards. **A ratio is taken within a round**; what stands here is the median of the rounds and, in
+  brackets, the lowest and the highest of them. That is the stated spread: `make bench-peers` shows it beside its own
+  ratios. A figure that lies within another's spread is no better and no worse.
+* The floor is `bench/relay.py`, a relay in Python on Trio without a store and without a promise: what sockets and a
+  loop cost at this moment.
+* The clients are written for this (`tools/loadgen/targets/`), one small state machine for each protocol, behind one
+  loop. What they take is told below. XMPP is read by a real parser and Socket.IO through a WebSocket, which is dearer
+  and small beside what those servers take. A slower client makes smaller batches, and those are dearer for a server: a
+  figure is that of a server *behind this client*.
+* An idle connection is logged in and can be reached.
+"""
+
+
+def markdown() -> str:
+    """docs/peers.md."""
+    results = kept()
+    return INTRODUCTION + (_result(newest(results)) if results else "")
+
+
+def plots() -> dict[str, Callable[[], str]]:
+    """The pictures of docs/peers.md and what makes them."""
+    found = lines(newest(kept()))
+    return {
+        f"docs/images/peers-{unit.lower()}.svg": partial(plot.svg, found, unit)
+        for unit in UNITS
+        if any(line.unit == unit for line in found)
+    }
+
+
+def _result(plain: Mapping[str, Any]) -> str:
+    found = lines(plain)
+    prices = {(line.cell, line.name): _spread(line.price) or "–" for line in found}
+    ratios = {(line.cell, line.name): _spread(line.ratio) or "–" for line in found}
+    rates = {(line.cell, line.name): _whole(line.per_second) or "–" for line in found}
+    waits = {(line.cell, line.name): _short(line.p50_ms) or "–" for line in found}
+    clients = {(line.cell, line.name): _short(line.client_us) or "–" for line in found}
+    cells, servers = list(plain["cells"]), list(plain["servers"])
+    others = [name for name in servers if name != OWN]
+    loads = [cell for cell in cells if plain["cells"][cell]["unit"] == "us"]
+    paced = [cell for cell in loads if plain["cells"][cell]["per_second"]]
+    notes = [f"* `{line.cell}`, {line.name}: {note}." for line in found for note in line.notes]
+    results = {id(cell["of"]): cell["of"] for cell in plain["cells"].values()}
+    parts = [
+        "## The result",
+        "\n".join(_made(each, plain["cells"]) for each in results.values()),
+        "### What it takes",
+        "Microseconds of CPU time for each delivery; for idle connections KiB of memory that the server writes to.",
+        _table(cells, servers, prices),
+        *(f"![{about}, by cell and server](images/peers-{unit.lower()}.svg)" for unit, about in UNITS.items()
+          if any(line.unit == unit for line in found)),
+        "### Ratios",
+        "What wirechat takes for what the other takes: below 1 wirechat is cheaper.",
+        _table(cells, others, ratios),
+        "### Deliveries a second",
+        "In the closed loops, with the client on one of the cores: a lower bound.",
+        _table([cell for cell in loads if cell not in paced], servers, rates),
+        "### What the client takes",
+        "Microseconds of its CPU time for each delivery.",
+        _table(loads, servers, clients),
+        "### Waits",
+        "Half of the texts of the open loops arrived within so many milliseconds of being sent.",
+        _table(paced, servers, waits),
+        *(["### What speaks against a figure", "\n".join(notes)] if notes else []),
+        "## What each guarantees",
+        "In the configuration that was measured. What an acknowledgement means decides what a comparison means: "
+        "mosquitto and NATS do not wait for a disk, wirechat and the program on python-socketio do. The databases of "
+        "ejabberd and Prosody wait for it too; whether they always acknowledge after that has not been tried here.",
+        "Seen with strace while texts came: no `fsync` of mosquitto 2.0.11 before its end; none of nats-server 2.15.1, "
+        "but one `pwrite64` for each text. What stands here of delivery, duplicates, order and absence is what the "
+        "protocols and the documentation say; no server but ours was killed or cut off to see.",
+        _rows(*_guarantees(plain["servers"])),
+        "## The cells",
+        _rows(("cell", "work"), [(f"`{name}`", cell["about"]) for name, cell in plain["cells"].items()]),
+        "## Versions and configurations",
+        "The configurations stand in `bench/rivals/`, one file for each server.",
+        _rows(("server", "version", "how to get it"), [
+            (name, server["version"], server["install"] or "") for name, server in plain["servers"].items()
+        ]),
+    ]  # fmt: skip
+    return "\n" + "\n\n".join(parts) + "\n"
+
+
+def _made(result: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
+    """Which cells are of this result, and how it was made."""
+    machine = result["machine"]
+    busy = " **The machine was busy with other work: rates and waits say little.**" if _busy(machine) else ""
+    own = ", ".join(f"`{name}`" for name, cell in cells.items() if cell["of"] is result)
+    return (
+        f"* {own}: {result['began']}, commit {result['commit']}, {result['rounds']} rounds of "
+        f"{result['seconds']:g} s. {machine['cpu']}, {machine['cores']} cores, {machine['kernel']}; "
+        f"{machine['python']} ({machine['python_build']}); load at the beginning {machine['load']}.{busy}"
+    )
+
+
+def _busy(machine: Mapping[str, Any]) -> bool:
+    return bool(machine["load"] > machine["cores"] / 2)
+
+
+def _table(cells: Sequence[str], servers: Sequence[str], found: Mapping[tuple[str, str], str]) -> str:
+    return _rows(("", *servers), [(f"`{cell}`", *(found.get((cell, name), "") for name in servers)) for cell in cells])
+
+
+def _rows(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))

@@ -1,0 +1,55 @@
+"""The load on another kind of server: the same program, the same schedule, the same measures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bench.rivals.nats import Nats
+from wirechat.cli.main import wirechat
+
+TALK = """
+about = "talk in pairs"
+people = 20
+[conversations]
+size = 2
+[[activities]]
+kind = "messages"
+rate = 100
+[[phases]]
+name = "hold"
+seconds = 1
+"""
+
+
+def test_another_server_is_loaded_alike(tmp_path: Path) -> None:
+    plan = tmp_path / "talk.toml"
+    plan.write_text(TALK)
+    with Nats().serve(tmp_path) as server:
+        words = ["run", str(plan), "--target", "nats", "--url", f"nats://127.0.0.1:{server.port}", "--json"]
+        command = [sys.executable, "-m", "wirechat.cli.main", "loadgen", *words]
+        done = subprocess.run(command, capture_output=True, timeout=90, check=False)
+    found = json.loads(done.stdout)
+    assert found["target"] == "nats"
+    assert found["figures"]["deliveries"] == found["figures"]["texts"] > 50
+    assert found["figures"]["unfinished"] == 0
+    assert found["figures"]["server CPU per delivery"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["typing", "--target", "nats", "--url", "nats://127.0.0.1:1"], "'typing' exist for wirechat only"),
+        (["pairs", "--target", "mqtt", "--url", "wirechat://127.0.0.1:1"], "needs mqtt://HOST"),
+        (["pairs", "--target", "irc", "--url", "irc://127.0.0.1:1"], "'irc' is not one of"),
+    ],
+)
+def test_what_cannot_be_asked_of_another_server_is_refused_before_the_run(words: list[str], line: str) -> None:
+    done = CliRunner().invoke(wirechat, ["loadgen", "run", *words])
+    assert done.exit_code == 2
+    assert line in done.output
