@@ -7,7 +7,7 @@ its own is over; it measures how much a server can do, not how long its users wa
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -130,6 +130,82 @@ def typing(what: scenario.Types, crowd: Crowd, chance: Random) -> Paced:
     return Paced(crowd, Schedule(what.rate, chance), act)
 
 
+class Watching:
+    """Everybody watches members of his conversation. A quarter of all are away; one comes back, then another goes.
+
+    Who has been here or away for the longest is the next: of two changes at a time the server would tell none.
+    """
+
+    def __init__(self, what: scenario.Comes, crowd: Crowd, chance: Random) -> None:
+        self._crowd = crowd
+        self._watched = {
+            peer: tuple(other.account.user for other in _nearest(talk.members, peer, what.watched) if other.account)
+            for talk in crowd.talks
+            for peer in talk.members
+        }
+        here = list(self._watched)
+        chance.shuffle(here)
+        self._here = dict.fromkeys(here)
+        self._away: dict[Peer, None] = {}
+        self._changed: dict[int, tuple[float, bool]] = {}
+        """User -> when he was last meant to change, and whether he is there since."""
+        self._paced = Paced(crowd, Schedule(what.rate, chance), self._change)
+        crowd.when_live.append(self._back)
+        crowd.when_told = self._told
+        for peer in here:
+            self._watch(peer)
+
+    def begin(self, phase: str, stretch: Stretch) -> None:
+        self._paced.begin(phase, stretch)
+
+    def stop(self) -> None:
+        self._paced.stop()
+
+    def _watch(self, peer: Peer) -> None:
+        peer.ask(wire.PresenceSub(0, self._watched[peer]), self._watches)
+
+    def _watches(self, reply: Any) -> None:
+        if isinstance(reply, wire.Error):
+            self._crowd.measures.count(f"error {reply.code}", self._crowd.loop.now)
+
+    def _back(self, peer: Peer) -> None:
+        """A new connection is one that somebody looks at, and watches nobody yet."""
+        if peer not in self._watched or peer.account is None:
+            return
+        self._away.pop(peer, None)
+        self._here[peer] = None
+        self._changed.pop(peer.account.user, None)
+        self._watch(peer)
+
+    def _change(self, due: float) -> None:
+        comes = len(self._away) > len(self._watched) // 4
+        these, those = (self._away, self._here) if comes else (self._here, self._away)
+        peer = next(iter(these))
+        del these[peer]
+        those[peer] = None
+        if not peer.is_live or peer.account is None:
+            return
+        self._changed[peer.account.user] = due, comes
+        self._crowd.measures.count("comings and goings", due)
+        peer.tell(wire.State(comes))
+
+    def _told(self, peer: Peer, users: tuple[wire.Status, ...]) -> None:
+        assert peer.account is not None
+        looked_since, _ = self._changed.get(peer.account.user, (0.0, True))
+        for status in users:
+            due, is_there = self._changed.get(status.user, (0.0, None))
+            if (
+                status.online is is_there and due > looked_since
+            ):  # what happened while it was away is told when it is back
+                self._crowd.measures.latency("presence", due, self._crowd.loop.now)
+
+
+def _nearest(members: Sequence[Peer], peer: Peer, count: int) -> Iterator[Peer]:
+    """So many of the others, those who follow him first: everybody is watched by as many."""
+    at = members.index(peer)
+    return itertools.islice(itertools.chain(members[at + 1 :], members[:at]), count)
+
+
 def browsing(what: scenario.Browses, crowd: Crowd, chance: Random) -> Paced:
     """Somebody looks at a page somewhere in the past."""
 
@@ -174,7 +250,7 @@ class Leaving:
         self._lacking: set[Peer] = set()
         self._paced = what.rate and Paced(crowd, Schedule(what.rate, chance), self._one)
         self._rounds = 0
-        crowd.when_live = self._back
+        crowd.when_live.append(self._back)
 
     def begin(self, phase: str, stretch: Stretch) -> None:
         if self._paced:
@@ -244,6 +320,8 @@ def activities(plan: scenario.Scenario, crowd: People, chance: Random) -> list[A
                 found.append(reading(what, crowd, own))
             case scenario.Types():
                 found.append(typing(what, crowd, own))
+            case scenario.Comes():
+                found.append(Watching(what, crowd, own))
             case scenario.Browses():
                 found.append(browsing(what, crowd, own))
     return found

@@ -56,8 +56,10 @@ class Crowd:
         self.made = 0
         """Accounts, logins and conversations so far, for progress."""
         self.failure: str | None = None
-        self.when_live: Callable[[Peer], None] = lambda peer: None
+        self.when_live: list[Callable[[Peer], None]] = []
         """Told of every return."""
+        self.when_told: Callable[[Peer, tuple[wire.Status, ...]], None] = lambda peer, users: None
+        """Told of who is there, and whom it was told to."""
         self.place = place
         self._scenario = scenario
         self._name = name
@@ -140,7 +142,8 @@ class Crowd:
             return
         for talk in self.talks_of(peer):
             talk.send_again(peer)
-        self.when_live(peer)
+        for told in self.when_live:
+            told(peer)
 
     def lost(self, peer: Peer, why: str) -> None:
         if not self.ready:
@@ -159,6 +162,9 @@ class Crowd:
         if peer.goaway is not None:
             return (peer.goaway.after_ms + self.chance.uniform(0, peer.goaway.jitter_ms)) / 1000
         return self.chance.uniform(*RETRY_SECONDS)
+
+    def told_who_is_there(self, peer: Peer, users: tuple[wire.Status, ...]) -> None:
+        self.when_told(peer, users)
 
     def refused(self, peer: Peer, error: wire.Error) -> None:
         self.measures.count(f"error {error.code}", self.loop.now)

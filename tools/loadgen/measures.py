@@ -25,6 +25,7 @@ ABOUT = {
     "resume": "from the beginning of a connection until it is live, with a resume token and a horizon",
     "caught up": "from the beginning of a connection until it lacks nothing any more",
     "read": "from the intended time of a mark until it is acknowledged",
+    "presence": "from the intended time of a coming or going until somebody who watches is told, at most once a second",
     "page": "from the intended time of a request for a page until it is there",
     "lag": "how late this program did what it had to do: above a few milliseconds it measures itself",
 }

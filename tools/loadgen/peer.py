@@ -56,6 +56,9 @@ class Watcher(Protocol):
     def lost(self, peer: Peer, why: str) -> None:
         """Its connection ended, not by its own will."""
 
+    def told_who_is_there(self, peer: Peer, users: tuple[wire.Status, ...]) -> None:
+        """Of those whom it watches, who came or went."""
+
     def refused(self, peer: Peer, error: wire.Error) -> None:
         """A request failed whose asker did not say what then, or the connection did."""
 
@@ -303,6 +306,8 @@ class Peer:
                 self._watcher.live(self)
             elif self.resume is None:
                 self._log_in(message.nonce)
+        elif isinstance(message, wire.Presence):
+            self._watcher.told_who_is_there(self, message.users)
         elif isinstance(message, wire.Goaway):
             self.goaway = message
 

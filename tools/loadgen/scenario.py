@@ -29,6 +29,8 @@ import attrs
 import cattrs
 from attrs import validators
 
+from wirechat import wire
+
 SHIPPED = resources.files("tools.loadgen") / "scenarios"
 
 positive: Any = validators.gt(0)
@@ -86,6 +88,16 @@ class Types:
 
 
 @attrs.frozen
+class Comes:
+    """Somebody goes away from his device, or comes back to it, while others watch who is there."""
+
+    rate: float = attrs.field(validator=positive)
+    """Changes a second, all together: a going and a coming are two."""
+    watched: int = attrs.field(default=50, validator=validators.and_(positive, validators.le(wire.limits.WATCHED)))
+    """Members of his conversation that everybody watches."""
+
+
+@attrs.frozen
 class Browses:
     """Somebody scrolls back in a conversation."""
 
@@ -125,12 +137,13 @@ class Strangers:
     """Connections a second."""
 
 
-Activity = Messages | Reads | Types | Browses | Returns | Strangers
+Activity = Messages | Reads | Types | Comes | Browses | Returns | Strangers
 
 KINDS: dict[str, type[Activity]] = {
     "messages": Messages,
     "reads": Reads,
     "typing": Types,
+    "presence": Comes,
     "history": Browses,
     "returns": Returns,
     "strangers": Strangers,
