@@ -15,6 +15,7 @@ import pytest
 import trio
 from click.testing import CliRunner
 
+from tests.cli import command
 from tests.cli.node import Node, serving
 from tools.loadgen import scenario
 from tools.loadgen.report import figures
@@ -61,6 +62,7 @@ rate = 100
 name = "hold"
 seconds = 4
 """
+PAIRS = ["run", "pairs", "--url", "wirechat://127.0.0.1:1"]
 SERIES = {"delivered", "durable", "read", "page", "presence", "resume", "caught up", "lag", "canary"}
 SECONDS = 90
 
@@ -91,9 +93,9 @@ def test_packages_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) 
 
 async def loadgen(*words: object) -> subprocess.CompletedProcess[bytes]:
     """The command, to its end."""
-    command = [sys.executable, "-m", "wirechat.cli.main", "loadgen", *map(str, words)]
+    line = [sys.executable, "-m", "wirechat.cli.main", "loadgen", *map(str, words)]
     with trio.fail_after(SECONDS):
-        return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+        return await trio.run_process(line, capture_stdout=True, capture_stderr=True, check=False)
 
 
 def told(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
@@ -104,8 +106,11 @@ def told(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("scheme", ["tcp", "ws"])
 async def test_everything_is_done_and_nothing_is_lost(scheme: str, tmp_path: Path, plan: Path) -> None:
-    async with server(tmp_path, f"--{scheme}", "127.0.0.1:0") as (_, url):
-        done = await loadgen("run", plan, "--url", url, "--processes", 2, "--json")
+    async with server(tmp_path, f"--{scheme}", "127.0.0.1:0", "--http", "127.0.0.1:0") as (node, url):
+        metrics = (
+            () if scheme == "ws" else ("--metrics", f"{await node.url('http')}/metrics")
+        )  # of ws it is the same port
+        done = await loadgen("run", plan, "--url", url, "--processes", 2, "--json", *metrics)
     found = told(done)
     assert found["violations"] == []
     assert found["verdict"] in ("valid", "not valid"), found["why"]  # the machine may be busy
@@ -115,6 +120,8 @@ async def test_everything_is_done_and_nothing_is_lost(scheme: str, tmp_path: Pat
     assert found["figures"]["server CPU per delivery"] > 0
     assert set(found["latencies_ms"]) >= SERIES
     assert found["samples"]
+    assert found["figures"]["entries per commit"] >= 1
+    assert found["machine"]["server"].startswith("wirechat ")
 
 
 async def test_a_server_that_stands_still_is_seen_to_stand_still(tmp_path: Path) -> None:
@@ -162,9 +169,9 @@ async def test_a_server_that_dies_midway_makes_a_partial_report(tmp_path: Path) 
 
 async def test_what_is_stopped_is_partial(tmp_path: Path, plan: Path) -> None:
     async with server(tmp_path) as (_, url):
-        command = [sys.executable, "-m", "wirechat.cli.main", "loadgen", "run", str(plan), "--url", url]
+        line = [sys.executable, "-m", "wirechat.cli.main", "loadgen", "run", str(plan), "--url", url]
         process = await trio.lowlevel.open_process(
-            [*command, "--seconds", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*line, "--seconds", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         assert process.stdout is not None
         assert process.stderr is not None
@@ -181,10 +188,13 @@ async def test_what_is_stopped_is_partial(tmp_path: Path, plan: Path) -> None:
 
 async def test_results_are_merged_compared_and_shown(tmp_path: Path, plan: Path) -> None:
     parts = [tmp_path / "first.json", tmp_path / "second.json"]
-    async with server(tmp_path) as (_, url), trio.open_nursery() as nursery:
+    where = "--tcp", "127.0.0.1:0", "--http", "127.0.0.1:0"
+    async with server(tmp_path, *where) as (node, url), trio.open_nursery() as nursery:
+        metrics = f"{await node.url('http')}/metrics"
 
         async def part(number: int) -> None:
-            done = await loadgen("run", plan, "--url", url, "--share", f"{number + 1}/2", "--json", "--seed", number)
+            words = "--share", f"{number + 1}/2", "--json", "--seed", number, "--metrics", metrics
+            done = await loadgen("run", plan, "--url", url, *words)
             parts[number].write_bytes(done.stdout)
 
         nursery.start_soon(part, 0)
@@ -197,7 +207,7 @@ async def test_results_are_merged_compared_and_shown(tmp_path: Path, plan: Path)
     assert merged["figures"]["texts"] == first["figures"]["texts"] + second["figures"]["texts"]
     assert merged["machine"]["hosts"] == 2
     text = report.read_text()
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 6
     assert "http" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     ).replace("https://matplotlib.org", ""), "the report needs nothing from elsewhere"
@@ -210,20 +220,27 @@ async def test_results_are_merged_compared_and_shown(tmp_path: Path, plan: Path)
     [
         (["run", "pears", "--url", "wirechat://127.0.0.1:1"], 2, "there is no scenario 'pears'"),
         (["run", "pairs", "--url", "http://127.0.0.1:1"], 2, "bad URL"),
-        (["run", "pairs", "--url", "wirechat://127.0.0.1:1"], 2, "no load: Connection refused"),
-        (["run", "pairs", "--url", "wirechat://127.0.0.1:1", "--people", "1"], 2, "too few"),
-        (["run", "pairs", "--url", "wirechat://127.0.0.1:1", "--share", "3/2"], 2, "must be K/N"),
+        (PAIRS, 2, "no load: Connection refused"),
+        ([*PAIRS, "--people", "1"], 2, "too few"),
+        ([*PAIRS, "--share", "3/2"], 2, "must be K/N"),
         (["run", "broadcast", "--url", "wirechat://127.0.0.1:1", "--share", "1/2"], 2, "cannot be divided among 2"),
+        ([*PAIRS, "--metrics", "127.0.0.1:7670"], 2, "bad URL of metrics 127.0.0.1:7670"),
+        ([*PAIRS, "--metrics", "http://[x"], 2, "bad URL of metrics http://[x"),
+        (
+            [*PAIRS, "--metrics", "http://127.0.0.1:1/metrics"],
+            2,
+            "no metrics at http://127.0.0.1:1/metrics: Connection refused",
+        ),
         (["run", "idle", "--url", "wirechat://127.0.0.1:1", "--rate", "5"], 2, "no rate of texts"),
-        (["run", "pairs", "--url", "wirechat://127.0.0.1:1", "--report", "/nowhere/x.html"], 2, "no directory"),
+        ([*PAIRS, "--report", "/nowhere/x.html"], 2, "no directory"),
         (["run", "idle", "--url", "wirechat://127.0.0.1:1", "--people", "9999999"], 2, "open files"),
         (["merge", "/nowhere.json"], 2, "cannot read /nowhere.json"),
         (["compare", "setup.cfg", "setup.cfg"], 2, "setup.cfg is not JSON"),
     ],
 )
-async def test_bad_input_is_one_line(words: list[str], status: int, line: str) -> None:
-    done = await loadgen(*words)
-    *stages, last = done.stderr.decode().strip().splitlines()
-    assert done.returncode == status
+def test_bad_input_is_one_line(words: list[str], status: int, line: str) -> None:
+    done = command.wirechat("loadgen", *words)
+    *stages, last = done.err.strip().splitlines()
+    assert done.status == status
     assert line in last
     assert set(stages) <= {"making people"}

@@ -26,11 +26,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tools.arguments import Finite
 from tools.loadgen import scenario, targets
 from tools.loadgen.place import BadPlace
-from tools.loadgen.report import comparison, file, page, table
+from tools.loadgen.report import comparison, file, table
 from tools.loadgen.report.figures import verdict
 from tools.loadgen.run import Failed, Options, Result, Run, Tell
 from tools.loadgen.run import Progress as Told
 from tools.loadgen.scenario import BadScenario, Scenario
+from tools.loadgen.scrape import BadMetrics, open_metrics
 
 BROKEN, NOT_VALID = 1, 3
 SPARE_FILES = 64
@@ -76,6 +77,7 @@ def show_command(name: str) -> None:
 @click.option("--check/--no-check", default=True, show_default=True, help="Judge every delivery.")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust, as a PEM file.")
 @click.option("--pid", type=click.IntRange(1), help="The server's process, if it is not found by its port.")
+@click.option("--metrics", metavar="URL", help="The server's /metrics; tried at the port of ws:// or wss://.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def run_command(
@@ -91,6 +93,7 @@ def run_command(
     check: bool,
     ca: str | None,
     pid: int | None,
+    metrics: str | None,
     report: Path | None,
     as_json: bool,
 ) -> None:
@@ -105,6 +108,10 @@ def run_command(
     _enough_files(plan.people)
     if report is not None and not os.access(report.parent, os.W_OK):
         raise Wrong(f"cannot write {report}: {report.parent} is no directory that can be written to")
+    try:
+        options = attrs.evolve(options, scraper=open_metrics(metrics, url, ca))
+    except BadMetrics as error:
+        raise Wrong(str(error)) from None
     with _told(as_json) as tell:
         result = trio.run(_run, options, tell)
     _show(result, report, as_json)
@@ -226,6 +233,8 @@ def _show(result: Result, report: Path | None, as_json: bool) -> None:
     else:
         table.show(result, Console())
     if report is not None:
+        from tools.loadgen.report import page  # matplotlib takes a second
+
         try:
             file.write(report, page.page(result, shlex.join(["wirechat", *sys.argv[1:]]), _commit()))
         except file.BadFile as error:

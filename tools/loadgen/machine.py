@@ -20,6 +20,7 @@ import psutil
 import trio
 
 from tools.loadgen.measures import Measures
+from tools.loadgen.scrape import HISTOGRAMS, NOTHING, BadMetrics, Counted, Reading, Scraper
 
 CANARY_SECONDS = 0.01
 SAMPLE_SECONDS = 1.0
@@ -37,6 +38,16 @@ class Sample:
     """Memory that is its own."""
     machine_cpu: float
     """Cores that all processes of this machine used."""
+    commits: float | None = None
+    """Of the server's journal, a second; this and the following from its /metrics."""
+    batch_entries: float | None = None
+    """Entries in one commit, on average."""
+    commit_ms: float | None = None
+    """One commit, on average."""
+    waiting: float | None = None
+    """Entries that waited for the next commit."""
+    loop_lag_ms: float | None = None
+    """How late the server's event loop ran what was due, on average."""
 
 
 class Server:
@@ -86,30 +97,73 @@ def find_server(address: tuple[str, int], pid: int | None) -> Server | None:
     return None
 
 
+@attrs.frozen
+class _Moment:
+    """Counters that rise, as of one moment."""
+
+    at: float
+    server_cpu: float | None
+    machine_cpu: float
+    reading: Reading | None
+
+
 class Watch:
     """Samples of a run."""
 
-    def __init__(self, server: Server | None, measures: Measures) -> None:
+    def __init__(self, server: Server | None, scraper: Scraper | None, measures: Measures) -> None:
         self.samples: list[Sample] = []
+        self.server_cores: float | None = None
+        """That the server used in the measured phases, as the samples tell; None when nobody tells."""
+        self.counted: dict[str, Counted] = {}
+        """What the server counted in the measured phases, to a second."""
+        self.build = ""
         self._server = server
+        self._scraper = scraper
         self._measures = measures
+        self._told = (0.0, 0.0)  # CPU seconds of the server, and in how many
 
     async def look(self) -> None:
         """A sample a second, until cancelled."""
-        before, at = self._cpu(), time.monotonic()
+        before = await self._moment()
         while True:
             await trio.sleep(SAMPLE_SECONDS)
-            now, cpu = time.monotonic(), self._cpu()
-            server = None if self._server is None else (cpu[0] - before[0]) / (now - at)
-            mib = None if self._server is None else self._server.mib()
-            machine = (cpu[1] - before[1]) / (now - at)
-            self.samples.append(Sample(now - self._measures.began, server, mib, machine))
-            before, at = cpu, now
+            now = await self._moment()
+            self._compare(before, now)
+            before = now
 
-    def _cpu(self) -> tuple[float, float]:
+    async def _moment(self) -> _Moment:
+        reading = None
+        if self._scraper is not None:
+            with contextlib.suppress(BadMetrics):  # then this second has none
+                reading = await trio.to_thread.run_sync(self._scraper.read, abandon_on_cancel=True)
         times = psutil.cpu_times()
         busy = sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0)
-        return 0.0 if self._server is None else self._server.cpu_seconds(), busy
+        told = None if reading is None else reading.cpu_seconds
+        return _Moment(time.monotonic(), told if self._server is None else self._server.cpu_seconds(), busy, reading)
+
+    def _compare(self, before: _Moment, now: _Moment) -> None:
+        seconds = now.at - before.at
+        measured = self._measures.counts_at(before.at) and self._measures.counts_at(now.at)
+        cpu = None if now.server_cpu is None or before.server_cpu is None else now.server_cpu - before.server_cpu
+        if measured and cpu is not None:
+            self._told = self._told[0] + cpu, self._told[1] + seconds
+            self.server_cores = self._told[0] / self._told[1]
+        mib = None if now.reading is None else now.reading.mib
+        if self._server is not None:
+            mib = self._server.mib()
+        sample = Sample(
+            now.at - self._measures.began,
+            None if cpu is None else cpu / seconds,
+            mib,
+            (now.machine_cpu - before.machine_cpu) / seconds,
+        )
+        if now.reading is not None and before.reading is not None:
+            self.build = now.reading.build
+            counted = {name: each - before.reading.histograms[name] for name, each in now.reading.histograms.items()}
+            sample = _with_counted(sample, now.reading, counted, seconds)
+            if measured:
+                self.counted = {name: self.counted.get(name, NOTHING) + each for name, each in counted.items()}
+        self.samples.append(sample)
 
     async def canary(self) -> None:
         """Until cancelled."""
@@ -117,6 +171,22 @@ class Watch:
             due = time.monotonic() + CANARY_SECONDS
             await trio.sleep(CANARY_SECONDS)
             self._measures.latency("canary", due, max(due, time.monotonic()))
+
+
+def _with_counted(sample: Sample, reading: Reading, counted: dict[str, Counted], seconds: float) -> Sample:
+    batches, commits, lag = (counted[name] for name in HISTOGRAMS)
+    return attrs.evolve(
+        sample,
+        commits=batches.count / seconds,
+        batch_entries=batches.mean,
+        commit_ms=_ms(commits.mean),
+        waiting=reading.waiting,
+        loop_lag_ms=_ms(lag.mean),
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
 
 
 def about() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tools.loadgen.machine import Sample, Watch
 from tools.loadgen.measures import Measures
 from tools.loadgen.place import find_place
 from tools.loadgen.scenario import Phase, Scenario
+from tools.loadgen.scrape import Counted, Scraper
 from tools.loadgen.worker import Job
 
 START_SECONDS = 0.3
@@ -59,6 +60,8 @@ class Options:
     pid: int | None = None
     target: str = targets.OWN
     """What kind of server it is."""
+    scraper: Scraper | None = None
+    """Where the server tells its metrics."""
 
     @property
     def place(self) -> Place:
@@ -87,6 +90,8 @@ class Result:
     """Seconds since 1970."""
     partial: str = ""
     """Why it ended before its end; empty if it did not."""
+    counted: dict[str, Counted] = attrs.Factory(dict)
+    """What the server counted in the measured phases, by the names of its metrics; empty when it does not tell."""
 
     @property
     def measured_seconds(self) -> float:
@@ -180,7 +185,7 @@ class Run:
         """Raises Failed."""
         options = self._options
         server = machine.find_server(options.place.address, options.pid)
-        watch = Watch(server, self._measures)
+        watch = Watch(server, options.scraper, self._measures)
         about, began = machine.about(), time.time()
         async with trio.open_nursery() as nursery:
             try:
@@ -313,13 +318,18 @@ class Run:
         totals = {name: sum(each[name] for each in results) for name in names}
         totals["generator_cpu_seconds"] = sum(each["cpu_seconds"] for each in results)
         totals["server_cpu_seconds"] = self._server_cpu
+        if watch.build:
+            about = {**about, "server": watch.build}
         violations = [line for each in results for line in each["violations"]]
         gone = sum(each["gone"] for each in results)
         if gone and not self._partial:
             self._partial = f"{gone} connections did not come back"
         result = Result(
-            self._options, measures, self._phases, violations, [], watch.samples, totals, about, began, self._partial
-        )
+            self._options, measures, self._phases, violations, [], watch.samples, totals, about, began, self._partial,
+            watch.counted,
+        )  # fmt: skip
+        if not self._server_cpu and watch.server_cores is not None:
+            totals["server_cpu_seconds"] = watch.server_cores * result.measured_seconds
         result.invalid = _invalid(result, max((each["cpu_seconds"] for each in results), default=0.0))
         return result
 

@@ -45,7 +45,7 @@ SAMPLE = Path("examples/logs")
 def demo(data: Path, tcp: str, ws: str) -> None:
     """Run a server on this machine with two accounts, play a short log through it, and say what to type next."""
     logs.configure()
-    said = {"data.directory": str(data), "listen.tcp": [tcp], "listen.ws": [ws]}
+    said = {"data.directory": str(data), "listen.tcp": [tcp], "listen.ws": [ws], "listen.http": [ws]}
     run(run_server, load(Sources(None, {}, said)).settings, None, partial(_greet, data))
 
 
@@ -60,6 +60,7 @@ async def _greet(data: Path, store: Store, listeners: list[Listener]) -> None:
             phc = await Passwords(REAL).hash(password.encode())
             await create_account(store, REAL, handle, handle.title(), phc)
     url = listeners[0].url
+    metrics = listeners[-1].url.replace("ws", "http", 1) + "/metrics"
     if files := _sample():
         console.print("\nA short replay, as fast as it goes:")
         command = [sys.executable, "-m", "wirechat.cli.main", "replay", *files, "--url", url]
@@ -79,7 +80,7 @@ Talk to it from two other terminals (F1 shows the keys):
 
 Put a load on it, and open the report:
 
-  .venv/bin/wirechat loadgen run pairs --url {url} --report report.html
+  .venv/bin/wirechat loadgen run pairs --url {url} --metrics {metrics} --report report.html
 
 Then stop it with Ctrl-C and check that everything stored is consistent:
 

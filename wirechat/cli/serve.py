@@ -81,7 +81,7 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
             if sources is not None:
                 await nursery.start(_reload_on_signal, Reloading(sources, settings, config, (*listeners, *doors)))
             if greeting is not None:
-                nursery.start_soon(greeting, store, listeners)
+                nursery.start_soon(greeting, store, [*listeners, *doors])
             server = Server(config, REAL, store)
             side = [await _open_side_door(nursery, server, doors, data)] if doors else []
             systemd.notify(systemd.READY)

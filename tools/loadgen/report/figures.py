@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -38,6 +39,7 @@ def figures(result: Result) -> list[Figure]:
         Figure("server CPU per delivery", _per(server_cpu, delivered, 1e6), "us", "all its processes, user and system"),
         Figure("server CPU", _per(server_cpu, seconds), "cores", "in the measured phases"),
         Figure("server memory", max(memory, default=None), "MiB", "its own, the most that was seen"),
+        *_counted(result),
         Figure("bytes up per text", _per(totals["bytes_sent"], texts), "B", "everything clients sent, acks included"),
         Figure("bytes down per text", _per(totals["bytes_received"], texts), "B", "everything clients received"),
         Figure("generator CPU", _per(totals["generator_cpu_seconds"], seconds), "cores", "all its processes"),
@@ -48,6 +50,19 @@ def figures(result: Result) -> list[Figure]:
         Figure("strangers kept", measures.counts["strangers kept"] or None, "", "still there after 15 seconds"),
         Figure("connections lost", measures.counts["connections lost"], "", "not cut by this program"),
     ]
+
+
+def _counted(result: Result) -> Iterator[Figure]:
+    """What the server says of itself, if it does."""
+    batches, commits = result.counted.get("batch_entries"), result.counted.get("commit_seconds")
+    if batches is None or commits is None:
+        return
+    lags = [sample.loop_lag_ms for sample in result.samples if sample.loop_lag_ms is not None]
+    yield Figure("entries per commit", batches.mean, "", "that shared one write to the server's disk, on average")
+    yield Figure("commits per second", _per(batches.count, result.measured_seconds), "/s", "of the server's journal")
+    yield Figure("commit", _per(commits.mean, 1, 1000), "ms", "of the server's journal, on average")
+    yield Figure("commit p99", _per(commits.bound_of(0.99), 1, 1000), "ms", "at most, as its histogram tells")
+    yield Figure("server loop lag", max(lags, default=None), "ms", "the most that was seen; it looks once a second")
 
 
 def _total(measures: Measures, series: str) -> int:
@@ -106,6 +121,7 @@ def as_plain(result: Result) -> dict[str, Any]:
         "invalid": result.invalid,
         "partial": result.partial,
         "totals": result.totals,
+        "counted": {name: each.as_plain() for name, each in result.counted.items()},
         "measures": result.measures.as_plain(),
     }
 

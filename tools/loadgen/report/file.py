@@ -13,6 +13,7 @@ from tools.loadgen.machine import Sample
 from tools.loadgen.measures import Measures
 from tools.loadgen.report.figures import as_plain
 from tools.loadgen.run import Options, Result
+from tools.loadgen.scrape import Counted
 
 FORMAT = "wirechat-loadgen 1"
 
@@ -47,8 +48,9 @@ def read(path: Path) -> dict[str, Any]:
 
 def merge(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> Result:
     """One result of the results of several hosts, as if one generator had had all their people. Raises BadFile."""
-    first = files[0][1]
+    first = files[0][1]  # the server is the same for all: what it did is taken from one of them
     measures, totals, violations, invalid, partial = Measures(), dict[str, float](), list[str](), list[str](), ""
+    counted: dict[str, Counted] = {}
     for path, plain in files:
         try:
             if plain["scenario"]["name"] != first["scenario"]["name"]:
@@ -59,6 +61,7 @@ def merge(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> Result:
             violations += [f"{path.name}: {line}" for line in plain["violations"]]
             invalid += [f"{path.name}: {line}" for line in plain["invalid"]]
             partial = partial or plain["partial"]
+            counted = counted or {name: Counted.from_plain(each) for name, each in plain["counted"].items()}
         except (KeyError, TypeError, ValueError, AttributeError):
             raise BadFile(f"{path} is damaged") from None
     named = {key: value for key, value in first["scenario"].items() if key != "name"}
@@ -68,7 +71,7 @@ def merge(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> Result:
     )  # fmt: skip
     return Result(
         options, measures, first["phases"], violations, invalid, [Sample(**each) for each in first["samples"]], totals,
-        {**first["machine"], "hosts": len(files)}, first["began"], partial,
+        {**first["machine"], "hosts": len(files)}, first["began"], partial, counted,
     )  # fmt: skip
 
 

@@ -87,6 +87,9 @@ def _plots(result: Result) -> Iterable[str]:
         yield plots.over_time(measures, name)
     if result.samples:
         yield plots.usage(result)
+    if batches := result.counted.get("batch_entries"):
+        yield plots.commits(result.samples)
+        yield plots.batch_sizes(batches)
 
 
 def _table(rows: Iterable[tuple[str, str, str, str]]) -> str:

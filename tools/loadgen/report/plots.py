@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import pairwise
+from math import nan
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from tools.loadgen.machine import Sample
 from tools.loadgen.measures import Measures
 from tools.loadgen.run import Result
+from tools.loadgen.scrape import Counted
 
 mpl.use("svg")
 STYLE: Any = {
@@ -97,4 +101,36 @@ def usage(result: Result) -> str:
             memory.grid(visible=False)
         axes.set_ylim(bottom=0)
         axes.legend(loc="lower right")
+        return svg(canvas)
+
+
+def commits(samples: Sequence[Sample]) -> str:
+    """Of the server's journal: how many entries share one, how long it takes; and how late the server's loop was."""
+    with mpl.rc_context(STYLE):
+        canvas, axes = _axes("Commits and loop of the server", "second of the run", "ms")
+        seconds = [sample.second for sample in samples]
+        for name, values in (
+            ("one commit", [sample.commit_ms for sample in samples]),
+            ("loop lag", [sample.loop_lag_ms for sample in samples]),
+        ):
+            axes.plot(seconds, [nan if value is None else value for value in values], label=name)
+        sizes = axes.twinx()
+        entries = [nan if sample.batch_entries is None else sample.batch_entries for sample in samples]
+        sizes.plot(seconds, entries, "--", color="tab:green")
+        sizes.set_ylabel("entries in one commit (dashed)")
+        sizes.set_ylim(bottom=0)
+        sizes.grid(visible=False)
+        axes.set_ylim(bottom=0)
+        axes.legend()
+        return svg(canvas)
+
+
+def batch_sizes(batches: Counted) -> str:
+    """How many commits had how many entries."""
+    with mpl.rc_context(STYLE):
+        canvas, axes = _axes("Batch sizes", "entries in one commit, at most", "commits")
+        bounds = sorted(batches.at_most)
+        counts = [batches.at_most[bound] for bound in bounds]
+        own = [count - before for before, count in pairwise([0.0, *counts])]
+        axes.bar([f"{bound:g}" for bound in bounds], own)
         return svg(canvas)
