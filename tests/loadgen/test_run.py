@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import trio
 from click.testing import CliRunner
@@ -18,8 +20,9 @@ from click.testing import CliRunner
 from tests.cli import command
 from tests.cli.node import Node, serving
 from tools.loadgen import scenario
+from tools.loadgen.measures import Measures
 from tools.loadgen.report import figures
-from tools.loadgen.run import Options, Progress, Run
+from tools.loadgen.run import Interrupted, Options, Progress, Run
 from wirechat.cli.main import wirechat
 
 SCENARIO = """
@@ -63,6 +66,17 @@ name = "hold"
 seconds = 4
 """
 PAIRS = ["run", "pairs", "--url", "wirechat://127.0.0.1:1"]
+FULL_DISK = """
+import resource, sys
+from tools.loadgen.report import file
+from wirechat.cli.main import main
+write = file.write
+def full(*args):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    write(*args)
+file.write = full
+main()
+"""
 SERIES = {"delivered", "durable", "read", "page", "presence", "resume", "caught up", "lag", "canary"}
 SECONDS = 90
 
@@ -167,6 +181,67 @@ async def test_a_server_that_dies_midway_makes_a_partial_report(tmp_path: Path) 
     assert result.measures.percentiles("delivered")
 
 
+async def test_another_server_is_no_target(tmp_path: Path) -> None:
+    """An HTTP server answers our HELLO in its own way; one that says nothing is left after a while."""
+    async with server(tmp_path, "--tcp", "127.0.0.1:0", "--http", "127.0.0.1:0") as (node, _):
+        done = await loadgen("run", "pairs", "--url", (await node.url("http")).replace("http", "wirechat"))
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[1:] == ["wirechat: no load: what is there speaks another protocol"]
+
+
+async def test_what_is_stopped_before_it_begins_has_no_result(tmp_path: Path) -> None:
+    """Nor is it a mistake of whoever typed it."""
+    async with server(tmp_path) as (_, url):
+        run = Run(Options("talk", scenario.parse(TALK, "talk"), url), lambda told: run.stop("it was stopped"))
+        with pytest.RaisesGroup(Interrupted, flatten_subgroups=True) as caught:
+            await run.run()
+    assert str(caught.value.exceptions[0]) == "it was stopped before the load began"
+
+
+async def test_a_generator_that_dies_is_no_verdict_on_the_server(tmp_path: Path) -> None:
+    async with server(tmp_path) as (_, url):
+
+        def tell(told: Progress) -> None:
+            if told.stage == "hold":
+                (process,) = [each for each in psutil.Process().children() if "tools.loadgen.worker" in each.cmdline()]
+                process.kill()
+
+        with pytest.RaisesGroup(Interrupted, flatten_subgroups=True):
+            await Run(Options("talk", scenario.parse(TALK, "talk"), url), tell).run()
+
+
+async def test_a_full_disk_is_told_and_what_else_is_asked_for_is_done(tmp_path: Path, plan: Path) -> None:
+    """The run was not for nothing: it still prints its result."""
+    report = tmp_path / "report.html"
+    words = ["loadgen", "run", plan, "--url", "@url", "--seconds", 1, "--report", report, "--json"]
+    async with server(tmp_path) as (_, url):
+        line = [sys.executable, "-c", FULL_DISK, *(url if word == "@url" else str(word) for word in words)]
+        done = await trio.run_process(line, capture_stdout=True, capture_stderr=True, check=False)
+    assert f"wirechat: cannot write {report}: File too large" in done.stderr.decode().splitlines()
+    assert b"Traceback" not in done.stderr
+    assert told(done)["figures"]["texts"] > 0
+    assert done.returncode == {"valid": 2, "not valid": 3}[told(done)["verdict"]]
+    assert set(os.listdir(tmp_path)) == {"data", "plan.toml"}, "nothing half written is left"
+
+
+def test_a_result_that_cannot_be_printed_is_told(tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    plain = {
+        "format": "wirechat-loadgen 1", "url": "wirechat://x", "target": "wirechat", "seed": 1, "processes": 1,
+        "checked": True, "began": 0, "machine": {}, "phases": [],
+        "scenario": {"name": "talk", **scenario.to_plain(scenario.parse(TALK, "talk"))},
+        "samples": [], "violations": [], "invalid": [], "partial": "", "measures": Measures().as_plain(), "counted": {},
+        "totals": dict.fromkeys(("people", "conversations", "server_cpu_seconds", "bytes_sent", "bytes_received",
+                                 "generator_cpu_seconds", "unfinished"), 0),
+    }  # fmt: skip
+    result.write_text(json.dumps(plain))
+    line = [sys.executable, "-m", "wirechat.cli.main", "loadgen", "merge", str(result)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, check=False, timeout=SECONDS)
+    assert done.stderr.decode() == "wirechat: cannot print the result: No space left on device\n"
+    assert done.returncode == 2
+
+
 async def test_what_is_stopped_is_partial(tmp_path: Path, plan: Path) -> None:
     async with server(tmp_path) as (_, url):
         line = [sys.executable, "-m", "wirechat.cli.main", "loadgen", "run", str(plan), "--url", url]
@@ -233,7 +308,12 @@ async def test_results_are_merged_compared_and_shown(tmp_path: Path, plan: Path)
         ),
         (["run", "idle", "--url", "wirechat://127.0.0.1:1", "--rate", "5"], 2, "no rate of texts"),
         ([*PAIRS, "--report", "/nowhere/x.html"], 2, "no directory"),
-        (["run", "idle", "--url", "wirechat://127.0.0.1:1", "--people", "9999999"], 2, "open files"),
+        (
+            ["run", "idle", "--url", "wirechat://127.0.0.1:1", "--people", "9999999"],
+            2,
+            "as root with ulimit -n 10000063",
+        ),
+        ([*PAIRS, "--report", "/"], 2, "cannot write /: it is a directory"),
         (["merge", "/nowhere.json"], 2, "cannot read /nowhere.json"),
         (["compare", "setup.cfg", "setup.cfg"], 2, "setup.cfg is not JSON"),
     ],

@@ -246,8 +246,8 @@ class Leaving:
         self._crowd = crowd
         self._chance = chance
         self._phase = what.phase or first_measured
-        self._away: set[Peer] = set()
-        self._lacking: set[Peer] = set()
+        self._away: dict[Peer, float] = {}
+        """Who was cut off, and when he is meant to come back: what he waits for counts from there."""
         self._paced = what.rate and Paced(crowd, Schedule(what.rate, chance), self._one)
         self._rounds = 0
         crowd.when_live.append(self._back)
@@ -268,30 +268,28 @@ class Leaving:
 
     def _cut(self, peer: Peer) -> None:
         self._crowd.measures.count("connections cut", self._crowd.loop.now)
-        self._away.add(peer)
+        self._away[peer] = self._crowd.loop.now + self._what.away_seconds
         peer.disconnect()
         if not self._what.resume:
             peer.resume = None
         self._crowd.comes_back(peer, self._what.away_seconds)
 
     def _back(self, peer: Peer) -> None:
-        if peer not in self._away:
+        due = self._away.pop(peer, None)
+        if due is None:
             return
-        self._away.discard(peer)
         series = "resume" if self._what.resume else "login"
-        self._crowd.measures.latency(series, peer.since, self._crowd.loop.now)
-        self._lacking.add(peer)
-        self._look(peer)
+        self._crowd.measures.latency(series, due, self._crowd.loop.now)
+        self._look(peer, due)
 
-    def _look(self, peer: Peer) -> None:
+    def _look(self, peer: Peer, due: float) -> None:
         """Until it lacks nothing any more."""
         if not peer.is_live:
-            self._lacking.discard(peer)
+            self._away.setdefault(peer, due)  # its connection broke meanwhile: it goes on waiting
         elif peer.is_complete:
-            self._lacking.discard(peer)
-            self._crowd.measures.latency("caught up", peer.since, self._crowd.loop.now)
+            self._crowd.measures.latency("caught up", due, self._crowd.loop.now)
         else:
-            peer.later(0.01, lambda: self._look(peer))
+            peer.later(0.01, lambda: self._look(peer, due))
 
     def stop(self) -> None:
         if self._paced:

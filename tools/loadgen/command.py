@@ -28,7 +28,7 @@ from tools.loadgen import scenario, targets
 from tools.loadgen.place import BadPlace
 from tools.loadgen.report import comparison, file, table
 from tools.loadgen.report.figures import verdict
-from tools.loadgen.run import Failed, Options, Result, Run, Tell
+from tools.loadgen.run import Failed, Interrupted, Options, Result, Run, Tell
 from tools.loadgen.run import Progress as Told
 from tools.loadgen.scenario import BadScenario, Scenario
 from tools.loadgen.scrape import BadMetrics, open_metrics
@@ -105,16 +105,30 @@ def run_command(
         assert options.place
     except (BadPlace, BadScenario) as error:
         raise Wrong(str(error)) from None
-    _enough_files(plan.people)
-    if report is not None and not os.access(report.parent, os.W_OK):
-        raise Wrong(f"cannot write {report}: {report.parent} is no directory that can be written to")
+    _enough_files(plan, processes)
+    _writable(report)
     try:
         options = attrs.evolve(options, scraper=open_metrics(metrics, url, ca))
     except BadMetrics as error:
         raise Wrong(str(error)) from None
     with _told(as_json) as tell:
         result = trio.run(_run, options, tell)
+    if isinstance(result, Interrupted):
+        click.echo(f"wirechat: not valid: {result}", err=True)
+        sys.exit(NOT_VALID)
+    if isinstance(result, Failed):
+        raise Wrong(f"no load: {result}")
     _show(result, report, as_json)
+
+
+def _writable(report: Path | None) -> None:
+    """Known before the run rather than after it."""
+    if report is None:
+        return
+    if not os.access(report.parent, os.W_OK):
+        raise Wrong(f"cannot write {report}: {report.parent} is no directory that can be written to")
+    if report.is_dir():
+        raise Wrong(f"cannot write {report}: it is a directory")
 
 
 def _scenario(name: str) -> Scenario:
@@ -155,26 +169,28 @@ def _shared(plan: Scenario, share: str | None) -> Scenario:
         raise Wrong(str(error)) from None
 
 
-def _enough_files(connections: int) -> None:
-    """Every connection is an open file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + SPARE_FILES
+def _enough_files(plan: Scenario, processes: int) -> None:
+    """Every connection is an open file; the processes raise their limit as far as it goes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    processes = min(processes, plan.units)
+    needed = max(plan.share(number, processes).people for number in range(processes)) + SPARE_FILES
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise Wrong(
-            f"{connections} connections need {needed} open files, and this system allows {hard}: see ulimit -Hn"
+            f"{plan.people:,} connections need {needed:,} open files in each of {processes} processes,"
+            f" and the hard limit is {hard:,}: use more --processes, or raise it as root with ulimit -n {needed}"
         )
-    if soft != resource.RLIM_INFINITY and needed > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-async def _run(options: Options, tell: Tell) -> Result:
+async def _run(options: Options, tell: Tell) -> Result | Failed:
     run = Run(options, tell)
-    result: list[Result] = []
+    result: list[Result | Failed] = []
 
     async def stopped() -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                run.stop("it was stopped")
+            for why in ("it was stopped", "it was stopped at once"):
+                await anext(signals)
+                run.stop(why)
+        raise Interrupted(why)  # nobody waits for the last texts any more
 
     try:
         async with trio.open_nursery() as nursery:
@@ -182,15 +198,13 @@ async def _run(options: Options, tell: Tell) -> Result:
             result.append(await run.run())
             nursery.cancel_scope.cancel()
     except* Failed as group:
-        raise Wrong(f"no load: {_first(group)}") from None
+        result.append(_first(group))
     return result[0]
 
 
-def _first(group: BaseExceptionGroup[Failed]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error)
+def _first(group: BaseExceptionGroup[Failed]) -> Failed:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 @contextmanager
@@ -228,19 +242,39 @@ def _stages() -> Tell:
 
 
 def _show(result: Result, report: Path | None, as_json: bool) -> None:
-    if as_json:
-        click.echo(file.to_json(result), nl=False)
-    else:
-        table.show(result, Console())
-    if report is not None:
-        from tools.loadgen.report import page  # matplotlib takes a second
+    failed = [why for why in (_print(result, as_json), _report(result, report)) if why]
+    for why in failed:
+        click.echo(f"wirechat: {why}", err=True)
+    status = {"valid": 0, "broken": BROKEN}.get(verdict(result)[0], NOT_VALID)
+    sys.exit(status or (Wrong.exit_code if failed else 0))
 
-        try:
-            file.write(report, page.page(result, shlex.join(["wirechat", *sys.argv[1:]]), _commit()))
-        except file.BadFile as error:
-            raise Wrong(str(error)) from None
-        click.echo(f"The report is in {report}.", err=True)
-    sys.exit({"valid": 0, "broken": BROKEN}.get(verdict(result)[0], NOT_VALID))
+
+def _print(result: Result, as_json: bool) -> str:
+    """What is wrong with standard output, such as a full disk; empty if nothing is."""
+    try:
+        if as_json:
+            click.echo(file.to_json(result), nl=False)
+        else:
+            table.show(result, Console())
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again at its end
+        return f"cannot print the result: {error.strerror}"
+    return ""
+
+
+def _report(result: Result, path: Path | None) -> str:
+    """Why it cannot be written; empty if it is, or is not wanted."""
+    if path is None:
+        return ""
+    from tools.loadgen.report import page  # matplotlib takes a second
+
+    try:
+        file.write(path, page.page(result, shlex.join(["wirechat", *sys.argv[1:]]), _commit()))
+    except file.BadFile as error:
+        return str(error)
+    click.echo(f"The report is in {path}.", err=True)
+    return ""
 
 
 def _commit() -> str:

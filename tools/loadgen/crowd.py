@@ -6,6 +6,7 @@ complain: what is set up is not what is measured.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from random import Random
@@ -65,7 +66,9 @@ class Crowd:
         self._name = name
         self._accounts: list[Account] = []
         self._registrars: list[Peer] = []
-        self._to_register = deque(range(scenario.people))
+        self._to_register = scenario.people
+        self._handles = itertools.count()
+        """A new one for each attempt: an account may have been made though its answer was lost."""
         self._to_log_in: deque[Peer] = deque()
         self._arrived = 0
         self._complaint = ""
@@ -81,7 +84,7 @@ class Crowd:
         """Make everything; `ready` tells the end, `failure` that there is none."""
         if not self._to_register:
             self.ready = True
-        for number in range(min(REGISTRARS, len(self._to_register))):
+        for number in range(min(REGISTRARS, self._to_register)):
             peer = Peer(self.loop, self.place, None, self, f"{self._name} registrar {number}")
             self._registrars.append(peer)
             peer.connect()
@@ -92,12 +95,12 @@ class Crowd:
             if not peer.under_way:
                 peer.disconnect()
             return
-        number, key = self._to_register.popleft(), Ed25519PrivateKey.generate()
-        handle = f"{self._name}-{number}"
+        self._to_register -= 1
+        handle, key = f"{self._name}-{next(self._handles)}", Ed25519PrivateKey.generate()
         request = wire.Register(0, handle, wire.AuthMethod.DEVICE_KEY, key.public_key().public_bytes_raw())
-        peer.ask(request, lambda reply: self._registered(peer, number, key, reply))
+        peer.ask(request, lambda reply: self._registered(peer, key, reply))
 
-    def _registered(self, peer: Peer, number: int, key: Ed25519PrivateKey, reply: Any) -> None:
+    def _registered(self, peer: Peer, key: Ed25519PrivateKey, reply: Any) -> None:
         if isinstance(reply, wire.RegisterOk):
             self.made += 1
             self._accounts.append(Account(reply.user, reply.device or 0, key))
@@ -105,12 +108,12 @@ class Crowd:
             if len(self._accounts) == self._scenario.people:
                 self._everybody_comes()
         elif isinstance(reply, wire.Error) and reply.code >= 5000:
-            self._to_register.append(number)
+            self._to_register += 1
             peer.later((reply.retry_ms or 500) / 1000, lambda: self._register(peer))
         elif isinstance(reply, wire.Error):
             self.failure = f"no account could be made: error {reply.code} {reply.message or ''}".rstrip()
         else:
-            self._to_register.append(number)
+            self._to_register += 1
 
     # logins
 

@@ -17,11 +17,13 @@ import wsproto
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, RejectConnection, Request
 
 from tools.loadgen.loop import ENDED, READ, WRITE, Loop
+from wirechat.wire import limits
 
 RECV_BYTES = 262_144
 ALPN = "wirechat/1"
 SUBPROTOCOL = "wirechat.v1"
 CONNECT_SECONDS = 30.0
+FRAME_BYTES_MAX = limits.SERVER_FRAME_BYTES + 4
 
 
 @attrs.frozen
@@ -174,6 +176,9 @@ class Line:
         while end - at >= 4:
             after = at + 4 + int.from_bytes(data[at : at + 4], "big")
             if after > end:
+                if after - at > FRAME_BYTES_MAX:
+                    self._end("what is there speaks another protocol")
+                    return
                 break
             bodies.append(data[at + 4 : after])
             at = after

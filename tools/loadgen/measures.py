@@ -21,9 +21,9 @@ SAMPLES_PER_SECOND = 512
 ABOUT = {
     "delivered": "from the intended time of a text until another member has it",
     "durable": "from the intended time of a text until it is acknowledged, which is after it is on disk",
-    "login": "from the beginning of a connection until it is live, with the device's key",
-    "resume": "from the beginning of a connection until it is live, with a resume token and a horizon",
-    "caught up": "from the beginning of a connection until it lacks nothing any more",
+    "login": "from the time somebody is meant to come back until he is live, with the device's key",
+    "resume": "from the time somebody is meant to come back until he is live, with a resume token and a horizon",
+    "caught up": "from the time somebody is meant to come back until he lacks nothing any more",
     "read": "from the intended time of a mark until it is acknowledged",
     "presence": "from the intended time of a coming or going until somebody who watches is told, at most once a second",
     "page": "from the intended time of a request for a page until it is there",

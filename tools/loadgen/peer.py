@@ -83,7 +83,7 @@ class Peer:
     __slots__ = (
         "_acked", "_asked", "_changes", "_counted", "_line", "_loop", "_place", "_rid", "_unapplied", "_watcher",
         "account", "goaway", "horizon", "is_live", "name", "positions", "pushes", "received_bytes", "resume",
-        "sent_bytes", "since", "wanted", "welcome",
+        "sent_bytes", "wanted", "welcome",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, place: Place, account: Account | None, watcher: Watcher, name: str) -> None:
@@ -106,8 +106,6 @@ class Peer:
         """Conversation -> the highest seq there is evidence of."""
         self.welcome: wire.Welcome | None = None
         self.is_live = False
-        self.since = 0.0
-        """When the last attempt to connect began."""
         self.pushes = 0
         self.goaway: wire.Goaway | None = None
         self.sent_bytes = self.received_bytes = 0
@@ -116,7 +114,6 @@ class Peer:
 
     def connect(self) -> None:
         """Connect, log in, sync; `live` or `lost` tells the end."""
-        self.since = self._loop.now
         self.goaway = None
         self._line = Line(self._loop, self._place, self)
 
@@ -247,7 +244,7 @@ class Peer:
     def received(self, bodies: list[bytes]) -> None:
         """Frames, in order."""
         for body in bodies:
-            code = body[1]
+            code = body[1] if len(body) > 1 else None
             if code == EVENT:
                 self._event(body)
             elif code == SEND_OK:
@@ -256,9 +253,17 @@ class Peer:
                 if done is not None:
                     done(items)
             elif self._line is not None:
-                self._other(wire.decode(body, side=wire.SERVER))
+                self._decode(body)
         if self._counted - self._acked >= ACK_EVERY:
             self.acknowledge()
+
+    def _decode(self, body: bytes) -> None:
+        try:
+            message = wire.decode(body, side=wire.SERVER)
+        except wire.ProtocolViolation as error:
+            self._give_up(f"what is there speaks another protocol: {error}")
+        else:
+            self._other(message)
 
     def acknowledge(self) -> None:
         """Tell the server what was received; of what could not be applied, how far it was."""

@@ -43,6 +43,10 @@ class Failed(Exception):
     """Why there is no load, in one line."""
 
 
+class Interrupted(Failed):
+    """Why there is no result of a load that was there, or could have been."""
+
+
 @attrs.frozen
 class Options:
     """What to run and where.
@@ -129,14 +133,14 @@ class _Process:
         try:
             await self.process.stdin.send_all(json.dumps(order).encode() + b"\n")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise Failed(f"process {self.number} of the generator ended") from None
+            raise Interrupted(f"process {self.number} of the generator ended") from None
 
     async def listen(self) -> None:
         """Until it has told its result. Raises Failed."""
         async for line in self._lines():
             report = json.loads(line)
             if "failed" in report:
-                raise Failed(report["failed"])
+                raise (Interrupted if self.ready else Failed)(report["failed"])
             self.ready = self.ready or "ready" in report
             self.told = report.get("progress", self.told)
             self.result = report.get("result", self.result)
@@ -144,7 +148,7 @@ class _Process:
                 self.made = report["made"], report["of"]
             if self.result is not None:
                 return
-        raise Failed(f"process {self.number} of the generator ended before its time")
+        raise Interrupted(f"process {self.number} of the generator ended before its time")
 
     async def _lines(self) -> AsyncIterator[bytes]:
         assert self.process.stdout is not None
@@ -231,7 +235,7 @@ class Run:
             of = sum(process.made[1] for process in self._processes)
             self._tell(Progress("making people", made, of, {}))
             if await self._pause(0.2):
-                raise Failed(self._partial)
+                raise Interrupted(f"{self._partial} before the load began")
 
     async def _pause(self, seconds: float) -> bool:
         """True when the run was stopped."""
@@ -307,7 +311,7 @@ class Run:
             while any(process.result is None for process in self._processes):  # noqa: ASYNC110  told by its listener
                 await trio.sleep(0.05)
             return
-        raise Failed("a process of the generator did not tell its result")
+        raise Interrupted("a process of the generator did not tell its result")
 
     def _result(self, watch: Watch, about: dict[str, Any], began: float) -> Result:
         results = [process.result for process in self._processes if process.result is not None]

@@ -35,6 +35,8 @@ PROGRESS_SECONDS = 0.5
 
 STALLED_SECONDS = 60.0
 """Without any progress while everything is made: then it is given up."""
+SILENT_SECONDS = 15.0
+"""The same before the first account: what does not answer at all is no server of ours."""
 
 
 @attrs.frozen
@@ -125,7 +127,7 @@ class Worker:
             _say({"made": crowd.made, "of": crowd.steps})
             if crowd.made != made:
                 made, moved = crowd.made, self._loop.now
-            elif self._loop.now - moved > STALLED_SECONDS:
+            elif self._loop.now - moved > (STALLED_SECONDS if made else SILENT_SECONDS):
                 crowd.failure = crowd.complaint or "the server does not answer"
         if crowd.failure is not None:
             _say({"failed": crowd.failure})

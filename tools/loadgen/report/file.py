@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cattrs
+
 from tools.loadgen import scenario
 from tools.loadgen.machine import Sample
 from tools.loadgen.measures import Measures
-from tools.loadgen.report.figures import as_plain
+from tools.loadgen.report.figures import as_plain, figures
 from tools.loadgen.run import Options, Result
 from tools.loadgen.scrape import Counted
 
 FORMAT = "wirechat-loadgen 1"
+DAMAGES = (KeyError, TypeError, ValueError, AttributeError)
 
 
 class BadFile(Exception):
@@ -62,17 +65,22 @@ def merge(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> Result:
             invalid += [f"{path.name}: {line}" for line in plain["invalid"]]
             partial = partial or plain["partial"]
             counted = counted or {name: Counted.from_plain(each) for name, each in plain["counted"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except DAMAGES:
             raise BadFile(f"{path} is damaged") from None
-    named = {key: value for key, value in first["scenario"].items() if key != "name"}
-    options = Options(
-        first["scenario"]["name"], scenario.from_plain(named), first["url"], processes=first["processes"],
-        seed=first["seed"], check=all(plain["checked"] for _, plain in files), target=first["target"],
-    )  # fmt: skip
-    return Result(
-        options, measures, first["phases"], violations, invalid, [Sample(**each) for each in first["samples"]], totals,
-        {**first["machine"], "hosts": len(files)}, first["began"], partial, counted,
-    )  # fmt: skip
+    try:
+        named = {key: value for key, value in first["scenario"].items() if key != "name"}
+        options = Options(
+            first["scenario"]["name"], scenario.from_plain(named), first["url"], processes=first["processes"],
+            seed=first["seed"], check=all(plain["checked"] for _, plain in files), target=first["target"],
+        )  # fmt: skip
+        result = Result(
+            options, measures, first["phases"], violations, invalid, [Sample(**each) for each in first["samples"]],
+            totals, {**first["machine"], "hosts": len(files)}, first["began"], partial, counted,
+        )  # fmt: skip
+        figures(result)
+    except (*DAMAGES, cattrs.BaseValidationError):
+        raise BadFile(f"{files[0][0]} is damaged") from None
+    return result
 
 
 def to_json(result: Result) -> str:
