@@ -109,6 +109,7 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("replay", LOG): "Missing option '--url'",
     ("replay", LOG, *SERVER, "--drop", "1"): "is not in the range",
     ("replay", LOG, *SERVER, "--jobs", "x"): "is not a valid integer",
+    ("plan", "--directory", "/proc"): "cannot write in /proc",
     ("demo", "--tcp", "x", "--data", "@new"): '--tcp: "x" is not host:port',
     # settings
     ("serve",): "say where to keep the data",

@@ -13,23 +13,20 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 import click
 import trio
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tools.arguments import Finite
 from tools.loadgen import scenario, targets
+from tools.loadgen.live import live
 from tools.loadgen.place import BadPlace
 from tools.loadgen.report import comparison, file, table
 from tools.loadgen.report.figures import verdict
 from tools.loadgen.run import Failed, Interrupted, Options, Result, Run, Tell
-from tools.loadgen.run import Progress as Told
 from tools.loadgen.scenario import BadScenario, Scenario
 from tools.loadgen.scrape import BadMetrics, open_metrics
 
@@ -111,7 +108,7 @@ def run_command(
         options = attrs.evolve(options, scraper=open_metrics(metrics, url, ca))
     except BadMetrics as error:
         raise Wrong(str(error)) from None
-    with _told(as_json) as tell:
+    with live(as_json) as tell:
         result = trio.run(_run, options, tell)
     if isinstance(result, Interrupted):
         click.echo(f"wirechat: not valid: {result}", err=True)
@@ -205,40 +202,6 @@ async def _run(options: Options, tell: Tell) -> Result | Failed:
 def _first(group: BaseExceptionGroup[Failed]) -> Failed:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-@contextmanager
-def _told(hidden: bool) -> Iterator[Tell]:
-    """Live progress on a terminal; elsewhere a line for each stage."""
-    console = Console(stderr=True)
-    if hidden or not console.is_terminal:
-        yield _silent if hidden else _stages()
-        return
-    columns = TextColumn("{task.description:20}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}")
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=1, note="")
-
-        def tell(told: Told) -> None:
-            note = ", ".join(f"{name} {value:,}" for name, value in told.told.items())
-            progress.update(task, description=told.stage, completed=told.done, total=max(told.of, 1e-9), note=note)
-
-        yield tell
-
-
-def _silent(told: Told) -> None:
-    """For machines."""
-
-
-def _stages() -> Tell:
-    before = ""
-
-    def tell(told: Told) -> None:
-        nonlocal before
-        if told.stage != before:
-            before = told.stage
-            click.echo(told.stage, err=True)
-
-    return tell
 
 
 def _show(result: Result, report: Path | None, as_json: bool) -> None:

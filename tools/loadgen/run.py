@@ -35,6 +35,8 @@ PROCESS_CPU = 0.9
 """Of a core that one process of the generator may use."""
 DRAIN_SECONDS = 30.0
 """What is under way at the end is waited for; what has not come then is lost."""
+MAKING = "making people"
+"""The stage before the first phase."""
 GONE_SECONDS = 10.0
 """Without a single live connection: then the server is gone."""
 
@@ -233,7 +235,7 @@ class Run:
         while not all(process.ready for process in self._processes):
             made = sum(process.made[0] for process in self._processes)
             of = sum(process.made[1] for process in self._processes)
-            self._tell(Progress("making people", made, of, {}))
+            self._tell(Progress(MAKING, made, of, {}))
             if await self._pause(0.2):
                 raise Interrupted(f"{self._partial} before the load began")
 

@@ -26,11 +26,12 @@ COMMANDS = {
     "verify": ("wirechat.cli.verify", "verify", "Check that everything stored is consistent."),
     "conform": ("wirechat.cli.conform", "conform", "Check that a server or a client keeps the protocol."),
     "loadgen": ("tools.loadgen.command", "loadgen", "Load a server, measure it, check that nothing was lost."),
+    "plan": ("tools.plan.command", "plan", "Probe this machine: how many people it carries, what to change."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
 }
 
 
-EXTRAS = {"loadgen": "loadgen"}
+EXTRAS = {"loadgen": "loadgen", "plan": "loadgen"}
 """Commands that need packages a server does not: the name of the extra."""
 
 
