@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Protocol
 
-from tools.loadgen import scenario
+from tools.loadgen import hour, scenario
 from tools.loadgen.crowd import Crowd
 from tools.loadgen.peer import Peer
 from tools.loadgen.people import Conversation, People
@@ -105,6 +106,57 @@ class Speech:
         self._stopped = True
         if self._paced:
             self._paced.stop()
+
+
+PAST_SECONDS = 1200.0
+"""Threads that began so long before the load are still going on when it begins."""
+
+
+class Threads:
+    """Talk as in a real hour: threads begin at random, and each goes on at its own pace between its speakers."""
+
+    def __init__(self, what: scenario.Hour, crowd: Crowd, chance: Random, tokens: Iterator[int]) -> None:
+        self._crowd = crowd
+        self._chance = chance
+        self._tokens = tokens
+        self._model = hour.model()
+        self._begun = self._stopped = False
+        rate = what.rate / self._model.mean_texts
+        self._paced = Paced(crowd, Schedule(rate, chance), lambda due: self._open(due, self._model.thread(chance)))
+        self._past = [
+            (at, self._model.thread(chance)) for at in Schedule(rate, chance).times(Stretch(-PAST_SECONDS, 0.0))
+        ]
+
+    def begin(self, phase: str, stretch: Stretch) -> None:
+        if not self._begun:
+            self._begun = True
+            for at, thread in self._past:
+                if at + thread[-1].after > 0 and self._chance.random() < stretch.scale_begin:
+                    self._open(stretch.begin + at, thread)
+            self._past.clear()
+        self._paced.begin(phase, stretch)
+
+    def _open(self, due: float, thread: list[hour.Turn]) -> None:
+        """What lies in the past was said before anybody measured."""
+        loop, talk = self._crowd.loop, self._chance.choice(self._crowd.talks)
+        speakers = self._chance.sample(talk.members, min(len(talk.members), 1 + max(turn.speaker for turn in thread)))
+        for turn in thread:
+            when, speaker = due + turn.after, speakers[turn.speaker % len(speakers)]
+            if when >= loop.now:
+                loop.at(when, partial(self._say, talk, speaker, when, turn.bytes))
+
+    def _say(self, talk: Talk, peer: Peer, due: float, length: int) -> None:
+        if not self._stopped:
+            self._crowd.measures.latency("lag", due, self._crowd.loop.now)
+            talk.say(peer, next(self._tokens), due, _nothing, length)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._paced.stop()
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
 
 
 def reading(what: scenario.Reads, crowd: Crowd, chance: Random) -> Paced:
@@ -314,6 +366,8 @@ def activities(plan: scenario.Scenario, crowd: People, chance: Random) -> list[A
                 found.append(coming(what, crowd, own))
             case _ if not crowd.talks:
                 continue
+            case scenario.Hour():
+                found.append(Threads(what, crowd, own, tokens))
             case scenario.Reads():
                 found.append(reading(what, crowd, own))
             case scenario.Types():

@@ -137,7 +137,7 @@ def _scenario(name: str) -> Scenario:
 
 def _changed(plan: Scenario, people: int | None, rate: float | None, seconds: float | None) -> Scenario:
     """With what was said instead."""
-    spoken = sum(each.rate or 0 for each in plan.activities if isinstance(each, scenario.Messages))
+    spoken = sum(each.rate or 0 for each in plan.activities if isinstance(each, scenario.Messages | scenario.Hour))
     if rate is not None and not spoken:
         raise Wrong("this scenario has no rate of texts that could be changed")
     try:

@@ -72,6 +72,14 @@ class Messages:
 
 
 @attrs.frozen
+class Hour:
+    """People talk as they really do: threads of a few texts, in bursts, of all lengths (`tools.loadgen.hour`)."""
+
+    rate: float = attrs.field(validator=positive)
+    """Texts a second, all together."""
+
+
+@attrs.frozen
 class Reads:
     """Somebody marks as read what he has got."""
 
@@ -137,10 +145,11 @@ class Strangers:
     """Connections a second."""
 
 
-Activity = Messages | Reads | Types | Comes | Browses | Returns | Strangers
+Activity = Messages | Hour | Reads | Types | Comes | Browses | Returns | Strangers
 
 KINDS: dict[str, type[Activity]] = {
     "messages": Messages,
+    "hour": Hour,
     "reads": Reads,
     "typing": Types,
     "presence": Comes,

@@ -14,7 +14,7 @@ import attrs
 from tools.loadgen.judge import Judge
 from tools.loadgen.measures import Measures
 from tools.loadgen.peer import Peer, Seen, new_cid
-from tools.loadgen.texts import Texts, token_of
+from tools.loadgen.texts import TOKEN_BYTES, Texts, token_of
 from wirechat import wire
 
 TRY_AGAIN = 5000
@@ -34,6 +34,7 @@ class Said:
     left: int
     """Acknowledgement and deliveries that are still to come."""
     done: Callable[[], None]
+    texts: Texts
     acknowledged: bool = False
 
 
@@ -49,20 +50,26 @@ class Talk:
         self.under_way: dict[int, Said] = {}
         self._measures = measures
         self._judge = judge
-        self._texts = Texts(conv, length)
+        self._length = length
+        self._texts: dict[int, Texts] = {}
+        """By their length."""
 
-    def say(self, sender: Peer, token: int, due: float, done: Callable[[], None]) -> None:
-        """`sender` says the text of this token; `done` is called when everybody has it."""
-        said = Said(token, due, sender, new_cid(), len(self.members), done)
+    def say(self, sender: Peer, token: int, due: float, done: Callable[[], None], length: int | None = None) -> None:
+        """`sender` says the text of this token, so many bytes; `done` is called when everybody has it."""
+        length = self._length if length is None else max(TOKEN_BYTES, length)
+        texts = self._texts.get(length)
+        if texts is None:
+            texts = self._texts[length] = Texts(self.conv, length)
+        said = Said(token, due, sender, new_cid(), len(self.members), done, texts)
         self.under_way[token] = said
-        self._judge.asks(self, sender, token, self._texts.text(token))
+        self._judge.asks(self, sender, token, texts.text(token))
         self._measures.count("texts", due)
         if sender.is_live:
             self._send(said)
 
     def _send(self, said: Said) -> None:
         rid = said.sender.next_rid(lambda reply: self._answered(said, reply))
-        said.sender.write(self._texts.frame(rid, said.cid, said.token))
+        said.sender.write(said.texts.frame(rid, said.cid, said.token))
 
     def send_again(self, sender: Peer) -> None:
         """What this sender said and has no answer for, in its order."""
