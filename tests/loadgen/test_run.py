@@ -65,6 +65,7 @@ rate = 100
 name = "hold"
 seconds = 4
 """
+TOKEN = ["--token", "0123456789abcdef"]
 PAIRS = ["run", "pairs", "--url", "wirechat://127.0.0.1:1"]
 FULL_DISK = """
 import resource, sys
@@ -314,6 +315,16 @@ async def test_results_are_merged_compared_and_shown(tmp_path: Path, plan: Path)
             "as root with ulimit -n 10000063",
         ),
         ([*PAIRS, "--report", "/"], 2, "cannot write /: it is a directory"),
+        ([*PAIRS, "--worker", "127.0.0.1:1"], 2, "a worker wants to be told its token: set LOADGEN_TOKEN"),
+        ([*PAIRS, *TOKEN, "--worker", "here"], 2, "bad address of a worker: here is not HOST:PORT"),
+        ([*PAIRS, *TOKEN, "--worker", "127.0.0.1:1"], 2, "no load: worker 127.0.0.1:1: Connection refused"),
+        (["worker", "--token", "short"], 2, "the token is too short: at least 16 characters"),
+        (["worker", "--listen", "here"], 2, "bad address of a worker: here is not HOST:PORT"),
+        (
+            ["worker", "--listen", "192.0.2.1:7990"],
+            2,
+            "cannot listen on 192.0.2.1:7990: Cannot assign requested address",
+        ),
         (["merge", "/nowhere.json"], 2, "cannot read /nowhere.json"),
         (["compare", "setup.cfg", "setup.cfg"], 2, "setup.cfg is not JSON"),
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import secrets
 import shlex
 import signal
 import subprocess
@@ -21,7 +21,7 @@ import trio
 from rich.console import Console
 
 from tools.arguments import Finite
-from tools.loadgen import scenario, targets
+from tools.loadgen import descriptors, hosts, scenario, targets
 from tools.loadgen.live import live
 from tools.loadgen.place import BadPlace
 from tools.loadgen.report import comparison, file, table
@@ -31,7 +31,7 @@ from tools.loadgen.scenario import BadScenario, Scenario
 from tools.loadgen.scrape import BadMetrics, open_metrics
 
 BROKEN, NOT_VALID = 1, 3
-SPARE_FILES = 64
+TOKEN_LENGTH = 16
 
 
 class Wrong(click.ClickException):
@@ -68,7 +68,9 @@ def show_command(name: str) -> None:
 @click.option("--people", type=click.IntRange(1), help="Connections, instead of the scenario's number.")
 @click.option("--rate", type=Finite(0, min_open=True), help="Texts a second, instead of the scenario's.")
 @click.option("--seconds", type=Finite(1, 86_400), help="Of the measured phases together.")
-@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the generator.")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="On each host.")
+@click.option("--worker", multiple=True, metavar="HOST:PORT", help="A `loadgen worker` to make the load; repeatable.")
+@click.option("--token", envvar="LOADGEN_TOKEN", help="Which the workers know; better as LOADGEN_TOKEN.")
 @click.option("--share", metavar="K/N", help="Only the K-th of N parts: for several hosts; then merge their files.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the times at which things happen.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Judge every delivery.")
@@ -85,6 +87,8 @@ def run_command(
     rate: float | None,
     seconds: float | None,
     processes: int,
+    worker: tuple[str, ...],
+    token: str | None,
     share: str | None,
     seed: int,
     check: bool,
@@ -102,7 +106,10 @@ def run_command(
         assert options.place
     except (BadPlace, BadScenario) as error:
         raise Wrong(str(error)) from None
-    _enough_files(plan, processes)
+    if worker:
+        options = attrs.evolve(options, workers=_workers(worker), token=_token(token))
+    else:
+        _enough_files(plan, processes)
     _writable(report)
     try:
         options = attrs.evolve(options, scraper=open_metrics(metrics, url, ca))
@@ -116,6 +123,53 @@ def run_command(
     if isinstance(result, Failed):
         raise Wrong(f"no load: {result}")
     _show(result, report, as_json)
+
+
+def _workers(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    for address in addresses:
+        _address(address)
+    return addresses
+
+
+def _token(token: str | None) -> str:
+    if token is None:
+        raise Wrong("a worker wants to be told its token: set LOADGEN_TOKEN to what it printed")
+    return token
+
+
+def _address(text: str) -> tuple[str, int]:
+    try:
+        return hosts.parse_address(text)
+    except ValueError as error:
+        raise Wrong(f"bad address of a worker: {error}") from None
+
+
+@loadgen.command("worker")
+@click.option("--listen", default="127.0.0.1:7990", show_default=True, metavar="HOST:PORT", help="Where to wait.")
+@click.option("--token", envvar="LOADGEN_TOKEN", help="Which whoever comes must know; better as LOADGEN_TOKEN.")
+def worker_command(listen: str, token: str | None) -> None:
+    """Wait for `run --worker HOST:PORT` on another host, and make its load from here.
+
+    Without a token it makes one and prints it. What goes over the connection is not encrypted.
+    """
+    if token is not None and len(token) < TOKEN_LENGTH:
+        raise Wrong(f"the token is too short: at least {TOKEN_LENGTH} characters")
+    host, port = _address(listen)
+    try:
+        trio.run(_wait, host, port, token)
+    except* OSError as group:
+        failed = hosts.reason(group)
+    raise Wrong(f"cannot listen on {listen}: {failed}")
+
+
+async def _wait(host: str, port: int, token: str | None) -> None:
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    name, number = listeners[0].socket.getsockname()[:2]
+    if token is None:
+        token = secrets.token_urlsafe(16)
+        click.echo(f"LOADGEN_TOKEN={token}")
+    click.echo(f"waiting on {name}:{number}")
+    await hosts.serve(listeners, token, click.echo)
 
 
 def _writable(report: Path | None) -> None:
@@ -167,15 +221,10 @@ def _shared(plan: Scenario, share: str | None) -> Scenario:
 
 
 def _enough_files(plan: Scenario, processes: int) -> None:
-    """Every connection is an open file; the processes raise their limit as far as it goes."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Better now than when they are made."""
     processes = min(processes, plan.units)
-    needed = max(plan.share(number, processes).people for number in range(processes)) + SPARE_FILES
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        raise Wrong(
-            f"{plan.people:,} connections need {needed:,} open files in each of {processes} processes,"
-            f" and the hard limit is {hard:,}: use more --processes, or raise it as root with ulimit -n {needed}"
-        )
+    if why := descriptors.too_few(max(plan.share(number, processes).people for number in range(processes))):
+        raise Wrong(why)
 
 
 async def _run(options: Options, tell: Tell) -> Result | Failed:

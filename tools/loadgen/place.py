@@ -41,9 +41,10 @@ def look_up(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]
 
 
 def trusted(ca: str | None) -> ssl.SSLContext:
-    """TLS that trusts the certificates of this file, or those of the system. Raises BadPlace."""
+    """TLS that trusts the certificates of this file, or in this text, or those of the system. Raises BadPlace."""
     try:
-        tls = ssl.create_default_context(cafile=ca)
+        is_text = ca is not None and "\n" in ca
+        tls = ssl.create_default_context(cafile=None if is_text else ca, cadata=ca if is_text else None)
     except OSError as error:
         raise BadPlace(f"{ca} has no certificates to trust: {error.strerror or error}") from None
     tls.minimum_version = ssl.TLSVersion.TLSv1_2

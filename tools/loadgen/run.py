@@ -10,13 +10,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 import trio
 
 from tools.loadgen import machine, scenario, targets
+from tools.loadgen.hosts import Lines, NoWorker, Remote, connect, say
 from tools.loadgen.line import Place
 from tools.loadgen.machine import Sample, Watch
 from tools.loadgen.measures import Measures
@@ -37,6 +38,8 @@ DRAIN_SECONDS = 30.0
 """What is under way at the end is waited for; what has not come then is lost."""
 MAKING = "making people"
 """The stage before the first phase."""
+TIMES = ("begin", "end", "run_began")
+"""Of an order, in monotonic seconds."""
 GONE_SECONDS = 10.0
 """Without a single live connection: then the server is gone."""
 
@@ -68,6 +71,10 @@ class Options:
     """What kind of server it is."""
     scraper: Scraper | None = None
     """Where the server tells its metrics."""
+    workers: tuple[str, ...] = ()
+    """Hosts that make the load, each as host:port with `processes` processes; none: this one does."""
+    token: str = ""
+    """Which the workers know."""
 
     @property
     def place(self) -> Place:
@@ -120,47 +127,54 @@ Tell = Callable[[Progress], None]
 
 
 class _Process:
-    """A worker as its parent sees it."""
+    """A worker as its parent sees it: a process here, or at the other end of a connection."""
 
-    def __init__(self, number: int, process: trio.Process) -> None:
+    def __init__(self, number: int, pipe: trio.abc.SendStream, lines: Lines, remote: Remote | None = None) -> None:
         self.number = number
-        self.process = process
+        self.remote = remote
         self.told: dict[str, Any] = {}
         self.made = (0, 1)
         self.ready = False
         self.result: dict[str, Any] | None = None
+        self.host: dict[str, Any] | None = None
+        """What its host says of itself."""
+        self._pipe = pipe
+        self._lines = lines
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        where = "" if self.remote is None else f" on {self.remote.address}"
+        return f"process {self.number} of the generator{where}"
 
     async def order(self, order: dict[str, Any]) -> None:
-        assert self.process.stdin is not None
+        """Times are those of our clock."""
+        if self.remote is not None:
+            ahead = {key: order[key] + self.remote.ahead for key in TIMES if key in order}
+            order = {**order, **ahead}
         try:
-            await self.process.stdin.send_all(json.dumps(order).encode() + b"\n")
+            await say(self._pipe, order)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise Interrupted(f"process {self.number} of the generator ended") from None
+            raise Interrupted(f"{self.name} ended") from None
 
     async def listen(self) -> None:
         """Until it has told its result. Raises Failed."""
-        async for line in self._lines():
-            report = json.loads(line)
-            if "failed" in report:
-                raise (Interrupted if self.ready else Failed)(report["failed"])
-            self.ready = self.ready or "ready" in report
-            self.told = report.get("progress", self.told)
-            self.result = report.get("result", self.result)
-            if "made" in report:
-                self.made = report["made"], report["of"]
-            if self.result is not None:
-                return
-        raise Interrupted(f"process {self.number} of the generator ended before its time")
-
-    async def _lines(self) -> AsyncIterator[bytes]:
-        assert self.process.stdout is not None
-        parts: list[bytes] = []
-        while data := await self.process.stdout.receive_some(1 << 16):
-            *lines, rest = bytes(data).split(b"\n")
-            for line in lines:
-                yield b"".join(parts) + line
-                parts.clear()
-            parts.append(bytes(rest))
+        try:
+            async for line in self._lines:
+                report = json.loads(line)
+                if "failed" in report:
+                    raise (Interrupted if self.ready else Failed)(report["failed"])
+                self.ready = self.ready or "ready" in report
+                self.told = report.get("progress", self.told)
+                self.host = report.get("host", self.host)
+                self.result = report.get("result", self.result)
+                if "made" in report:
+                    self.made = report["made"], report["of"]
+                if self.result is not None:
+                    return
+        except trio.BrokenResourceError:
+            pass
+        raise Interrupted(f"{self.name} ended before its time")
 
 
 class Run:
@@ -176,6 +190,7 @@ class Run:
         self._tell = tell
         self._measures = Measures()  # of the canary
         self._processes: list[_Process] = []
+        self._ends: list[Callable[[], None]] = []
         self._phases: list[dict[str, Any]] = []
         self._stopped = trio.Event()
         self._partial = ""
@@ -208,28 +223,43 @@ class Run:
                 await self._results()
             finally:
                 nursery.cancel_scope.cancel()
-                for process in self._processes:
-                    process.process.kill()
+                for end in self._ends:
+                    end()
         return self._result(watch, about, began)
 
     async def _start(self, nursery: trio.Nursery, began: float) -> None:
         options = self._options
-        count = min(options.processes, options.scenario.units)
+        count = min(options.processes * max(1, len(options.workers)), options.scenario.units)
         for number in range(count):
-            command = [sys.executable, "-m", "tools.loadgen.worker"]
-            process = _Process(
-                number,
-                await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE),
-            )
+            process = await self._process(number)
             self._processes.append(process)
             nursery.start_soon(process.listen)
             name = f"l{int(began * 1000) % 36**7:x}-{options.seed}-{number}"
             plain = scenario.to_plain(options.scenario.share(number, count))
+            ca = options.ca
+            if process.remote is not None and ca is not None:
+                ca = await trio.Path(ca).read_text()
             job = Job(
-                plain, options.url, options.ca, name, f"{options.seed}/{number}", options.check, self._drain_seconds,
+                plain, options.url, ca, name, f"{options.seed}/{number}", options.check, self._drain_seconds,
                 options.target,
             )  # fmt: skip
             await process.order(attrs.asdict(job))
+
+    async def _process(self, number: int) -> _Process:
+        workers = self._options.workers
+        if workers:
+            try:
+                remote = await connect(workers[number % len(workers)], self._options.token)
+            except NoWorker as error:
+                raise Failed(str(error)) from None
+            self._ends.append(remote.stream.socket.close)
+            return _Process(number, remote.stream, remote.lines, remote)
+        command = [sys.executable, "-m", "tools.loadgen.worker"]
+        process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._ends.append(process.kill)
+        return _Process(number, process.stdin, Lines(process.stdout))
 
     async def _ready(self) -> None:
         while not all(process.ready for process in self._processes):
@@ -324,6 +354,8 @@ class Run:
         totals = {name: sum(each[name] for each in results) for name in names}
         totals["generator_cpu_seconds"] = sum(each["cpu_seconds"] for each in results)
         totals["server_cpu_seconds"] = self._server_cpu
+        if hosts := self._hosts():
+            about = {**about, **hosts}
         if watch.build:
             about = {**about, "server": watch.build}
         violations = [line for each in results for line in each["violations"]]
@@ -338,6 +370,24 @@ class Run:
             totals["server_cpu_seconds"] = watch.server_cores * result.measured_seconds
         result.invalid = _invalid(result, max((each["cpu_seconds"] for each in results), default=0.0))
         return result
+
+    def _hosts(self) -> dict[str, str]:
+        """Of each worker how late it and its machine were, and how well its clock is known."""
+        hosts = {}
+        for process in self._processes:
+            if process.remote is not None and process.host is not None and process.result is not None:
+                measures = Measures.from_plain(process.host["measures"])
+                self._measures.add(measures)
+                canary, lag = (
+                    each.percentiles(series).get("p99", 0.0)
+                    for each, series in ((measures, "canary"), (Measures.from_plain(process.result["measures"]), "lag"))
+                )
+                name = f"worker {process.remote.address}, process {process.number}"
+                hosts[name] = (
+                    f"lag p99 {lag:.1f} ms, canary p99 {canary:.1f} ms, clock to {process.remote.clock_ms:.1f} ms,"
+                    f" {process.host['machine']['cores']} cores, {process.host['machine']['system']}"
+                )
+        return hosts
 
 
 def _invalid(result: Result, cpu_seconds: float) -> list[str]:

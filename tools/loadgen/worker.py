@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import select
 import signal
 import time
@@ -20,7 +19,7 @@ from typing import Any
 
 import attrs
 
-from tools.loadgen import scenario, targets
+from tools.loadgen import descriptors, scenario, targets
 from tools.loadgen.activities import Activity, activities
 from tools.loadgen.crowd import Crowd
 from tools.loadgen.judge import Checking, Judge, Silent
@@ -103,6 +102,9 @@ class Worker:
 
     def run(self) -> None:
         """Until the result is told."""
+        if why := descriptors.too_few(self._plan.people):
+            _say({"failed": why})
+            return
         self._loop.watch(Orders(self._loop, self._obey, self._leave), READ)
         self._crowd.begin()
         if not self._make():
@@ -224,8 +226,7 @@ def _say(report: dict[str, Any]) -> None:
 def main() -> None:
     """Read the job and do it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    descriptors.raise_limit()
     line = b""
     while not line.endswith(b"\n"):
         select.select([0], [], [])
