@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -134,7 +135,7 @@ def reason(error: BaseException) -> str:
         if inner is None:
             return str(error)
         error = inner
-    return error.strerror or str(error)
+    return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)  # below: of looking up a name
 
 
 async def _greeted(address: str, stream: trio.SocketStream, token: str) -> Remote:

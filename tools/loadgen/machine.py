@@ -120,16 +120,21 @@ class Watch:
         self._server = server
         self._scraper = scraper
         self._measures = measures
+        self._before: _Moment | None = None
         self._told = (0.0, 0.0)  # CPU seconds of the server, and in how many
 
     async def look(self) -> None:
         """A sample a second, until cancelled."""
-        before = await self._moment()
+        self._before = await self._moment()
         while True:
             await trio.sleep(SAMPLE_SECONDS)
-            now = await self._moment()
-            self._compare(before, now)
-            before = now
+            await self.sample()
+
+    async def sample(self) -> None:
+        """One more: of the end of a run, which may have been shorter than a second."""
+        before, self._before = self._before, await self._moment()
+        if before is not None:
+            self._compare(before, self._before)
 
     async def _moment(self) -> _Moment:
         reading = None
@@ -143,7 +148,7 @@ class Watch:
 
     def _compare(self, before: _Moment, now: _Moment) -> None:
         seconds = now.at - before.at
-        measured = self._measures.counts_at(before.at) and self._measures.counts_at(now.at)
+        measured = self._measures.counts_at((before.at + now.at) / 2)
         cpu = None if now.server_cpu is None or before.server_cpu is None else now.server_cpu - before.server_cpu
         if measured and cpu is not None:
             self._told = self._told[0] + cpu, self._told[1] + seconds

@@ -218,6 +218,7 @@ class Run:
                     watching.start_soon(watch.canary)
                     await self._play(server)
                     watching.cancel_scope.cancel()
+                await watch.sample()
                 for process in self._processes:
                     await process.order({"stop": True})
                 await self._results()
