@@ -213,36 +213,45 @@ async def test_a_generator_that_dies_is_no_verdict_on_the_server(tmp_path: Path)
             await Run(Options("talk", scenario.parse(TALK, "talk"), url), tell).run()
 
 
-async def test_a_full_disk_is_told_and_what_else_is_asked_for_is_done(tmp_path: Path, plan: Path) -> None:
-    """The run was not for nothing: it still prints its result."""
-    report = tmp_path / "report.html"
-    words = ["loadgen", "run", plan, "--url", "@url", "--seconds", 1, "--report", report, "--json"]
-    async with server(tmp_path) as (_, url):
-        line = [sys.executable, "-c", FULL_DISK, *(url if word == "@url" else str(word) for word in words)]
-        done = await trio.run_process(line, capture_stdout=True, capture_stderr=True, check=False)
-    assert f"wirechat: cannot write {report}: File too large" in done.stderr.decode().splitlines()
-    assert b"Traceback" not in done.stderr
-    assert told(done)["figures"]["texts"] > 0
-    assert done.returncode == {"valid": 2, "not valid": 3}[told(done)["verdict"]]
-    assert set(os.listdir(tmp_path)) == {"data", "plan.toml"}, "nothing half written is left"
-
-
-def test_a_result_that_cannot_be_printed_is_told(tmp_path: Path) -> None:
-    result = tmp_path / "result.json"
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    """What `run --json` printed, of a run in which nothing happened."""
+    names = "people conversations server_cpu_seconds bytes_sent bytes_received generator_cpu_seconds unfinished"
     plain = {
         "format": "wirechat-loadgen 1", "url": "wirechat://x", "target": "wirechat", "seed": 1, "processes": 1,
-        "checked": True, "began": 0, "machine": {}, "phases": [],
-        "scenario": {"name": "talk", **scenario.to_plain(scenario.parse(TALK, "talk"))},
-        "samples": [], "violations": [], "invalid": [], "partial": "", "measures": Measures().as_plain(), "counted": {},
-        "totals": dict.fromkeys(("people", "conversations", "server_cpu_seconds", "bytes_sent", "bytes_received",
-                                 "generator_cpu_seconds", "unfinished"), 0),
+        "checked": True, "began": 0, "machine": {}, "phases": [], "samples": [], "violations": [], "invalid": [],
+        "partial": "", "scenario": {"name": "talk", **scenario.to_plain(scenario.parse(TALK, "talk"))},
+        "measures": Measures().as_plain(), "counted": {}, "totals": dict.fromkeys(names.split(), 0),
     }  # fmt: skip
-    result.write_text(json.dumps(plain))
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(plain))
+    return path
+
+
+def test_a_full_disk_is_told_and_what_else_is_asked_for_is_done(result: Path) -> None:
+    """The run was not for nothing: it still prints its result."""
+    report = result.with_name("report.html")
+    words = ["loadgen", "merge", str(result), "--report", str(report), "--json"]
+    line = [sys.executable, "-c", FULL_DISK, *words]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (2, f"wirechat: cannot write {report}: File too large\n")
+    assert json.loads(done.stdout)["verdict"] == "valid"
+    assert os.listdir(result.parent) == ["result.json"], "nothing half written is left"
+
+
+def test_a_result_that_cannot_be_printed_is_told(result: Path) -> None:
     line = [sys.executable, "-m", "wirechat.cli.main", "loadgen", "merge", str(result)]
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, check=False, timeout=SECONDS)
-    assert done.stderr.decode() == "wirechat: cannot print the result: No space left on device\n"
-    assert done.returncode == 2
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (2, "wirechat: cannot print the result: No space left on device\n")
+
+
+@pytest.mark.parametrize("lost", ["scenario", "totals", "measures", "target", "samples"])
+def test_a_damaged_result_is_told(lost: str, result: Path) -> None:
+    plain = json.loads(result.read_text())
+    del plain[lost]
+    result.write_text(json.dumps(plain))
+    assert command.refused("loadgen", "merge", str(result)) == f"wirechat: {result} is damaged"
 
 
 async def test_what_is_stopped_is_partial(tmp_path: Path, plan: Path) -> None:

@@ -32,8 +32,8 @@ def show(measured: Measured, answer: Answer, lines: Sequence[Line], console: Con
         "extrapolated from that",
         ("idle people", f"{answer.idle_people:,}; what ends where: {ends}"),
         ("active people", f"{answer.active_people:,} with {spoken()}"),
-        ("texts a second", f"{answer.texts_per_second:,.0f} one to one, {answer.group_texts_per_second:,.0f} in groups"
-         f" of {groups.size}, 99 of 100 delivered within {P99_MS:.0f} ms"),
+        ("texts a second", f"{_rate(answer.texts_per_second)} one to one,"
+         f" {_rate(answer.group_texts_per_second)} in groups of {groups.size}, 99 of 100 delivered within {P99_MS:.0f} ms"),
         ("breaks first", answer.breaks),
     )  # fmt: skip
     console.print(f"[bold]for {answer.idle_possible:,} connections[/bold], as root")
@@ -48,6 +48,10 @@ def show(measured: Measured, answer: Answer, lines: Sequence[Line], console: Con
     )
     if answer.busy:
         console.print(f"[bold yellow]not valid[/bold yellow]: {answer.busy}; the figures are too low", soft_wrap=True)
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate else "less than was tried"
 
 
 def _climbed(climbed: Climbed) -> str:
