@@ -33,7 +33,7 @@ def show(measured: Measured, answer: Answer, lines: Sequence[Line], console: Con
         ("idle people", f"{answer.idle_people:,}; what ends where: {ends}"),
         ("active people", f"{answer.active_people:,} with {spoken()}"),
         ("texts a second", f"{_rate(answer.texts_per_second)} one to one,"
-         f" {_rate(answer.group_texts_per_second)} in groups of {groups.size}, 99 of 100 delivered within {P99_MS:.0f} ms"),
+         f" {_rate(answer.group_texts_per_second)} in groups of {groups.size}, 99 of 100 within {P99_MS:.0f} ms"),
         ("breaks first", answer.breaks),
     )  # fmt: skip
     console.print(f"[bold]for {answer.idle_possible:,} connections[/bold], as root")
