@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.history.world import events
-from tools.history.checker import CREATE, EDIT, MSG, REMOVE, Entry, History, Holding, Op, Record
+from tools.history.checker import ADD, CREATE, EDIT, MSG, REMOVE, Entry, History, Holding, Op, Record
 from tools.history.entries import DELETE
 from tools.history.reference import fold
 
@@ -362,6 +362,19 @@ def test_who_had_left_is_a_member_again_after_a_restored_backup() -> None:
     history.answers("page", 5)
     history.restored({1: 4})
     assert history.finish() == []
+
+
+def test_who_was_away_and_came_back_need_not_have_had_what_was_withheld() -> None:
+    """While he was away his device was not given the message that had been edited; it has it since he is back."""
+    log = [*LOG, Entry(1, 7, 160, BOB, EDIT, "e", ref=3), Entry(1, 8, 170, ANN, ADD, users=(CAT,))]
+    away = {seq: record for seq, record in fold(log, 5).items() if seq != 3}
+    back = {seq: record for seq, record in fold(log, 8).items() if seq != 6}
+    for lacking, rules in ((3, set()), (2, {"P5 lacks"})):
+        history = played(log)
+        had = {seq: record for seq, record in away.items() if seq != lacking}
+        history.holds(Holding("device 3", CAT, 1, 1, 5, had))
+        history.holds(Holding("device 3", CAT, 1, 1, 8, back))
+        assert ended(history, log) == rules
 
 
 def test_a_change_that_nobody_saw_is_no_gap() -> None:

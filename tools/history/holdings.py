@@ -182,7 +182,7 @@ def _is_member(periods: Mapping[int, Periods], user: int) -> bool:
 def _lacking(conv: int, report: _Report, records: Mapping[int, Record], log: Log) -> Iterator[tuple[str, str]]:
     """What a device at this position lacks, or has in an older state. `records`: the fold up to there."""
     times = log.periods.get(report.user, ())
-    withheld = _withheld(log.entries, times) | report.hidden
+    withheld = _withheld(log.entries, times, report.pos) | report.hidden
     for seq, record in records.items():
         if seq in withheld or not is_within(times, seq):
             continue
@@ -193,9 +193,11 @@ def _lacking(conv: int, report: _Report, records: Mapping[int, Record], log: Log
             yield "not the fold", f"{report.device} at {conv}/{report.pos}: {seq} is of {rev}, by the log {record}"
 
 
-def _withheld(log: Sequence[Entry], times: Periods) -> set[int]:
-    """What was changed after a user left is not given to him any more: he keeps the state he had, or none."""
-    end = times[-1][1] if times else None
+def _withheld(log: Sequence[Entry], times: Periods, pos: int) -> set[int]:
+    """What was changed after a user left is not given to him any more: he keeps the state he had, or none, until he
+    is back and comes beyond the end of that period.
+    """
+    end = min((end for _, end in times if end is not None and end >= pos), default=None)
     if end is None:
         return set()
     return {entry.ref for entry in log if entry.seq > end and entry.kind in CHANGES and entry.ref is not None}
