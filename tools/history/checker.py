@@ -36,6 +36,7 @@ from tools.history.entries import (
     Violation,
     is_within,
     periods,
+    shared_until,
     visible_head,
 )
 from tools.history.holdings import Holding, Holdings, Log
@@ -50,7 +51,7 @@ from tools.history.screens import Screens
 
 __all__ = [
     "ACCOUNT_LOG", "ADD", "CREATE", "EDIT", "MSG", "REMOVE", "ROLE", "Entry", "History", "Holding", "Op", "Periods",
-    "Record", "Violation", "is_within", "periods",
+    "Record", "Violation", "is_within", "periods", "shared_until",
 ]  # fmt: skip
 
 

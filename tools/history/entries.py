@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 
@@ -91,6 +92,17 @@ def periods(log: Iterable[Entry]) -> dict[int, Periods]:
 def is_within(times: Periods, seq: int) -> bool:
     """Whether `seq` lies in one of the periods."""
     return any(start <= seq and (end is None or seq <= end) for start, end in times)
+
+
+def shared_until(mine: Periods, theirs: Periods) -> float:
+    """Up to which seq two were members at the same time: 0 for never, infinite when both still are."""
+    ends = [
+        min(math.inf if end is None else end for end in (one[1], other[1]))
+        for one in mine
+        for other in theirs
+        if is_within((one,), other[0]) or is_within((other,), one[0])
+    ]
+    return max(ends, default=0)
 
 
 def visible_head(times: Periods, head: int) -> int:

@@ -287,7 +287,8 @@ class Device:
 
     def restored(self, epoch: bytes) -> None:
         """The server comes back with older data, of which this device hears later."""
-        self.doings = Doings(first=self.doings.first, void=self.doings.void | self.doings.tokens)
+        was = self.doings  # what was tried before may be in the backup
+        self.doings = Doings(first=was.first, attempts=was.attempts, void=was.void | was.tokens)
         if self.file() is not None:
             self.epoch = epoch
 
@@ -330,5 +331,8 @@ class Device:
         """Tell the history what the device has, and blame what is wrong with it alone."""
         for holding in holdings(f"{self.name} at {trio.current_time():.1f} s", file, self.user, self._truth):
             self._history.holds(holding)
+        for conv in file.positions():
+            for user, mark in file.marks(conv).items():
+                self._history.receipt(f"{self.name}'s file {self._life}", conv, user, *mark)
         for difference in differences(file, self.user, self._truth):
             self._history.violations.append(Violation("P5", "not the fold", f"{self.name}: {difference}"))

@@ -14,6 +14,7 @@ import attrs
 from tools.simulate import tuning
 from tools.simulate.network import Weather
 from tools.simulate.tuning import Tuning
+from tools.simulate.workload import DEEDS
 
 NEVER = math.inf
 
@@ -77,6 +78,8 @@ class Plan:
     weather: Weather
     faults: Faults
     tuning: Tuning
+    keen: tuple[str, ...]
+    """Deeds that come KEEN times as often: a bug that needs two of them hides when all come equally often."""
 
 
 def draw(chance: Random) -> Plan:
@@ -85,14 +88,14 @@ def draw(chance: Random) -> Plan:
     return Plan(
         devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
         groups=pick([1, 2]),
-        ops=pick([2, 4, 6, 12]),
+        ops=pick([2, 4, 8, 16]),
         churn=pick([1, 4, 12]),
         erasing=pick([1, 4]),
         private=pick([1, 1, 6]),
         revokes=pick([False, False, False, True]),
         pause=pick([0.05, 0.5, 2.0]),
         window=pick([1, 2, 4, 8, 64]),
-        jump=pick([5, 20, 1000]),
+        jump=pick([2, 5, 20, 1000]),
         pipeline=pick([1, 1, 4]),
         inflight=pick([64, 64, 4]),
         store_delay=pick([0.001, 0.01, 0.1]),
@@ -122,4 +125,5 @@ def draw(chance: Random) -> Plan:
             clock_jump=pick([5.0, NEVER]),
         ),
         tuning=tuning.draw(chance),
+        keen=tuple(chance.sample(list(DEEDS), pick([0, 2, 4]))),
     )

@@ -30,7 +30,7 @@ from tools.simulate.steps import Steps
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import unfinished
-from tools.simulate.workload import CHURN, ERASING, PRIVATE, Person
+from tools.simulate.workload import CHURN, ERASING, KEEN, PRIVATE, Fashion, Person
 from wirechat.world import World
 
 NOW_MS = 1_800_000_000_000
@@ -77,14 +77,16 @@ class Simulation:
             self.chance.stream("server"),
             self._restored,
         )
+        fashion = Fashion()
         everyone = sorted({account.user for account in founded.accounts})
         self.devices: list[Device] = []
         for number, account in enumerate(founded.accounts):
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
             more = dict.fromkeys(CHURN, plan.churn) | dict.fromkeys(ERASING, plan.erasing)
             more |= dict.fromkeys(PRIVATE, plan.private)
+            more |= {deed: KEEN * more.get(deed, 1) for deed in plan.keen}
             revokes = plan.revokes and number == 0
-            person = Person(account.name, everyone, groups, more, revokes, self.truth.strange, chance)
+            person = Person(account.name, everyone, groups, more, revokes, self.truth.strange, fashion, chance)
             self.devices.append(
                 Device(
                     account,

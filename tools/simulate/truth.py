@@ -7,6 +7,7 @@ The truth outlives the server: an entry that was once committed must still be th
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import apsw
 
 from tools.history import tally
-from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violation, is_within, periods
+from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violation, is_within, periods, shared_until
 from tools.history.copies import Copies
 from tools.history.reference import deleted
 from tools.history.standing import Described, Standing
@@ -296,12 +297,19 @@ class Truth:
         ended = [end for _, end in self.periods(conv).get(user, ())]
         return [self._standings[conv].described(user, end) for end in reversed(ended)]
 
-    def together(self, one: int, other: int, ever: bool = False) -> bool:
-        """Both are members of some conversation now, or were ever. An account log is none."""
-        shared = [conv for conv in self._logs if self._kinds[conv] != ConversationKind.ACCOUNT]
-        found = [(times.get(one), times.get(other)) for times in map(self.periods, shared)]
-        both = [(mine, theirs) for mine, theirs in found if mine and theirs]
-        return any(ever or (mine[-1][1] is None and theirs[-1][1] is None) for mine, theirs in both)
+    def heads(self) -> dict[int, int]:
+        """conv -> how far its log goes."""
+        return {conv: len(log) for conv, log in self._logs.items()}
+
+    def together(self, one: int, other: int, since: Mapping[int, int] | None = None) -> bool:
+        """Both are members of some conversation, or were after it had these heads. An account log is none."""
+        for conv in self._logs:
+            if self._kinds[conv] != ConversationKind.ACCOUNT:
+                times = self.periods(conv)
+                until = shared_until(times.get(one, ()), times.get(other, ()))
+                if until == math.inf or (since is not None and until > since.get(conv, 0)):
+                    return True
+        return False
 
     def marks(self, conv: int) -> dict[int, tuple[int, int]]:
         """user -> (delivered, read)."""

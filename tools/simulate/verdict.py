@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tools.history.entries import visible_head
+from tools.history.entries import Periods, visible_head
 from tools.history.holdings import Holding
 from tools.simulate.file import DeviceFile
 from tools.simulate.truth import Truth
@@ -29,11 +29,21 @@ def differences(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
     account_log = positions.get(truth.account_log(user) or 0)
     if account_log is not None and account_log.low > 1:
         yield f"{truth.account_log(user)}: the account log was jumped over: {account_log}"
+    for conv, position in positions.items():
+        times = truth.periods(conv).get(user, ())
+        if position.want == position.pos and position.former != _is_out(times, position.pos):
+            yield f"{conv}: at {position}, a member in {times}"
     vanished = truth.hidden(user, account_log.pos if account_log else 0)
     for conv in positions:
         records = device.records(conv)
         for seq in sorted(seq for where, seq in vanished if where == conv and seq in records):
             yield f"{conv}/{seq}: is hidden since {account_log}, and yet there"
+
+
+def _is_out(times: Periods, pos: int) -> bool:
+    """Whether somebody had left and was not back when the log ended there."""
+    ended = [end is not None and end <= pos for start, end in times if start <= pos]
+    return bool(ended) and ended[-1]
 
 
 def unfinished(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:

@@ -155,6 +155,8 @@ class Witness:
             self._then[request.rid] = self._privacy.hidden(user, request.conv)
             if isinstance(request, wire.Changes | wire.History):
                 self._history.asks(self._question(request), user, request.conv)
+        elif isinstance(request, wire.PresenceSub):
+            self._then[request.rid] = self._truth.heads()
         elif isinstance(request, wire.DeviceRevoke):
             self._privacy.dooms(request.device)
         elif isinstance(request, wire.Auth):
@@ -450,11 +452,14 @@ class Witness:
                 self._blame("P9", "described as it is now", f"{told}, should be one of {known}")
 
     def _presence(self, message: wire.PresenceSubOk | wire.Presence) -> None:
-        """P9: of a stranger one learns what one learns of somebody who does not exist."""
+        """P9: of a stranger one learns what one learns of somebody who does not exist. Whoever was no stranger once may
+        hear a little longer, but not when he asks.
+        """
         self._trace.count("statuses", len(message.users))
+        since = self._then.pop(message.rid) if isinstance(message, wire.PresenceSubOk) else {}
         for status in message.users:
             if status != wire.Status(status.user, False) and not self._truth.together(
-                self._device.user, status.user, ever=True
+                self._device.user, status.user, since
             ):
                 self._blame("P9", "presence of a stranger", f"{status}")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from random import Random
 
+import attrs
 import trio
 
 from wirechat import wire
@@ -15,11 +16,13 @@ from wirechat.wire.registries import Audience, ContentType, ConversationKind, En
 
 DEEDS = {
     "send": 9,
+    "burst": 2,
+    "regret": 1,
     "again": 2,
     "reply": 2,
     "edit": 3,
     "delete": 1,
-    "react": 2,
+    "react": 3,
     "pin": 2,
     "unpin": 1,
     "forward": 3,
@@ -40,6 +43,7 @@ DEEDS = {
     "skim": 2,
     "members": 1,
     "who_read": 2,
+    "info": 1,
     "hide": 1,
     "block": 1,
     "profile": 1,
@@ -47,9 +51,10 @@ DEEDS = {
     "snoop": 2,
     "pause": 1,
 }
-CHURN = ("add", "remove")
-ERASING = ("edit", "delete")
-ABOUT = ("reply", *ERASING, "react", "pin", "moderate", "hide")
+KEEN = 8
+CHURN = ("add", "remove", "leave")
+ERASING = ("edit", "delete", "regret")
+ABOUT = ("reply", "edit", "delete", "react", "pin", "moderate", "hide")
 """Deeds that need a message."""
 PRIVATE = ("hide", "block", "profile", "rename")
 WINDOWS = (1, 4, 64)
@@ -77,6 +82,14 @@ PROBES: tuple[Callable[[int, bytes], tuple[wire.Request, type[wire.Reply]]], ...
 """(conversation, a fresh cid) -> what one may ask of it, and the answer that only who was in it gets."""
 
 
+@attrs.define
+class Fashion:
+    """What somebody did last, and in which conversation: people do what others do."""
+
+    deed: str = "send"
+    conv: int = 0
+
+
 class Person:
     """Somebody at a device.
 
@@ -85,6 +98,7 @@ class Person:
     more       deed -> how much more often than usual
     strange    conversations that a user was never in: one may have heard of them
     revokes    ends the other device of this user, sooner or later
+    fashion    what everybody follows now and then
     """
 
     def __init__(
@@ -95,6 +109,7 @@ class Person:
         more: dict[str, int],
         revokes: bool,
         strange: Callable[[int], list[int]],
+        fashion: Fashion,
         chance: Random,
     ) -> None:
         self._weights = [weight * more.get(deed, 1) for deed, weight in DEEDS.items()]
@@ -103,6 +118,7 @@ class Person:
         self._groups = groups
         self._revokes = revokes
         self._strange = strange
+        self._fashion = fashion
         self._chance = chance
         self._said = 0
         self.busy: Callable[[float], None] = lambda seconds: None
@@ -137,11 +153,19 @@ class Person:
         if not convs or self._chance.random() < 0.06:
             await self._meet(client)
             return
-        deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
-        conv = self._chance.choice(convs)
-        if deed in ABOUT and self._message(client, conv, mine=deed in ERASING) is None:
-            deed = "send"
-        await getattr(self, f"_{deed}")(client, conv)
+        conv = self._fashion.conv if self._follows(convs) else self._chance.choice(convs)
+        while True:
+            if not self._follows([conv]):
+                self._fashion.deed = self._chance.choices(list(DEEDS), weights=self._weights)[0]
+            deed, self._fashion.conv = self._fashion.deed, conv
+            if deed in ABOUT and self._message(client, conv, mine=deed in ERASING) is None:
+                deed = "send"
+            await getattr(self, f"_{deed}")(client, conv)
+            if self._chance.random() < 0.7:
+                break  # otherwise something else in the same conversation at once
+
+    def _follows(self, convs: list[int]) -> bool:
+        return self._fashion.conv in convs and self._chance.random() < 0.3
 
     async def _meet(self, client: Client) -> None:
         user = self._chance.choice(self._everyone)
@@ -165,20 +189,31 @@ class Person:
         return f"{self._name}.{self._said};" + "x" * self._chance.choice([0, 0, 0, 200])
 
     def _message(self, client: Client, conv: int, mine: bool) -> int | None:
-        """The seq of some message that is there."""
+        """The seq of some message that is there: a new one, or the one that was changed last."""
         records = client.log(conv).records.values()
-        seqs = [
-            r.seq
+        found = [
+            r
             for r in records
             if r.kind == EntryKind.MSG and r.content is not None and (not mine or r.sender == client.user)
         ]
-        return self._chance.choice(seqs[-5:]) if seqs else None
+        changed = [r for r in found if r.rev > r.seq]
+        if changed and self._chance.random() < 0.5:
+            return max(changed, key=lambda record: record.rev).seq
+        return self._chance.choice(found[-5:]).seq if found else None
 
     def _message_or_any(self, client: Client, conv: int) -> int | None:
         """Mostly a message that is there, sometimes whatever has that number."""
-        if self._chance.random() < 0.1:
-            return self._chance.randint(1, max(1, client.log(conv).head))
+        if self._chance.random() < 0.2:
+            return self._any(client, conv)
         return self._message(client, conv, mine=False)
+
+    def _any(self, client: Client, conv: int) -> int:
+        """Any number, mostly one of which this device has nothing."""
+        log = client.log(conv)
+        missing = [seq for seq in range(1, log.head + 1) if seq not in log.records]
+        if missing and self._chance.random() < 0.7:
+            return self._chance.choice(missing)
+        return self._chance.randint(1, max(1, log.head))
 
     def _whom(self) -> list[int]:
         """Who is mentioned: mostly nobody, sometimes people who are not there."""
@@ -187,9 +222,19 @@ class Person:
     async def _send(self, client: Client, conv: int) -> None:
         await client.messages.send(conv, self._text(), mentions=self._whom())
 
+    async def _regret(self, client: Client, conv: int) -> None:
+        """Writes something and takes it back."""
+        sent = await client.messages.send(conv, self._text())
+        await trio.sleep(self._chance.uniform(0, 2))
+        await client.messages.delete(conv, sent.seq)
+
+    async def _burst(self, client: Client, conv: int) -> None:
+        """Several messages, one right after the other."""
+        await _together([partial(self._send, client, conv)] * self._chance.randint(2, 4))
+
     async def _again(self, client: Client, conv: int) -> None:
         """What this device has said before, also where one has left; sometimes something else with the same cid."""
-        conv = self._chance.choice([known.conv for known in client.conversations.list()])
+        conv = self._anywhere(client)
         own = [r for r in client.log(conv).records.values() if r.cid is not None and self._has_said(r)]
         if own and not self.has_old_data():
             record = self._chance.choice(own)
@@ -225,7 +270,8 @@ class Person:
         again = others and self._chance.random() < 0.5
         seq = self._chance.choice(others) if again else self._message_or_any(client, conv)
         if seq is not None:
-            await client.messages.react(conv, seq, self._chance.choice([None, self._text()[:20]]))
+            emoji = None if self._chance.random() < 0.3 else self._text()[:20]
+            await client.messages.react(conv, seq, emoji)
 
     async def _pin(self, client: Client, conv: int) -> None:
         seq = self._message(client, conv, mine=False)
@@ -238,12 +284,16 @@ class Person:
             await client.messages.unpin(conv, self._chance.choice(pinned))
 
     async def _forward(self, client: Client, conv: int) -> None:
-        """Mostly a message that is there, sometimes whatever has that number in any conversation."""
-        source = self._chance.choice([known.conv for known in client.conversations.list()])
+        """Mostly a message that is there, sometimes whatever has that number in any conversation, also where one has
+        left. Sometimes one puts it in words of one's own then.
+        """
+        source = conv if self._chance.random() < 0.4 else self._anywhere(client)
         seq = self._message(client, source, mine=False)
         if seq is None or self._chance.random() < 0.3:
-            seq = self._chance.randint(1, max(1, client.log(source).head))
-        await client.messages.forward(source, seq, conv)
+            seq = self._any(client, source)
+        sent = await client.messages.forward(source, seq, conv)
+        if self._chance.random() < 0.2:
+            await client.messages.edit(conv, sent.seq, self._text())
 
     async def _unread(self, client: Client, conv: int) -> None:
         """Asks the server also for what this device could count itself."""
@@ -261,7 +311,18 @@ class Person:
         await client.history.records(conv, [*page.seqs, *(self._chance.randint(1, head) for _ in range(3))])
 
     async def _mark(self, client: Client, conv: int) -> None:
-        await client.receipts.mark_read(conv, self._chance.randint(1, client.log(conv).head + 2))
+        """Sometimes everything is read at once, also where one has left."""
+        if self._chance.random() < 0.2:
+            convs = [known.conv for known in client.conversations.list()]
+            await _together([partial(client.receipts.mark_read, conv, max(1, client.log(conv).head)) for conv in convs])
+        else:
+            await client.receipts.mark_read(conv, self._chance.randint(1, client.log(conv).head + 2))
+
+    def _anywhere(self, client: Client) -> int:
+        """A conversation that this device knows, rather one that its user has left."""
+        known = client.conversations.list()
+        left = [each for each in known if each.former]
+        return self._chance.choice(left if left and self._chance.random() < 0.3 else known).conv
 
     async def _add(self, client: Client, conv: int) -> None:
         if self._is_group(client, conv):
@@ -269,8 +330,13 @@ class Person:
             await client.conversations.add(conv, [self._somebody(outside)])
 
     async def _remove(self, client: Client, conv: int) -> None:
+        """Sometimes for as long as it takes to say something."""
         if self._is_group(client, conv):
-            await client.conversations.remove(conv, self._somebody(sorted(_members(client, conv) - {client.user})))
+            user = self._somebody(sorted(_members(client, conv) - {client.user}))
+            await client.conversations.remove(conv, user)
+            if self._chance.random() < 0.3:
+                await self._send(client, conv)
+                await client.conversations.add(conv, [user])
 
     def _somebody(self, sensible: list[int]) -> int:
         """Mostly one of these, sometimes anybody at all."""
@@ -281,11 +347,12 @@ class Person:
             await client.conversations.leave(conv)
 
     async def _role(self, client: Client, conv: int) -> None:
-        """Mostly who may."""
+        """Mostly who may; sometimes two at once."""
         others = sorted(_members(client, conv) - {client.user})
         if others and self._may(client, conv, Role.ADMIN):
-            role = self._chance.choice((1, 2, 2, 3, 3, 4))
-            await client.conversations.set_role(conv, self._chance.choice(others), role)
+            roles = [self._chance.choice((1, 2, 2, 3, 3, 4)) for _ in range(self._chance.choice((1, 1, 2)))]
+            set_role = client.conversations.set_role
+            await _together([partial(set_role, conv, self._chance.choice(others), role) for role in roles])
 
     async def _title(self, client: Client, conv: int) -> None:
         if self._may(client, conv, Role.ADMIN):
@@ -311,12 +378,16 @@ class Person:
         client.presence.active(self.active)
 
     async def _typing(self, client: Client, conv: int) -> None:
-        client.presence.typing(conv, self._chance.random() < 0.7)
+        """Mostly one stops after a while."""
+        client.presence.typing(conv, self._chance.random() < 0.9)
+        await trio.sleep(self._chance.uniform(0, 5))
+        if self._chance.random() < 0.7:
+            client.presence.typing(conv, False)
 
     async def _pause(self, client: Client, conv: int) -> None:
         """The program takes nothing for a while."""
         client._tell(wire.State(self.active, 0))
-        await trio.sleep(self._chance.uniform(0, 3))
+        await trio.sleep(self._chance.uniform(0, 8))
         client._tell(wire.State(self.active, self._chance.choice(WINDOWS)))
 
     async def _snoop(self, client: Client, conv: int) -> None:
@@ -338,13 +409,15 @@ class Person:
         )
 
     async def _hide(self, client: Client, conv: int) -> None:
-        """Sometimes what is hidden already."""
+        """Sometimes what is hidden already. Half of the time one looks whether it is gone."""
         seq = self._message(client, conv, mine=False)
         if self._hidden is not None and self._chance.random() < 0.3:
             await client.account.hide(*self._hidden)
         elif seq is not None:
             await client.account.hide(conv, [seq])
             self._hidden = conv, [seq]
+        if self._chance.random() < 0.5:
+            await self._lists(client, conv)
 
     async def _block(self, client: Client, conv: int) -> None:
         """A block is taken back sooner or later, or there would soon be nobody to talk to."""
@@ -379,22 +452,47 @@ class Person:
         await client.history.page(conv, before=before, limit=self._chance.randint(1, 5))
 
     async def _skim(self, client: Client, conv: int) -> None:
-        """Several of the newest pages at once; the program that shows them is busy meanwhile and does not read on."""
+        """Several of the newest pages; the program that shows them is busy meanwhile and does not read on. Sometimes
+        what they show is hidden before they are there.
+        """
 
         async def page() -> None:
-            with contextlib.suppress(ClientError):
-                await client.history.page(conv, limit=5)
+            await trio.sleep(self._chance.choice([0.0, 0.0, 0.5, 1.5]))
+            await client.history.page(conv, limit=5)
 
         self.busy(self._chance.choice([0.0, 3.0, 8.0]))
-        async with trio.open_nursery() as nursery:
-            for _ in range(3):
-                nursery.start_soon(page)
+        deeds = [page] * 3
+        if self._chance.random() < 0.2:
+            deeds.append(partial(self._hide, client, conv))
+        await _together(deeds)
 
     async def _members(self, client: Client, conv: int) -> None:
         await client.conversations.members(conv)
 
     async def _who_read(self, client: Client, conv: int) -> None:
-        await client.receipts.who_read(conv, self._chance.randint(1, max(1, client.log(conv).head)))
+        await client.receipts.who_read(conv, self._any(client, conv))
+
+    async def _info(self, client: Client, conv: int) -> None:
+        """What the conversations are called that this device knows, also those that its user has left."""
+        convs = tuple(known.conv for known in client.conversations.list())
+        await client._call(wire.ConvGet(0, convs), wire.ConvGetOk)
+
+
+async def _together(deeds: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    """Do all at once. Raises the error of one of those that failed."""
+    errors: list[ClientError] = []
+
+    async def do(deed: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await deed()
+        except ClientError as error:
+            errors.append(error)
+
+    async with trio.open_nursery() as nursery:
+        for deed in deeds:
+            nursery.start_soon(do, deed)
+    if errors:
+        raise errors[0]
 
 
 def _members(client: Client, conv: int) -> set[int]:
