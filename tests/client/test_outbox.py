@@ -140,6 +140,24 @@ async def test_p12_the_time_the_server_asked_for_outlives_the_connection(
         assert (await handle.wait()).seq == 1
 
 
+async def test_p12_what_is_put_off_again_and_again_is_sent_until_it_is_taken(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """5xxx is no refusal, however often it comes."""
+    async with meet(stage, opened(), row(A, 0)) as (client, peer):
+        handle = await client.messages.send_soon(A, "hello")
+        sends = 0
+        while sends <= 20:
+            message = await peer.next()
+            if isinstance(message, wire.Ping):
+                peer.say(wire.Pong(message.t))
+            elif isinstance(message, wire.Send):
+                sends += 1
+                taken = sends > 20
+                peer.say(wire.SendOk(message.rid, 1, 1) if taken else wire.Error(message.rid, code=5001, retry_ms=100))
+        assert (await handle.wait()).seq == 1
+
+
 @pytest.mark.parametrize("code", [6999, 17, 7000, 65535])
 async def test_p11_an_unknown_class_of_error_is_an_unknown_outcome(
     autojump_clock: MockClock, stage: Stage, opened: Opened, code: int

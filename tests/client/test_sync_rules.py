@@ -189,6 +189,23 @@ def test_r12_forced_race_late_history_rewinds(rule: bool) -> None:
     assert (device.texts()[5] == "edited") is rule
 
 
+def test_r12_forced_race_changes_asked_from_above_do_not_undo_the_rewind() -> None:
+    """An answer that begins above the position lacks what lies between: here the edit that the page had not seen."""
+    device, server = Device(jump_entries=6), Server()
+    server.write(10)
+    device.connect(row(CONV, 10))
+    page, late = device.sync.ask_history(CONV, 8, 6), server.history(3, 8)
+    device.sync.event(server.append(edit(CONV, 0, 5, "edited")))
+    device.sync.event(server.write(2)[-1])
+    [question] = device.asked(wire.Changes)
+    device.sync.answer(page, late)
+    assert device.log.pos == 10
+    device.sync.answer(question, server.changes(question, 100))
+    assert device.log.pos == 10
+    settle(device, server)
+    assert device.texts()[5] == "edited"
+
+
 def test_r12_history_extends_what_is_held_only_without_a_hole() -> None:
     device, server = Device(jump_entries=6), Server()
     server.write(20)

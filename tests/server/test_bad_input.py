@@ -14,6 +14,7 @@ import trio_websocket
 
 from tests.server.rig import PATIENCE, Client, Rig, serving
 from wirechat import wire
+from wirechat.server.config import Config, Limits
 from wirechat.wire.packing import pack
 
 HELLO = wire.Hello("WC", 1, 1, (), "test").encode()
@@ -126,6 +127,16 @@ async def test_more_than_the_inflight_limit_is_told(tmp_path: Path) -> None:
             codes.append(answer.code if isinstance(answer, wire.Error) else 0)
         assert set(codes) == {0, 5002}
         assert codes.count(0) >= wire.limits.INFLIGHT
+
+
+async def test_requests_that_were_refused_are_in_flight_no_more(tmp_path: Path) -> None:
+    """However many there were, also of those that wait for a write they share."""
+    async with serving(tmp_path, Config(limits=Limits(inflight=4))) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        for _ in range(5):
+            assert await bob.refused(wire.Mark(0, conv ^ 1, 1)) == 4002
+        assert (await bob.ask(wire.Mark(0, conv, 1), wire.MarkOk)).read == 1
 
 
 async def test_ack_of_what_was_never_sent_ends_the_connection(tmp_path: Path) -> None:

@@ -182,3 +182,22 @@ async def test_draining_says_goodbye_on_websocket_too(tmp_path: Path) -> None:
             with pytest.raises(trio_websocket.ConnectionClosed) as closed:
                 await ws.get_message()
         assert closed.value.reason.code == 1000
+
+
+async def test_who_joins_while_his_digest_is_read_is_told_of_the_receipts_before_him(tmp_path: Path) -> None:
+    """13-7: neither a page that went out before nor a push has shown him one."""
+    async with serving(tmp_path) as rig:
+        alice, bob, carol = await rig.person("alice"), await rig.person("bob"), await rig.person("carol")
+        his = sorted([await rig.group(alice, bob) for _ in range(6)])
+        conv = await rig.group(alice, carol)
+        while conv > his[4]:  # its place in the digest is on the first page
+            conv = await rig.group(alice, carol)
+        await carol.ask(wire.Mark(0, conv, 1), wire.MarkOk)
+        back = await rig.again(bob)
+        first = await back.ask(wire.Sync(0, None, 5), wire.SyncOk)
+        await alice.ask(wire.MemberAdd(0, conv, os.urandom(8), (bob.user,)), wire.MemberAddOk)
+        last = await back.ask(wire.Sync(0, None, 5, first.cursor), wire.SyncOk)
+        assert [row.conv for row in last.rows] == [his[5]]
+        assert (await back.expect(wire.Event)).conv == conv
+        (row,) = (await back.expect(wire.Rows)).rows
+        assert (row.conv, row.head, row.rrev) == (conv, 2, 1)

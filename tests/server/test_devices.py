@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.server.rig import serving
+from tests.server.rig import PATIENCE, serving
+from wirechat import wire
 from wirechat.server import limits
 from wirechat.store.features import devices
 
@@ -25,3 +26,16 @@ async def test_a_device_that_stays_is_noted_too(tmp_path: Path, monkeypatch: pyt
                 ((device, _, _, seen, _),) = await rig.server.store.read(devices.of, phone.user)
         assert device == phone.device
         assert rig.server.hub.device(device) is not None
+
+
+async def test_a_device_that_came_again_is_known_after_its_old_connection_has_ended(tmp_path: Path) -> None:
+    """7-23: else its horizon stood still, and nobody could cut it off."""
+    async with serving(tmp_path) as rig:
+        phone = await rig.person("ada")
+        again = await rig.again(phone)
+        assert await phone.closed() == wire.errors.REPLACED
+        with trio.fail_after(PATIENCE):
+            while len(list(rig.server.connections)) > 1:  # noqa: ASYNC110  the server tells nobody
+                await trio.sleep(0.01)
+        rig.server.hub.revoked([again.device])
+        assert await again.closed() == wire.errors.DEVICE_REVOKED

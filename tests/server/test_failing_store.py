@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.server.rig import serving
 from wirechat import wire
-from wirechat.store.errors import OutcomeUnknown
+from wirechat.server import limits
+from wirechat.server.tending import one_pass
+from wirechat.store.errors import OutcomeUnknown, Unavailable
+from wirechat.store.features import receipts
 from wirechat.store.records import Append, Commit
 from wirechat.store.tx import Tx
 
@@ -114,3 +118,70 @@ async def test_who_left_in_a_commit_nobody_heard_of_is_told_all_the_same(tmp_pat
         assert (await carol.expect(wire.Event)).seq == 3
         row = (await bob.expect(wire.Rows)).rows[0]
         assert (row.conv, row.head, row.state) == (conv, 2, 1)
+
+
+class Unreadable:
+    """A store that can be asked in order, and not otherwise."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def read(self, *arguments: object) -> None:
+        raise Unavailable("simulated: nothing can be read")
+
+
+async def test_p5_what_a_pass_could_not_read_the_next_one_offers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not offered, so it must not count as such."""
+    monkeypatch.setattr(limits, "PASS_SECONDS", 1000)
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        sent = await alice.say(conv, "hello")
+        await bob.expect(wire.Event, lambda event: event.seq == sent.seq)
+        hub, store = rig.server.hub, rig.server.store
+        hub.doubt(conv)
+        unreadable: Any = Unreadable(store)
+        with pytest.raises(Unavailable):
+            await one_pass(unreadable, hub)
+        await one_pass(store, hub)
+        rows = await bob.expect(wire.Rows)
+        assert [(row.conv, row.head) for row in rows.rows] == [(conv, sent.seq)]
+
+
+class Forgetful:
+    """A store that cannot take watermarks for a while."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.failures = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write(self, feature: Any, *arguments: Any) -> Any:
+        if feature is receipts.flush and self.failures:
+            self.failures -= 1
+            raise Unavailable("simulated: nothing can be written")
+        return await self._store.write(feature, *arguments)
+
+
+async def test_p7_what_a_device_holds_is_said_once_the_store_can_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """13-2: it has said so, and does not say it again on this connection."""
+    monkeypatch.setattr(limits, "FLUSH_SECONDS", 0.05)
+    async with serving(tmp_path, store=Forgetful) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        sent = await alice.say(conv, "hello")
+        await bob.expect(wire.Event, lambda event: event.seq == sent.seq)
+        rig.server.store.failures = 2
+        await bob.send(wire.Ack(2))
+        receipt = await alice.expect(wire.Receipt)
+        assert receipt.marks == (wire.Watermark(bob.user, sent.seq, 0),)
+        assert rig.server.store.failures == 0

@@ -69,5 +69,9 @@ def test_no_promise_is_broken_and_every_path_is_reached() -> None:
 
 @pytest.mark.parametrize("name", [bug.name for bug in bank.bugs()])
 def test_a_planted_bug_fits_the_source(name: str) -> None:
-    """A patch that does not apply any more finds nothing and proves nothing."""
-    bank.fit(bank.bugs([name])[0])
+    """A patch that does not apply any more finds nothing and proves nothing, nor does a vector that is gone."""
+    (bug,) = bank.bugs([name])
+    bank.fit(bug)
+    if bug.vector:
+        path, test = bug.vector.split("::")
+        assert f"def {test}(" in (bank.ROOT / path).read_text()

@@ -4,9 +4,12 @@ Tests are named by the rule they show.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from tests.server.rig import Client, Rig, serving
 from tests.transcripts.people import (
@@ -26,6 +29,7 @@ from tests.transcripts.people import (
     stalled,
 )
 from wirechat import wire
+from wirechat.store.features import history as pages
 from wirechat.store.tx import Tx
 from wirechat.world import REAL
 
@@ -79,6 +83,42 @@ async def test_9_6_what_was_deleted_while_it_waited_is_not_sent(tmp_path: Path) 
         gone = await slow.expect(wire.Event, lambda event: event.seq == deleted)
         assert (said.kind, said.content, changed.kind, changed.content) == (1, None, 2, None)
         assert (gone.kind, gone.ref) == (3, seq)
+
+
+@pytest.mark.parametrize(
+    ("ask", "feature"),
+    [
+        (lambda conv, seq: wire.History(7000, conv, seq, 1), pages.history),
+        (lambda conv, seq: wire.Changes(7000, conv, seq - 1, 1), pages.changes),
+        (lambda conv, seq: wire.Records(7000, conv, (seq,)), pages.records),
+    ],
+    ids=["HISTORY", "CHANGES", "RECORDS"],
+)
+async def test_9_6_what_was_deleted_while_its_page_waited_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[int, int], wire.Request], feature: object
+) -> None:
+    """P8: the page was read before the delete, and is read again when the client takes it."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        slow = await narrow(rig, bob)
+        await stalled(rig, slow, alice, conv)
+        seq = await done(alice, msg(conv, "the secret"))
+        store: Any = rig.server.store
+        read, was_read = store.read, trio.Event()
+
+        async def noticed(what: object, *arguments: Any) -> Any:
+            found = await read(what, *arguments)
+            if what is feature:
+                was_read.set()
+            return found
+
+        monkeypatch.setattr(store, "read", noticed)
+        await slow.send(ask(conv, seq))
+        await was_read.wait()
+        deleted = await done(alice, delete(conv, seq))
+        page = await slow.expect(wire.HistoryOk | wire.ChangesOk | wire.RecordsOk, lambda page: page.rid == 7000)
+        assert [(record.seq, record.rev, record.content) for record in page.records] == [(seq, deleted, None)]
 
 
 async def test_9_7_what_was_written_before_one_joined_stays_unseen(tmp_path: Path) -> None:

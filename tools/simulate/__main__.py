@@ -142,7 +142,7 @@ def tell_branches(seeds: int, as_json: bool) -> None:
 )
 @click.option("--jobs", default=os.cpu_count() or 1, show_default="cores", type=click.IntRange(1), help="Processes.")
 def hunt_bugs(names: tuple[str, ...], seeds: int, jobs: int) -> None:
-    """Plant each bug in a copy of the source and look for it. NAMES: those alone."""
+    """Plant each bug in a copy of the source and look for it, by seeds or by its forced vector. NAMES: those alone."""
     try:
         chosen = bank.bugs(names)
     except KeyError as error:
@@ -155,9 +155,8 @@ def hunt_bugs(names: tuple[str, ...], seeds: int, jobs: int) -> None:
             click.echo(f"{bug.name:40} STALE       {error}")
             missed += 1
             continue
-        missed += found.seed is None
-        verdict = f"seed {found.seed}" if found.seed is not None else "NOT FOUND"
-        click.echo(f"{bug.name:40} {verdict:10} of {found.seeds:4}  {found.violation[:110]}")
+        missed += not found.by
+        click.echo(f"{bug.name:45} {found.by or f'NOT FOUND of {found.seeds}':10} {found.violation[:110]}")
     sys.exit(1 if missed else 0)
 
 
