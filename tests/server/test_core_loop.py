@@ -87,6 +87,22 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
         assert not changes.more
 
 
+async def test_changes_one_at_a_time_in_one_flight_are_all_answered(tmp_path: Path) -> None:
+    """A page may be as short as one record."""
+    async with serving(tmp_path) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        for text in range(2, 41):
+            await alice.say(conv, str(text))
+        await bob.send(*(wire.Changes(1000 + since, conv, since, 1) for since in range(41)))
+        pages = [await bob.expect(wire.ChangesOk) for _ in range(41)]
+        told = {page.rid - 1000: ([record.seq for record in page.records], page.upto, page.more) for page in pages}
+        expected: dict[int, tuple[list[int], int, bool]] = {
+            since: ([since + 1], since + 1, since + 1 < 40) for since in range(40)
+        }
+        assert told == expected | {40: ([], 40, False)}
+
+
 async def test_an_outsider_learns_nothing(tmp_path: Path) -> None:
     """P9: every request on a conversation one was never in answers as on one that does not exist."""
     async with serving(tmp_path) as rig:
