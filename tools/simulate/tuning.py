@@ -27,7 +27,7 @@ SERVER = {
     "FRAMES_PER_TURN": (128, 1),
     "READY_BYTES_MAX": (262_144, 100),
     "DRAIN_BYTES": (65_536, 100),
-    "BACKLOG_BYTES_MAX": (262_144, 500),
+    "BACKLOG_BYTES_MAX": (262_144, 50),
 }
 WIRE = {
     "PAGE": (200, 1, 2, 5),
