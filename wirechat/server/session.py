@@ -194,6 +194,7 @@ class Session:
         """Everything up to push `n` is durable on the device. Returns conversation -> highest seq derived from that."""
         reached: dict[int, int] = {}
         count = n - self.acked
+        assert count <= len(self._unacked), "an ACK of what was never sent"
         if count > 0:
             for push in self._unacked[:count]:
                 if push is not None and push.seq > reached.get(push.conv, 0):
