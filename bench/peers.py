@@ -13,7 +13,6 @@ from __future__ import annotations
 import datetime
 import gc
 import os
-import resource
 import shlex
 import sys
 import time
@@ -39,6 +38,7 @@ from bench.rivals.prosody import Prosody
 from bench.rivals.rival import Rival
 from bench.rivals.server import Server
 from bench.rivals.socketio import SocketIo
+from tools.loadgen import descriptors
 
 PAIRS = 100
 IDLE_FIRST = 100
@@ -302,7 +302,7 @@ def command(
     there = tuple(each for each in wanted if each not in absent)
     plan = Plan(there, cells, rounds, seconds, lambda text: click.echo(f"  {text}", err=True))
     place, began = machine(), time.time()
-    allow_many_files()
+    descriptors.raise_limit()
     try:
         words = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
         plain = as_plain(plan, measure(plan), absent, words, place, began)
@@ -321,10 +321,3 @@ def command(
         kept = figures.RESULTS / f"peers-{day}-{plain['commit']}.json"
         kept.write_text(figures.to_json(plain))
         click.echo(f"  The result is in {os.path.relpath(kept)}; python -m tools.docs generate.", err=True)
-
-
-def allow_many_files() -> None:
-    """A connection is an open file here and there."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

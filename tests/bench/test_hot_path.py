@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from bench.benchmark import ROOT, BenchError
+from bench import hot_path
+from bench.benchmark import ROOT, BenchError, Run
 from bench.client import Client
 from bench.load import Load, Work
 from bench.people import connector, relayed
 from bench.process import Process, can_trace
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command and wait, boundedly."""
-    command = [sys.executable, "-m", "bench", "hot_path", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
-
-
 @pytest.mark.skipif(not can_trace(), reason="strace is not here, or may not trace")
 def test_p1_no_entry_is_acknowledged_without_a_wait_for_the_disk() -> None:
     """With one entry at a time nothing shares a commit: the kernel must have seen a wait for the disk for each."""
-    done = bench("--json", "--rows", "group_100", "--quick", "--strace")
-    assert done.returncode == 0, done.stderr
-    (benchmark,) = json.loads(done.stdout)["benchmarks"]
-    (row,) = benchmark["rows"]
-    assert row["figures"]["entries_per_fsync"]["sides"][0]["median"] <= 1
-
-
-def test_an_unknown_row_is_one_line_and_status_2() -> None:
-    """Bad input to a command gets a clear error that names what there is."""
-    done = bench("--rows", "pairs_w10,nonsense")
-    assert done.returncode == 2
-    assert "'nonsense' is no row" in done.stderr
-    assert "Traceback" not in done.stderr
+    run = Run(root=ROOT, rows=("group_100",), seconds=0.1, quick=True, trace=True)
+    _, traced = hot_path.measure(run)
+    assert 0 < traced.figures["entries_per_fsync"] <= 1
 
 
 def test_a_lost_delivery_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

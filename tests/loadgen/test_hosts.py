@@ -7,14 +7,13 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import trio
 import trio.testing
 
-from tests.loadgen.test_run import SECONDS, TALK, server
+from tests.loadgen.test_run import SECONDS, TALK
 from tools.loadgen import hosts, scenario
 from tools.loadgen.hosts import Lines, NoWorker, Remote
 from tools.loadgen.run import Failed, Interrupted, Options, Progress, Run, _Process
@@ -33,22 +32,22 @@ async def waiting(token: str = TOKEN) -> AsyncIterator[tuple[str, list[str]]]:
 
 
 def options(url: str, *workers: str, token: str = TOKEN) -> Options:
-    plan = scenario.parse(TALK.replace("seconds = 4", "seconds = 2"), "talk")
+    plan = scenario.parse(TALK.replace("seconds = 2", "seconds = 1.5"), "talk")
     return Options("talk", plan, url, workers=workers, token=token)
 
 
 def silent(told: Progress) -> None: ...
 
 
-async def test_two_hosts_make_one_load(tmp_path: Path) -> None:
-    async with server(tmp_path) as (_, url), waiting() as (one, told), waiting() as (other, told_too):
+async def test_two_hosts_make_one_load(url: str) -> None:
+    async with waiting() as (one, told), waiting() as (other, told_too):
         with trio.fail_after(SECONDS):
             result = await Run(options(url, one, other), silent).run()
             while len(told + told_too) < 4:  # noqa: ASYNC110  told by the workers
                 await trio.sleep(0.01)
     assert result.violations == []
     assert result.totals["people"] == 20
-    assert result.measures.counts["texts"] > 150
+    assert result.measures.counts["texts"] > 100
     assert set(result.measures.counts_by_second["durable"]) == {0, 1}
     late = [text for name, text in result.machine.items() if name.startswith("worker 127.0.0.1:")]
     assert len(late) == 2
@@ -89,7 +88,7 @@ async def test_what_is_no_worker_of_ours_is_told(greeting: dict[str, Any], line:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_wrong_token_is_told_to_both(tmp_path: Path) -> None:
+async def test_a_wrong_token_is_told_to_both() -> None:
     async with waiting() as (one, told):
         with pytest.RaisesGroup(Failed, flatten_subgroups=True) as caught:
             await Run(options("wirechat://127.0.0.1:1", one, token="another one"), silent).run()
@@ -112,8 +111,8 @@ async def test_who_is_no_coordinator_is_turned_away_and_the_next_is_served() -> 
         await remote.stream.aclose()
 
 
-async def test_a_worker_that_dies_is_named(tmp_path: Path) -> None:
-    async with server(tmp_path) as (_, url), trio.open_nursery() as nursery:
+async def test_a_worker_that_dies_is_named(url: str) -> None:
+    async with trio.open_nursery() as nursery:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         scope = trio.CancelScope()
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from bench.rivals.nats import Nats
-from wirechat.cli.main import wirechat
+from tests.cli import command
 
 TALK = """
 about = "talk in pairs"
@@ -31,10 +28,9 @@ def test_another_server_is_loaded_alike(tmp_path: Path) -> None:
     plan = tmp_path / "talk.toml"
     plan.write_text(TALK)
     with Nats().serve(tmp_path) as server:
-        words = ["run", str(plan), "--target", "nats", "--url", f"nats://127.0.0.1:{server.port}", "--json"]
-        command = [sys.executable, "-m", "wirechat.cli.main", "loadgen", *words]
-        done = subprocess.run(command, capture_output=True, timeout=90, check=False)
-    found = json.loads(done.stdout)
+        url = f"nats://127.0.0.1:{server.port}"
+        done = command.wirechat("loadgen", "run", plan, "--target", "nats", "--url", url, "--json")
+    found = json.loads(done.out)
     assert found["target"] == "nats"
     assert found["figures"]["deliveries"] == found["figures"]["texts"] > 50
     assert found["figures"]["unfinished"] == 0
@@ -50,6 +46,4 @@ def test_another_server_is_loaded_alike(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_asked_of_another_server_is_refused_before_the_run(words: list[str], line: str) -> None:
-    done = CliRunner().invoke(wirechat, ["loadgen", "run", *words])
-    assert done.exit_code == 2
-    assert line in done.output
+    assert line in command.refused("loadgen", "run", *words)

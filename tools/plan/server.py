@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import attrs
 import trio
+
+from tools.loadgen import descriptors
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -33,8 +34,7 @@ class Server:
 @asynccontextmanager
 async def serving(directory: Path) -> AsyncIterator[Server]:
     """A server with its store in `directory`, with as many open files as this process may have. Raises NoServer."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    descriptors.raise_limit()
     words = ["serve", "--data", str(directory / "data"), "--tcp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WIRECHAT_")}
     log = directory / "log"
