@@ -20,6 +20,7 @@ from bench import enumeration, history, peers, report, suite
 from bench.benchmark import NAMES, ROOT, BenchError, Benchmark, load
 from bench.process import can_trace
 from tools.arguments import run as run_command
+from tools.loadgen import machine
 
 
 class Commands(click.Group):
@@ -130,7 +131,7 @@ def _run(
     if quick:
         seconds, repeat = min(seconds, 0.2), 1
     plan = suite.Plan(_wanted(names, rows), roots, repeat, seconds, quick, trace, _tell)
-    place, began = report.machine(), time.time()
+    place, began = machine.about(), time.time()
     outcome = suite.measure(plan)
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     plain = report.as_plain(plan, outcome, command, place, began, time.time() - began)

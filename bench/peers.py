@@ -27,7 +27,6 @@ import click
 
 from bench.benchmark import BenchError
 from bench.hot_path import WARM_UP
-from bench.report import machine
 from bench.rivals import figures, page
 from bench.rivals.ejabberd import Ejabberd
 from bench.rivals.loop import Flow, Loop
@@ -38,7 +37,7 @@ from bench.rivals.prosody import Prosody
 from bench.rivals.rival import Rival
 from bench.rivals.server import Server
 from bench.rivals.socketio import SocketIo
-from tools.loadgen import descriptors
+from tools.loadgen import descriptors, machine
 
 PAIRS = 100
 IDLE_FIRST = 100
@@ -301,7 +300,7 @@ def command(
         click.echo(f"  absent: {each.name}; {each.install}", err=True)
     there = tuple(each for each in wanted if each not in absent)
     plan = Plan(there, cells, rounds, seconds, lambda text: click.echo(f"  {text}", err=True))
-    place, began = machine(), time.time()
+    place, began = machine.about(), time.time()
     descriptors.raise_limit()
     try:
         words = shlex.join(["python", "-m", "bench", *sys.argv[1:]])

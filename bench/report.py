@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import platform
 import re
-import resource
 import sys
-import sysconfig
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -92,29 +87,6 @@ def to_json(plain: dict[str, Any]) -> str:
     """For a file or a pipe; each side's figures on one line."""
     text = json.dumps(plain, indent=1)
     return re.sub(r"\{\s+(\"median\"[^}]*)\}", lambda side: "{" + " ".join(side[1].split()) + "}", text) + "\n"
-
-
-def machine() -> dict[str, Any]:
-    """What a reader of figures must know of this machine."""
-    flags = (sysconfig.get_config_var("CONFIG_ARGS") or "").replace("'", "").split()
-    return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}",
-        "python_build": " ".join(flag for flag in flags if flag.startswith(("--enable-opt", "--with-lto"))) or "plain",
-        "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 # for people

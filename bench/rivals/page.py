@@ -227,7 +227,7 @@ def _made(result: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
     own = ", ".join(f"`{name}`" for name, cell in cells.items() if cell["of"] is result)
     return (
         f"* {own}: {result['began']}, commit {result['commit']}, {result['rounds']} rounds of "
-        f"{result['seconds']:g} s. {machine['cpu']}, {machine['cores']} cores, {machine['kernel']}; "
+        f"{result['seconds']:g} s. {machine['cpu']}, {machine['cores']} cores, {machine['system']}; "
         f"{machine['python']} ({machine['python_build']}); load at the beginning {machine['load_before']}.{busy}"
     )
 

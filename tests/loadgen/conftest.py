@@ -1,3 +1,5 @@
+"""A server that is loaded again and again."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

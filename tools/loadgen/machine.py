@@ -11,8 +11,10 @@ import contextlib
 import os
 import platform
 import resource
+import sysconfig
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -195,12 +197,23 @@ def _ms(seconds: float | None) -> float | None:
 
 
 def about() -> dict[str, Any]:
-    """What a reader of a report must know of this machine."""
+    """What a reader of figures must know of this machine."""
+    flags = (sysconfig.get_config_var("CONFIG_ARGS") or "").replace("'", "").split()
     return {
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
+        "cpu": _cpu(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}",
+        "python_build": " ".join(flag for flag in flags if flag.startswith(("--enable-opt", "--with-lto"))) or "plain",
         "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")

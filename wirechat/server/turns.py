@@ -69,7 +69,7 @@ class Turns:
         """Take turns, for ever."""
         if self._epoll is None:  # not Linux
             await trio.sleep_forever()
-        while self._epoll:
+        while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             for fd, _ in self._epoll.poll(0, PIECES_A_TURN):
                 endpoint = self._watched.get(fd)  # one piece may end another connection

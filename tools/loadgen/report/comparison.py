@@ -46,7 +46,7 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
     for name in ("scenario", "target", "processes", "checked"):
         if first[name] != second[name]:
             found.append(f"they differ in {name}")
-    for name in ("system", "cores", "python"):
+    for name in ("cpu", "cores", "system", "python", "python_build"):
         if first["machine"].get(name) != second["machine"].get(name):
             found.append(f"they were made on machines that differ in {name}")
     for which, plain in (("first", first), ("second", second)):
