@@ -102,11 +102,11 @@ async def test_the_end_of_a_stream_ends_its_reader() -> None:
     assert (reader.pieces, reader.ends) == ([b"last"], [False])
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["while it waits", "before it waits"])
-async def test_an_abort_ends_the_reader(late: bool) -> None:
+@pytest.mark.parametrize("early", [False, True], ids=["while it waits", "before it waits"])
+async def test_an_abort_ends_the_reader(early: bool) -> None:
     turns = Turns(lambda: None)
     with readers(turns, 1) as (reader,):
-        if late:
+        if early:
             reader.endpoint.abort()
         async with running(turns, reader):
             reader.endpoint.abort()

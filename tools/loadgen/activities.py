@@ -246,9 +246,8 @@ class Watching:
         looked_since, _ = self._changed.get(peer.account.user, (0.0, True))
         for status in users:
             due, is_there = self._changed.get(status.user, (0.0, None))
-            if (
-                status.online is is_there and due > looked_since
-            ):  # what happened while it was away is told when it is back
+            # what happened while it was away is told when it is back
+            if status.online is is_there and due > looked_since:
                 self._crowd.measures.latency("presence", due, self._crowd.loop.now)
 
 
