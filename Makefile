@@ -27,7 +27,7 @@ run: env  ## Run a server on this machine with two demo accounts and a short rep
 	@$(BIN)/wirechat demo
 
 test: env  ## The full suite, with a real PostgreSQL from its wheel
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: env docs  ## Format, lint, types, import contracts, freshness of generated files, vulnerabilities, the site
 	$(BIN)/ruff format --check .
