@@ -185,6 +185,9 @@ async def test_a_server_that_dies_midway_makes_a_partial_report(tmp_path: Path) 
     assert result.violations == []
     assert figures.verdict(result)[0] == "partial"
     assert result.measures.percentiles("delivered")
+    found = {each.name: each.value for each in figures.figures(result)}
+    assert found["connections lost"] == 20, "attempts to come back are none"
+    assert found["server CPU"] is found["server CPU per delivery"] is None
 
 
 class Http(socketserver.BaseRequestHandler):
@@ -198,10 +201,11 @@ class Http(socketserver.BaseRequestHandler):
 def test_another_server_is_no_target() -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Http) as other:
         Thread(target=other.serve_forever, args=(0.05,)).start()
-        done = command.wirechat("loadgen", "run", "pairs", "--url", f"wirechat://127.0.0.1:{other.server_address[1]}")
+        url = f"wirechat://127.0.0.1:{other.server_address[1]}"
+        done = command.wirechat("loadgen", "run", "pairs", "--url", url)
         other.shutdown()
     assert done.status == 2
-    assert done.err.splitlines()[1:] == ["wirechat: no load: what is there speaks another protocol"]
+    assert done.err.splitlines()[1:] == [f"wirechat: no load on {url}: what is there speaks another protocol"]
 
 
 async def test_what_is_stopped_before_it_begins_has_no_result(url: str) -> None:
@@ -297,7 +301,7 @@ async def test_what_is_stopped_is_partial(plan: Path, url: str) -> None:
     [
         (["run", "pears", "--url", "wirechat://127.0.0.1:1"], 2, "there is no scenario 'pears'"),
         (["run", "pairs", "--url", "http://127.0.0.1:1"], 2, "bad URL"),
-        (PAIRS, 2, "no load: Connection refused"),
+        (PAIRS, 2, "no load on wirechat://127.0.0.1:1: Connection refused"),
         ([*PAIRS, "--people", "1"], 2, "too few"),
         ([*PAIRS, "--share", "3/2"], 2, "must be K/N"),
         (["run", "broadcast", "--url", "wirechat://127.0.0.1:1", "--share", "1/2"], 2, "cannot be divided among 2"),
@@ -318,7 +322,7 @@ async def test_what_is_stopped_is_partial(plan: Path, url: str) -> None:
         ([*PAIRS, "--report", "/"], 2, "cannot write /: it is a directory"),
         ([*PAIRS, "--worker", "127.0.0.1:1"], 2, "a worker wants to be told its token: set LOADGEN_TOKEN"),
         ([*PAIRS, *TOKEN, "--worker", "here"], 2, "bad address of a worker: here is not HOST:PORT"),
-        ([*PAIRS, *TOKEN, "--worker", "127.0.0.1:1"], 2, "no load: worker 127.0.0.1:1: Connection refused"),
+        ([*PAIRS, *TOKEN, "--worker", "127.0.0.1:1"], 2, ": worker 127.0.0.1:1: Connection refused"),
         (["worker", "--token", "short"], 2, "the token is too short: at least 16 characters"),
         (["worker", "--listen", "here"], 2, "bad address of a worker: here is not HOST:PORT"),
         (

@@ -30,7 +30,11 @@ def test_a_number_may_be_written_without_a_point() -> None:
     [
         ("rate = 500", "rate = 'x'", "'x' is not a number (at activities[0].rate)"),
         ("rate = 500", "rate = true", "True is not a number (at activities[0].rate)"),
-        ("rate = 500", "rat = 5", "unknown key rat (at activities[0])"),
+        (
+            "rate = 500",
+            "rat = 5",
+            "unknown key rat; there are rate, window, bytes, senders, arrivals (at activities[0])",
+        ),
         ("rate = 500", "rate = -1", "'rate' must be > 0: -1.0 (at activities[0])"),
         ("rate = 500", "", "needs either rate (an open loop) or window (a closed one) (at activities[0])"),
         ("rate = 500", "rate = 5\nwindow = 1", "needs either rate (an open loop) or window (a closed one)"),
@@ -38,6 +42,7 @@ def test_a_number_may_be_written_without_a_point() -> None:
         ("people = 20", "people = 1", "1 people are too few for these conversations"),
         ("people = 20", "people = '20'", "'20' is not int (at people)"),
         ("seconds = 20", "", "seconds is missing (at phases[0]"),
+        ("seconds = 20", "seconds = 20\nmeasured = false", "no phase is measured"),
         ("size = 2", "size = 1001", "'size' must be <= 1000: 1001 (at conversations)"),
         ("[conversations]\nsize = 2", "", "there is no [conversations], in which something could happen"),
         ("people", "people =", "Invalid value"),

@@ -121,7 +121,7 @@ def run_command(
         click.echo(f"wirechat: not valid: {result}", err=True)
         sys.exit(NOT_VALID)
     if isinstance(result, Failed):
-        raise Wrong(f"no load: {result}")
+        raise Wrong(f"no load on {url}: {result}")
     _show(result, report, as_json)
 
 

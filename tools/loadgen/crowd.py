@@ -71,6 +71,7 @@ class Crowd:
         """A new one for each attempt: an account may have been made though its answer was lost."""
         self._to_log_in: deque[Peer] = deque()
         self._arrived = 0
+        self._coming_back: set[Peer] = set()
         self._complaint = ""
 
     @property
@@ -132,6 +133,7 @@ class Crowd:
             self._to_log_in.popleft().connect()
 
     def live(self, peer: Peer) -> None:
+        self._coming_back.discard(peer)
         if peer.account is None:
             for _ in range(REGISTRATIONS):
                 self._register(peer)
@@ -154,11 +156,13 @@ class Crowd:
             if peer.account is None and not self._accounts:
                 self.failure = why
                 return
-        self.measures.count("connections lost", self.loop.now)
+        if peer not in self._coming_back:  # else it is one more attempt of somebody who is away already
+            self.measures.count("connections lost", self.loop.now)
         self.comes_back(peer, self._pause(peer))
 
     def comes_back(self, peer: Peer, seconds: float) -> None:
         """It connects again, so much later."""
+        self._coming_back.add(peer)
         peer.later(seconds, peer.connect)
 
     def _pause(self, peer: Peer) -> float:
@@ -255,6 +259,11 @@ class Crowd:
     def under_way(self) -> int:
         """Texts that somebody still waits for."""
         return sum(len(talk.under_way) for talk in self.talks)
+
+    @property
+    def is_settled(self) -> bool:
+        """Everybody is here and has everything."""
+        return not (self._coming_back or self.under_way or any(self.lacking()))
 
     def waiting(self) -> Iterable[str]:
         """What somebody still waits for, in one line for each conversation."""

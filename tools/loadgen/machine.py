@@ -57,6 +57,15 @@ class Server:
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
+        self._spent: dict[psutil.Process, float] = {}
+        """CPU seconds of each, as last seen: those of a child that ended stay."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process that listened has ended."""
+        with contextlib.suppress(psutil.Error):
+            return not self._process.is_running() or self._process.status() == psutil.STATUS_ZOMBIE
+        return True
 
     def _all(self) -> Iterator[psutil.Process]:
         yield self._process
@@ -68,17 +77,18 @@ class Server:
         """Of the process that listens."""
         return int(self._process.pid)
 
-    def cpu_seconds(self) -> float:
-        """User and system, of all of them."""
-        total = 0.0
+    def cpu_seconds(self) -> float | None:
+        """User and system, of all of them; None when it is gone."""
         for process in self._all():
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
-                total += times.user + times.system
-        return total
+                self._spent[process] = times.user + times.system
+        return None if self.is_gone else sum(self._spent.values())
 
-    def mib(self) -> float:
-        """Memory that is theirs alone."""
+    def mib(self) -> float | None:
+        """Memory that is theirs alone; None when it is gone."""
+        if self.is_gone:
+            return None
         total = 0
         for process in self._all():
             with contextlib.suppress(psutil.Error):
@@ -106,6 +116,8 @@ class _Moment:
     at: float
     server_cpu: float | None
     machine_cpu: float
+    own_cpu: float
+    """Of this process."""
     reading: Reading | None
 
 
@@ -116,6 +128,8 @@ class Watch:
         self.samples: list[Sample] = []
         self.server_cores: float | None = None
         """That the server used in the measured phases, as the samples tell; None when nobody tells."""
+        self.others_cores: float | None = None
+        """That neither this process nor the server, where its process is known, used in the measured phases."""
         self.counted: dict[str, Counted] = {}
         """What the server counted in the measured phases, to a second."""
         self.build = ""
@@ -124,6 +138,17 @@ class Watch:
         self._measures = measures
         self._before: _Moment | None = None
         self._told = (0.0, 0.0)  # CPU seconds of the server, and in how many
+        self._others = (0.0, 0.0)
+
+    @property
+    def knows_server(self) -> bool:
+        """Whether its process was found here."""
+        return self._server is not None
+
+    @property
+    def server_is_gone(self) -> bool:
+        """It was found here, and has ended."""
+        return self._server is not None and self._server.is_gone
 
     async def look(self) -> None:
         """A sample a second, until cancelled."""
@@ -146,15 +171,24 @@ class Watch:
         times = psutil.cpu_times()
         busy = sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0)
         told = None if reading is None else reading.cpu_seconds
-        return _Moment(time.monotonic(), told if self._server is None else self._server.cpu_seconds(), busy, reading)
+        cpu = told if self._server is None else self._server.cpu_seconds()
+        return _Moment(time.monotonic(), cpu, busy, time.process_time(), reading)
 
     def _compare(self, before: _Moment, now: _Moment) -> None:
         seconds = now.at - before.at
         measured = self._measures.counts_at((before.at + now.at) / 2)
         cpu = None if now.server_cpu is None or before.server_cpu is None else now.server_cpu - before.server_cpu
+        if cpu is not None and cpu < 0:
+            cpu = None  # another process answers at /metrics
         if measured and cpu is not None:
             self._told = self._told[0] + cpu, self._told[1] + seconds
             self.server_cores = self._told[0] / self._told[1]
+        if measured:
+            others = now.machine_cpu - before.machine_cpu - (now.own_cpu - before.own_cpu)
+            if self._server is not None:
+                others -= cpu or 0.0
+            self._others = self._others[0] + others, self._others[1] + seconds
+            self.others_cores = self._others[0] / self._others[1]
         mib = None if now.reading is None else now.reading.mib
         if self._server is not None:
             mib = self._server.mib()

@@ -77,6 +77,10 @@ class People(Protocol):
     def under_way(self) -> int:
         """Texts that somebody still waits for."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is to be waited for any more."""
+
     def begin(self) -> None:
         """Make everything."""
 

@@ -21,7 +21,7 @@ from tools.loadgen.hosts import Lines, NoWorker, Remote, connect, say
 from tools.loadgen.line import Place
 from tools.loadgen.machine import Sample, Watch
 from tools.loadgen.measures import Measures
-from tools.loadgen.place import find_place
+from tools.loadgen.place import BadPlace, find_place
 from tools.loadgen.scenario import Phase, Scenario
 from tools.loadgen.scrape import Counted, Scraper
 from tools.loadgen.worker import Job
@@ -34,8 +34,11 @@ CANARY_P99_MS = 25.0
 """The machine may wake somebody so late."""
 PROCESS_CPU = 0.9
 """Of a core that one process of the generator may use."""
+OTHERS_CORES = 0.25
+"""Used by processes that are no part of the run: less is no reason for anything."""
 DRAIN_SECONDS = 30.0
 """What is under way at the end is waited for; what has not come then is lost."""
+GONE = "the server is gone"
 MAKING = "making people"
 """The stage before the first phase."""
 TIMES = ("begin", "end", "run_began")
@@ -80,7 +83,10 @@ class Options:
     def place(self) -> Place:
         """Raises BadPlace."""
         if self.target == targets.OWN:
-            return find_place(self.url, self.ca)
+            try:
+                return find_place(self.url, self.ca)
+            except BadPlace as error:
+                raise BadPlace(f"{error}{targets.hint(self.url)}") from None
         return targets.find(self.target, self.url, self.ca).place
 
 
@@ -279,10 +285,11 @@ class Run:
     async def _play(self, server: machine.Server | None) -> None:
         at = self._measures.began
         for phase in self._options.scenario.phases:
-            cpu = 0.0 if server is None else server.cpu_seconds()
+            before = None if server is None else server.cpu_seconds()
             at = await self._phase(phase, at)
-            if server is not None and phase.measured:
-                self._server_cpu += server.cpu_seconds() - cpu
+            after = None if server is None else server.cpu_seconds()
+            if phase.measured and before is not None and after is not None:
+                self._server_cpu += after - before
             if self._stopped.is_set():
                 return
         if self._options.scenario.climb is not None:
@@ -311,7 +318,7 @@ class Run:
         if live or not self._alive:
             self._alive = now
         elif now - self._alive > self._gone_seconds:
-            self.stop("the server is gone")
+            self.stop(GONE)
 
     async def _climb(self, climb: scenario.Climb, at: float) -> None:
         """Steps, until one takes too long. Of each the deliveries of that step alone count."""
@@ -340,7 +347,7 @@ class Run:
     async def _results(self) -> None:
         """Waits as long as a drain may take."""
         self._tell(Progress("waiting for the last", 0, 1, self._sums()))
-        with trio.move_on_after(self._drain_seconds + 60):
+        with trio.move_on_after(self._drain_seconds + self._options.scenario.away_seconds + 60):
             while any(process.result is None for process in self._processes):  # noqa: ASYNC110  told by its listener
                 await trio.sleep(0.05)
             return
@@ -362,14 +369,18 @@ class Run:
         violations = [line for each in results for line in each["violations"]]
         gone = sum(each["gone"] for each in results)
         if gone and not self._partial:
-            self._partial = f"{gone} connections did not come back"
+            who = "1 connection" if gone == 1 else f"{gone:,} connections"
+            self._partial = GONE if gone == totals["people"] else f"{who} did not come back"
         result = Result(
             self._options, measures, self._phases, violations, [], watch.samples, totals, about, began, self._partial,
             watch.counted,
         )  # fmt: skip
-        if not self._server_cpu and watch.server_cores is not None:
+        if watch.server_is_gone:
+            totals["server_cpu_seconds"] = 0.0  # nobody knows how much it was
+        elif not self._server_cpu and watch.server_cores is not None:
             totals["server_cpu_seconds"] = watch.server_cores * result.measured_seconds
-        result.invalid = _invalid(result, max((each["cpu_seconds"] for each in results), default=0.0))
+        others = "" if self._options.workers else _others(result, watch)
+        result.invalid = _invalid(result, max((each["cpu_seconds"] for each in results), default=0.0), others)
         return result
 
     def _hosts(self) -> dict[str, str]:
@@ -391,12 +402,21 @@ class Run:
         return hosts
 
 
-def _invalid(result: Result, cpu_seconds: float) -> list[str]:
+def _others(result: Result, watch: Watch) -> str:
+    """What kept this machine busy beside the run; empty if nothing did."""
+    if watch.others_cores is None or not result.measured_seconds:
+        return ""
+    cores = watch.others_cores - result.totals["generator_cpu_seconds"] / result.measured_seconds
+    who = "other processes" if watch.knows_server else "processes other than the generator"
+    return f"; {who} took {cores:.1f} of {result.machine['cores']} cores" if cores >= OTHERS_CORES else ""
+
+
+def _invalid(result: Result, cpu_seconds: float, others: str) -> list[str]:
     why = []
     for series, limit, who in (("lag", LAG_P99_MS, "the generator"), ("canary", CANARY_P99_MS, "the machine")):
         p99 = result.measures.percentiles(series).get("p99", 0.0)
         if p99 > limit:
-            why.append(f"{who} was late: {series} p99 is {p99:.1f} ms, more than {limit:.0f}")
+            why.append(f"{who} was late: {series} p99 is {p99:.1f} ms, more than {limit:.0f}{others}")
     if result.measured_seconds and cpu_seconds / result.measured_seconds > PROCESS_CPU:
         why.append("a process of the generator used a whole core: use more --processes, or another machine")
     if not result.measures.latencies.get("delivered") and result.options.scenario.conversations is not None:

@@ -196,6 +196,8 @@ class Scenario:
     climb: Climb | None = None
 
     def __attrs_post_init__(self) -> None:
+        if self.climb is None and not any(phase.measured for phase in self.phases):
+            raise ValueError("no phase is measured, so there would be no figures")
         if self.conversations is None and any(not isinstance(each, Returns | Strangers) for each in self.activities):
             raise ValueError("there is no [conversations], in which something could happen")
         if self.conversations is not None and self.people < self.size * (self.conversations.count or 1):
@@ -217,6 +219,11 @@ class Scenario:
     def units(self) -> int:
         """What cannot be divided among processes: conversations, or people without any."""
         return self.conversation_count or self.people
+
+    @property
+    def away_seconds(self) -> float:
+        """The longest that somebody stays away."""
+        return max((each.away_seconds for each in self.activities if isinstance(each, Returns)), default=0.0)
 
     def share(self, number: int, of: int) -> Scenario:
         """What process `number` of `of` has to do: whole conversations, the people in them, its part of the rates.
@@ -320,7 +327,8 @@ def _first(error: cattrs.BaseValidationError) -> str:
 
 def _said(error: BaseException, wanted: type | None) -> str:
     if isinstance(error, cattrs.errors.ForbiddenExtraKeysError):
-        return f"unknown key {', '.join(sorted(error.extra_fields))}"
+        known = ", ".join(field.name for field in attrs.fields(error.cl))
+        return f"unknown key {', '.join(sorted(error.extra_fields))}; there are {known}"
     if isinstance(error, KeyError):
         return f"{error.args[0]} is missing"
     return str(error.args[0]) if error.args else type(error).__name__

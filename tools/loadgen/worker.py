@@ -189,13 +189,13 @@ class Worker:
         return sum(sent for sent, _ in traffic), sum(received for _, received in traffic)
 
     def _drain(self) -> None:
-        """What is under way is waited for; what has not come then is lost."""
+        """What is under way and who is away are waited for; what has not come then is lost."""
         self._cpu = time.process_time() - self._cpu
         sent, received = self._bytes()
         self._traffic = sent - self._traffic[0], received - self._traffic[1]
         self._loop.run(
-            lambda: self._abandoned or (not self._crowd.under_way and not any(self._crowd.lacking())),
-            self._loop.now + self._drain_seconds,
+            lambda: self._abandoned or self._crowd.is_settled,
+            self._loop.now + self._drain_seconds + self._plan.away_seconds,
         )
 
     def _result(self) -> dict[str, Any]:

@@ -40,8 +40,7 @@ def page(result: Result, command: str, commit: str) -> str:
         *_plots(result),
         "<h2>Figures</h2>",
         _table(
-            (each.name, "" if each.value is None else number(each.value), each.unit, each.about)
-            for each in figures(result)
+            (each.name, number(each.value), each.unit, each.about) for each in figures(result) if each.value is not None
         ),
         _errors(errors(result)),
         "<h2>How it was made</h2>",

@@ -41,6 +41,13 @@ TARGETS = {
 NAMES = (OWN, *TARGETS)
 
 
+def hint(url: str) -> str:
+    """What to say of a URL that is none of our own server; empty if no other kind has such ones."""
+    scheme = url.partition("://")[0].lower()
+    names = [name for name, each in TARGETS.items() if scheme in each.ports]
+    return f"; another kind of server needs --target {names[0]}" if names else ""
+
+
 @attrs.frozen
 class Found:
     """Where to connect and as whom."""

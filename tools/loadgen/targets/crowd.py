@@ -260,6 +260,11 @@ class Crowd:
         """Texts that somebody still waits for."""
         return sum(len(talk.under_way) for talk in self.talks)
 
+    @property
+    def is_settled(self) -> bool:
+        """Nobody waits for a text; whose connection broke does not come back."""
+        return not self.under_way
+
     def waiting(self) -> Iterable[str]:
         """Nobody has promised anything."""
         return ()
