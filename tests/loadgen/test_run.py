@@ -138,6 +138,7 @@ async def test_everything_is_done_nothing_is_lost_and_the_parts_make_a_whole(
     for name in ("http://www.w3.org", "http://purl.org", "http://creativecommons.org", "https://matplotlib.org"):
         text = text.replace(name, "")
     assert "http" not in text, "the report needs nothing from elsewhere"
+    assert "strangers" not in text, "a figure that there is not has no row"
     compared = json.loads(command.wirechat("loadgen", "compare", *parts, "--json").out)
     assert compared["figures"]["texts"]["second"] == second["figures"]["texts"]
 

@@ -63,7 +63,8 @@ def show(first: Mapping[str, Any], second: Mapping[str, Any], console: Console) 
         table.add_column(name, justify="right")
     for line in lines(first, second):
         values = ["-" if value is None else number(value) for value in (line.first, line.second)]
-        table.add_row(line.name, *values, "" if line.ratio is None else f"{line.ratio:.2f}")
+        if values != ["-", "-"]:
+            table.add_row(line.name, *values, "" if line.ratio is None else f"{line.ratio:.2f}")
     console.print(table)
     for text in differences(first, second):
         console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)
