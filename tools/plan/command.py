@@ -23,11 +23,11 @@ from tools.loadgen.run import Failed
 from tools.plan import table
 from tools.plan.answer import answer
 from tools.plan.kernel import SPARE_FILES, lines
-from tools.plan.probe import PEOPLE, WARM, Measured, probe
+from tools.plan.probe import BATCH, BATCHES, WARM, Measured, probe
 from tools.plan.server import NoServer
 
 NOT_VALID = 3
-FEW_FILES = WARM + PEOPLE + SPARE_FILES
+FEW_FILES = WARM + BATCHES * BATCH + SPARE_FILES
 """Less, and nothing can be measured."""
 
 
@@ -43,7 +43,7 @@ class Wrong(click.ClickException):
     type=Finite(8, 3600),
     default=75,
     show_default=True,
-    help="How long it measures, about; it takes some 5 s more.",
+    help="How long it measures, about; it takes some 10 s more.",
 )
 @click.option(
     "--directory",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import statistics
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,12 +37,16 @@ TALKERS = 20, 200
 GROUP = 10
 WARM = 100
 """People who come first: what grows once, whoever comes, grows with them and is charged to nobody."""
-PEOPLE = 500
-"""Those whose cost is told; always as many, so that it does not hang on the time."""
+BATCHES, BATCH = 3, 250
+"""Those whose cost is told; always as many, so that it does not hang on the time. The median of the batches counts: the
+server's memory also jumps now and then by a MiB or two for nobody in particular.
+"""
 LEAST_CPU_SECONDS = 2 / os.sysconf("SC_CLK_TCK")
 """The system counts in ticks: a difference below two of them is rounding."""
 BLOCK = bytes(4096)
 DRAIN_SECONDS = 5.0
+SETTLE_SECONDS = 0.3
+"""After the last of a batch has come."""
 CONNECT_SECONDS = 60.0
 """In which idle people must have come."""
 SHARES = {"disk": 0.03, "idle": 0.17, "pairs": 0.4, "groups": 0.3}
@@ -182,27 +188,32 @@ def _idle(server: Server, seconds: float) -> Idle:
     """Between a few people and many: what the server has or does for nobody in particular is in both. Raises Failed."""
     process, loop = Process(psutil.Process(server.pid)), Loop()
     rest = process.mib()
-    few = _connected(loop, server, WARM)
+    few = _connected(loop, server, 0, WARM)
     few_cpu, few_mib = _spent(process, loop, seconds / 2), process.mib()
-    many = _connected(loop, server, PEOPLE)
-    many_cpu, many_mib = _spent(process, loop, seconds / 2), process.mib()
-    for crowd in (few, many):
+    crowds, sizes = [few], [few_mib]
+    for number in range(1, BATCHES + 1):
+        crowds.append(_connected(loop, server, number, BATCH))
+        _spent(process, loop, SETTLE_SECONDS)
+        sizes.append(process.mib())
+    spent, people = _spent(process, loop, seconds / 2) - few_cpu, BATCHES * BATCH
+    for crowd in crowds:
         crowd.close()
-    spent, each = many_cpu - few_cpu, PEOPLE * seconds / 2
+    each = people * seconds / 2
+    grown = statistics.median(after - before for before, after in itertools.pairwise(sizes))
     return Idle(
-        PEOPLE,
+        people,
         round(rest, 1),
-        round(max(0.0, many_mib - few_mib) * 1024 / PEOPLE, 2),
+        round(max(0.0, grown) * 1024 / BATCH, 2),
         spent / each if spent >= LEAST_CPU_SECONDS else None,
         LEAST_CPU_SECONDS / each,
     )
 
 
-def _connected(loop: Loop, server: Server, people: int) -> Crowd:
+def _connected(loop: Loop, server: Server, number: int, people: int) -> Crowd:
     """So many more people, who say nothing. Raises Failed."""
     plan = Scenario("people who say nothing", people, (Phase("hold", 1.0),))
     place = find_place(server.url, None)
-    crowd = Crowd(loop, place, plan, f"idle{people}", Random(people), Measures(), Silent())
+    crowd = Crowd(loop, place, plan, f"idle{number}", Random(number), Measures(), Silent())
     crowd.begin()
     loop.run(lambda: crowd.ready or crowd.failure is not None, time.monotonic() + CONNECT_SECONDS)
     if not crowd.ready:

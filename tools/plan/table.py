@@ -23,7 +23,7 @@ def show(measured: Measured, answer: Answer, lines: Sequence[Line], console: Con
         ("server at rest", f"{idle.at_rest_mib:,.0f} MiB"),
         (
             "idle people",
-            f"{idle.kib:.1f} KiB and {_cpu(idle)} each: {idle.people:,} more were connected to {WARM}",
+            f"{idle.kib:.1f} KiB and {_cpu(idle)} each: with {idle.people:,} of them, once {WARM} others were there",
         ),
         ("pairs", _climbed(measured.pairs)),
         (f"groups of {groups.size}", f"{_climbed(groups)}; with as many read marks"),
