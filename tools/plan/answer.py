@@ -10,7 +10,8 @@ from tools.plan.kernel import SPARE_FILES
 from tools.plan.probe import GROUP, Climbed, Measured
 
 CONNECTIONS = 100_000
-"""limits.connections of a server whose operator did not say otherwise."""
+"""`LIMIT` of a server whose operator did not say otherwise."""
+LIMIT, FILES = "limits.connections", "open files"
 MEMORY_SHARE = 0.8
 """Of what is free: the rest is for the page cache and the moment."""
 IDLE_CORES = 0.5
@@ -34,6 +35,16 @@ class Bound:
 
 
 @attrs.frozen
+class Most:
+    """Of something that was raised until people were badly served."""
+
+    number: float | None
+    """None: unknown, not even the least that was tried went well."""
+    at_least: bool
+    """More was not tried."""
+
+
+@attrs.frozen
 class Answer:
     """How much this machine carries."""
 
@@ -41,53 +52,64 @@ class Answer:
     """What ends the number of idle people, the first to break first."""
     idle_people: int
     """With the limits as they are now."""
-    idle_possible: int
-    """With those raised that are only a setting."""
-    active_people: int
-    texts_per_second: float
+    idle_possible: Bound
+    """What ends it once this machine allows as many open files as that takes."""
+    active_people: Most
+    texts_per_second: Most
     """One to one, p99 below 100 ms."""
-    group_texts_per_second: float
+    group_texts_per_second: Most
     breaks: str
     """What breaks first when more is said."""
     busy: str
     """Why the figures are too low; empty if they are not."""
 
 
-SETTINGS = ("open files", "limits.connections")
-
-
 def answer(measured: Measured) -> Answer:
     """From measures to numbers of people."""
     bounds = sorted(_bounds(measured), key=lambda bound: bound.people)
-    pairs, groups = measured.pairs.best, measured.groups.best
-    possible = min((bound.people for bound in bounds if bound.name not in SETTINGS), default=CONNECTIONS)
-    group_rate = 0.0 if groups is None else groups.rate
-    others = measured.idle.others
+    groups, others = _most(measured.groups), measured.others
     return Answer(
         tuple(bounds),
         bounds[0].people,
-        possible,
-        min(bounds[0].people, int(group_rate * 3600 / PER_HOUR)),
-        0.0 if pairs is None else pairs.rate,
-        group_rate,
+        next(bound for bound in bounds if bound.name != FILES),
+        _active(groups, bounds[0].people),
+        _most(measured.pairs),
+        groups,
         breaks(measured.pairs, measured.machine.cores),
-        f"other processes used {others:.1f} cores of this machine meanwhile" if others > OTHERS_CORES else "",
+        f"other processes used {others:.1f} of the {measured.machine.cores} cores of this machine meanwhile"
+        if others > OTHERS_CORES
+        else "",
     )
+
+
+def _most(climbed: Climbed) -> Most:
+    best = climbed.best
+    return Most(None if best is None else best.rate, best is not None and climbed.broken is None)
+
+
+def _active(texts: Most, connected: int) -> Most:
+    """Nobody is more active than connected."""
+    if texts.number is None:
+        return texts
+    people = int(texts.number * 3600 / PER_HOUR)
+    return Most(min(people, connected), texts.at_least and people < connected)
 
 
 def _bounds(measured: Measured) -> Iterator[Bound]:
     idle, machine = measured.idle, measured.machine
-    yield Bound("open files", max(0, machine.files - SPARE_FILES))
-    yield Bound("limits.connections", CONNECTIONS)
+    yield Bound(FILES, max(0, machine.files - SPARE_FILES))
+    yield Bound(LIMIT, CONNECTIONS)
     if idle.kib > 0:
         yield Bound("memory", int(machine.available_mib * MEMORY_SHARE * 1024 / idle.kib))
-    if idle.cores > 0:
+    if idle.cores is not None:
         yield Bound("CPU of the server's loop", int(IDLE_CORES / idle.cores))
 
 
 def breaks(climbed: Climbed, cores: int) -> str:
     """Why the step that was not held was not."""
     step = climbed.broken
+    if not climbed.steps:
+        return "unknown: no rate was held long enough to tell"
     if step is None:
         return "nothing, as far as it was tried"
     if step.server_cpu >= LOOP_FULL:

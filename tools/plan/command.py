@@ -22,12 +22,12 @@ from tools.loadgen.live import live
 from tools.loadgen.run import Failed
 from tools.plan import table
 from tools.plan.answer import answer
-from tools.plan.kernel import lines
-from tools.plan.probe import Measured, probe
+from tools.plan.kernel import SPARE_FILES, lines
+from tools.plan.probe import BATCH, BATCHES, WARM, Measured, probe
 from tools.plan.server import NoServer
 
 NOT_VALID = 3
-FEW_FILES = 512
+FEW_FILES = WARM + BATCHES * BATCH + SPARE_FILES
 """Less, and nothing can be measured."""
 
 
@@ -38,7 +38,13 @@ class Wrong(click.ClickException):
 
 
 @click.command()
-@click.option("--seconds", type=Finite(8, 3600), default=75, show_default=True, help="How long it takes, about.")
+@click.option(
+    "--seconds",
+    type=Finite(8, 3600),
+    default=75,
+    show_default=True,
+    help="How long it measures, about; it takes some 10 s more.",
+)
 @click.option(
     "--directory",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -58,7 +64,7 @@ def plan(seconds: float, directory: Path, as_json: bool) -> None:
         raise Wrong(f"{files} open files are too few to measure anything: ulimit -n 4096, as root")
     measured = _measure(directory, seconds, files, as_json)
     found = answer(measured)
-    wanted = list(lines(found.idle_possible, 2**31 if soft == resource.RLIM_INFINITY else soft))
+    wanted = list(lines(found.idle_possible.people, 2**31 if soft == resource.RLIM_INFINITY else soft))
     if as_json:
         plain = {
             "measured": attrs.asdict(measured),

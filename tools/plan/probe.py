@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import attrs
 import psutil
 import trio
 
+from tools.loadgen.crowd import Crowd
+from tools.loadgen.judge import Silent
+from tools.loadgen.loop import Loop
 from tools.loadgen.machine import Sample
-from tools.loadgen.run import MAKING, Options, Progress, Result, Run, Tell
+from tools.loadgen.machine import Server as Process
+from tools.loadgen.measures import Measures
+from tools.loadgen.place import find_place
+from tools.loadgen.run import MAKING, Failed, Options, Progress, Result, Run, Tell
 from tools.loadgen.scenario import Climb, Conversations, Messages, Phase, Reads, Scenario
 from tools.loadgen.scrape import open_metrics
 from tools.plan.server import Server, serving
@@ -25,8 +35,20 @@ FACTOR = 1.6
 TALKERS = 20, 200
 """At least, and when there is time to make them."""
 GROUP = 10
+WARM = 100
+"""People who come first: what grows once, whoever comes, grows with them and is charged to nobody."""
+BATCHES, BATCH = 3, 250
+"""Those whose cost is told; always as many, so that it does not hang on the time. The median of the batches counts: the
+server's memory also jumps now and then by a MiB or two for nobody in particular.
+"""
+LEAST_CPU_SECONDS = 2 / os.sysconf("SC_CLK_TCK")
+"""The system counts in ticks: a difference below two of them is rounding."""
 BLOCK = bytes(4096)
 DRAIN_SECONDS = 5.0
+SETTLE_SECONDS = 0.3
+"""After the last of a batch has come."""
+CONNECT_SECONDS = 60.0
+"""In which idle people must have come."""
 SHARES = {"disk": 0.03, "idle": 0.17, "pairs": 0.4, "groups": 0.3}
 """Of the time."""
 
@@ -48,11 +70,11 @@ class Idle:
     at_rest_mib: float
     """The server's own memory without them."""
     kib: float
-    """Each of them."""
-    cores: float
-    """CPU that each of them takes."""
-    others: float
-    """Cores that were used meanwhile by what has nothing to do with this."""
+    """By which each of them makes it grow, once others are there."""
+    cores: float | None
+    """CPU that each of them takes; None when that is less than `cores_least`."""
+    cores_least: float
+    """What could be told from nothing in that time."""
 
 
 @attrs.frozen
@@ -117,6 +139,8 @@ class Measured:
     idle: Idle
     pairs: Climbed
     groups: Climbed
+    others: float
+    """Cores that neither the server nor the load used, while there was one."""
 
 
 async def probe(directory: Path, seconds: float, files: int, tell: Tell) -> Measured:
@@ -126,10 +150,25 @@ async def probe(directory: Path, seconds: float, files: int, tell: Tell) -> Meas
     tell(Progress("disk", 0, 1, {}))
     disk = await trio.to_thread.run_sync(_disk, directory, seconds * SHARES["disk"])
     async with serving(directory) as server:
-        idle = await _idle(server, seconds * SHARES["idle"], files, tell)
+        since, strange = time.monotonic(), _strange_cpu_seconds()
+        tell(Progress("idle people", 0, 1, {}))
+        idle = await trio.to_thread.run_sync(_idle, server, seconds * SHARES["idle"], abandon_on_cancel=True)
         pairs = await _climb(server, "pairs", 2, 200.0, seconds * SHARES["pairs"], tell)
         groups = await _climb(server, "groups", GROUP, 20.0, seconds * SHARES["groups"], tell)
-    return Measured(time.monotonic() - began, machine, disk, idle, pairs, groups)
+        others = max(0.0, _strange_cpu_seconds() - strange) / (time.monotonic() - since)
+    return Measured(time.monotonic() - began, machine, disk, idle, pairs, groups, round(others, 2))
+
+
+def _strange_cpu_seconds() -> float:
+    """CPU of this machine that was neither ours nor that of our children, those that have ended included."""
+    times = psutil.cpu_times()
+    spent = sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        with suppress(psutil.Error):
+            own = process.cpu_times()
+            spent -= own.user + own.system + own.children_user + own.children_system
+    return float(spent)
 
 
 def _disk(directory: Path, seconds: float) -> Disk:
@@ -145,16 +184,48 @@ def _disk(directory: Path, seconds: float) -> Disk:
     return Disk(len(took), round(took[len(took) // 2], 3), round(took[len(took) * 99 // 100], 3))
 
 
-async def _idle(server: Server, seconds: float, files: int, tell: Tell) -> Idle:
-    people = max(50, min(1000, int(seconds * 40), files - 100))
-    rest = psutil.Process(server.pid).memory_full_info().uss / 2**20
-    phase = Phase("hold", max(1.5, seconds / 2))
-    plan = Scenario("people who say nothing", people, (phase,))
-    result = await _run(server, "idle", plan, seconds, tell, scraped=False)
-    most = max((sample.server_mib or 0.0 for sample in result.samples), default=rest)
-    cores = result.totals["server_cpu_seconds"] / (result.measured_seconds or 1.0) / people
-    others = mean([sample.machine_cpu - (sample.server_cpu or 0.0) for sample in result.samples])
-    return Idle(people, round(rest, 1), round(max(0.0, most - rest) * 1024 / people, 2), cores, others)
+def _idle(server: Server, seconds: float) -> Idle:
+    """Between a few people and many: what the server has or does for nobody in particular is in both. Raises Failed."""
+    process, loop = Process(psutil.Process(server.pid)), Loop()
+    rest = process.mib()
+    few = _connected(loop, server, 0, WARM)
+    few_cpu, few_mib = _spent(process, loop, seconds / 2), process.mib()
+    crowds, sizes = [few], [few_mib]
+    for number in range(1, BATCHES + 1):
+        crowds.append(_connected(loop, server, number, BATCH))
+        _spent(process, loop, SETTLE_SECONDS)
+        sizes.append(process.mib())
+    spent, people = _spent(process, loop, seconds / 2) - few_cpu, BATCHES * BATCH
+    for crowd in crowds:
+        crowd.close()
+    each = people * seconds / 2
+    grown = statistics.median(after - before for before, after in itertools.pairwise(sizes))
+    return Idle(
+        people,
+        round(rest, 1),
+        round(max(0.0, grown) * 1024 / BATCH, 2),
+        spent / each if spent >= LEAST_CPU_SECONDS else None,
+        LEAST_CPU_SECONDS / each,
+    )
+
+
+def _connected(loop: Loop, server: Server, number: int, people: int) -> Crowd:
+    """So many more people, who say nothing. Raises Failed."""
+    plan = Scenario("people who say nothing", people, (Phase("hold", 1.0),))
+    place = find_place(server.url, None)
+    crowd = Crowd(loop, place, plan, f"idle{number}", Random(number), Measures(), Silent())
+    crowd.begin()
+    loop.run(lambda: crowd.ready or crowd.failure is not None, time.monotonic() + CONNECT_SECONDS)
+    if not crowd.ready:
+        raise Failed(crowd.failure or crowd.complaint or f"{people} people did not come in {CONNECT_SECONDS:.0f} s")
+    return crowd
+
+
+def _spent(process: Process, loop: Loop, seconds: float) -> float:
+    """CPU seconds of it in so many seconds."""
+    before = process.cpu_seconds()
+    loop.run(lambda: False, time.monotonic() + seconds)
+    return process.cpu_seconds() - before
 
 
 async def _climb(server: Server, what: str, size: int, rate: float, seconds: float, tell: Tell) -> Climbed:
@@ -171,7 +242,7 @@ async def _climb(server: Server, what: str, size: int, rate: float, seconds: flo
         activities,
         Climb(FACTOR, length, P99_MS, 30),
     )
-    result = await _run(server, what, plan, seconds, tell, scraped=True)
+    result = await _run(server, what, plan, seconds, tell)
     steps = [
         _step(rate * phase["scale"][0], phase, result.samples)
         for phase in result.phases
@@ -199,9 +270,9 @@ def mean(values: Sequence[float | None]) -> float:
     return round(sum(known) / len(known), 3) if known else 0.0
 
 
-async def _run(server: Server, what: str, plan: Scenario, seconds: float, tell: Tell, *, scraped: bool) -> Result:
+async def _run(server: Server, what: str, plan: Scenario, seconds: float, tell: Tell) -> Result:
     """Stopped when its time is over, which begins with the load."""
-    scraper = open_metrics(server.metrics, server.url, None) if scraped else None
+    scraper = open_metrics(server.metrics, server.url, None)
     options = Options(what, plan, server.url, check=False, pid=server.pid, scraper=scraper)
     begun = trio.Event()
 
