@@ -187,14 +187,14 @@ def _disk(directory: Path, seconds: float) -> Disk:
 def _idle(server: Server, seconds: float) -> Idle:
     """Between a few people and many: what the server has or does for nobody in particular is in both. Raises Failed."""
     process, loop = Process(psutil.Process(server.pid)), Loop()
-    rest = process.mib()
+    rest = _there(process.mib())
     few = _connected(loop, server, 0, WARM)
-    few_cpu, few_mib = _spent(process, loop, seconds / 2), process.mib()
+    few_cpu, few_mib = _spent(process, loop, seconds / 2), _there(process.mib())
     crowds, sizes = [few], [few_mib]
     for number in range(1, BATCHES + 1):
         crowds.append(_connected(loop, server, number, BATCH))
         _spent(process, loop, SETTLE_SECONDS)
-        sizes.append(process.mib())
+        sizes.append(_there(process.mib()))
     spent, people = _spent(process, loop, seconds / 2) - few_cpu, BATCHES * BATCH
     for crowd in crowds:
         crowd.close()
@@ -223,9 +223,16 @@ def _connected(loop: Loop, server: Server, number: int, people: int) -> Crowd:
 
 def _spent(process: Process, loop: Loop, seconds: float) -> float:
     """CPU seconds of it in so many seconds."""
-    before = process.cpu_seconds()
+    before = _there(process.cpu_seconds())
     loop.run(lambda: False, time.monotonic() + seconds)
-    return process.cpu_seconds() - before
+    return _there(process.cpu_seconds()) - before
+
+
+def _there(figure: float | None) -> float:
+    """A figure of the server's process. Raises Failed when it is gone."""
+    if figure is None:
+        raise Failed("the server ended while it was probed")
+    return figure
 
 
 async def _climb(server: Server, what: str, size: int, rate: float, seconds: float, tell: Tell) -> Climbed:
