@@ -22,6 +22,7 @@ from wirechat.server.features.accounts import create_account
 from wirechat.server.listeners import Listener
 from wirechat.server.passwords import Passwords
 from wirechat.settings.reading import Sources
+from wirechat.settings.schema import Log
 from wirechat.store.database import Store
 from wirechat.store.features import accounts
 from wirechat.world import REAL
@@ -44,7 +45,7 @@ SAMPLE = Path("examples/logs")
 )
 def demo(data: Path, tcp: str, ws: str) -> None:
     """Run a server on this machine with two accounts, play a short log through it, and say what to type next."""
-    logs.configure()
+    logs.configure(Log(level="warning"))  # who comes and goes would push what there is to try off the screen
     said = {"data.directory": str(data), "listen.tcp": [tcp], "listen.ws": [ws], "listen.http": [ws]}
     run(run_server, load(Sources(None, {}, said)).settings, None, partial(_greet, data))
 
