@@ -288,7 +288,9 @@ class Device:
     def restored(self, epoch: bytes) -> None:
         """The server comes back with older data, of which this device hears later."""
         was = self.doings  # what was tried before may be in the backup
-        self.doings = Doings(first=was.first, attempts=was.attempts, void=was.void | was.tokens)
+        self.doings = Doings(
+            first=was.first, attempts=was.attempts, settled=was.settled | was.answered, void=was.void | was.tokens
+        )
         if self.file() is not None:
             self.epoch = epoch
 

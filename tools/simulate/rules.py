@@ -48,6 +48,8 @@ class Doings:
     """What was asked for with a cid the first time."""
     attempts: Counter[Name] = attrs.Factory(Counter)
     answered: set[Name] = attrs.Factory(set)
+    settled: set[Name] = attrs.Factory(set)
+    """Entries that were answered before the server was restored: whoever asks for them again does so in any order."""
     apart: set[Name] = attrs.Factory(set)
     """Entries for conversations that the user was not in when he asked: they stand in no queue."""
     put_off: dict[int, dict[Name, float]] = attrs.Factory(dict)
@@ -145,8 +147,8 @@ class Rules:
 
     def is_in_turn(self, request: Appending) -> bool:
         """Others have to wait for it: it is no question of a stranger, and nothing that was answered already."""
-        name = self._name(request)
-        return name not in self._device.doings.answered and name not in self._device.doings.apart
+        name, doings = self._name(request), self._device.doings
+        return name not in doings.answered and name not in doings.settled and name not in doings.apart
 
     def _name(self, request: Appending) -> Name:
         return self._device.user, request.conv, request.cid
