@@ -109,6 +109,7 @@ class Listener:
         self._trusted = trusted_proxies
         self.origins = origins
         self._sock = open_socket(address)
+        self._closed = False
         self._reserve: int | None = None
         self._take_reserve()
 
@@ -130,10 +131,15 @@ class Listener:
             yield WebSocketEndpoint(stream, origins=self.origins) if web else stream
 
     async def streams(self) -> AsyncIterator[StreamEndpoint]:
-        """The newcomers as they are, for who has yet to see what they speak."""
-        while True:
-            await trio.lowlevel.wait_readable(self._sock)
+        """The newcomers as they are, for who has yet to see what they speak, until `close`."""
+        while not self._closed:
+            try:
+                await trio.lowlevel.wait_readable(self._sock)
+            except trio.ClosedResourceError:
+                return
             for _ in range(ACCEPTS_A_TURN):
+                if self._closed:  # while the one before was looked at
+                    return
                 try:
                     sock, address = self._sock.accept()
                 except BlockingIOError:
@@ -154,6 +160,7 @@ class Listener:
 
     def close(self) -> None:
         """Stop accepting."""
+        self._closed = True
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
         self._give_reserve()
