@@ -20,7 +20,7 @@ from wirechat.cli.chat.widgets.compose_box import ComposeBox
 from wirechat.cli.chat.widgets.rows import RowsView
 from wirechat.client import Client, open_client, register
 
-SECONDS = 20  # what must come comes within this
+SECONDS = 60  # what must come comes within this
 KEY_BYTES = 32
 
 
