@@ -9,24 +9,12 @@ import pytest
 
 from bench.rivals.nats import Nats
 from tests.cli import command
-
-TALK = """
-about = "talk in pairs"
-people = 20
-[conversations]
-size = 2
-[[activities]]
-kind = "messages"
-rate = 100
-[[phases]]
-name = "hold"
-seconds = 1
-"""
+from tests.loadgen.test_run import TALK
 
 
 def test_another_server_is_loaded_alike(tmp_path: Path) -> None:
     plan = tmp_path / "talk.toml"
-    plan.write_text(TALK)
+    plan.write_text(TALK.replace("seconds = 2", "seconds = 1"))
     with Nats().serve(tmp_path) as server:
         url = f"nats://127.0.0.1:{server.port}"
         done = command.wirechat("loadgen", "run", plan, "--target", "nats", "--url", url, "--json")
