@@ -20,7 +20,7 @@ $(VENV)/.ready: setup.cfg
 	@command -v $(PYTHON) >/dev/null || { echo "wirechat needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "Preparing $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev,docs,loadgen,peers]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,dev,docs,cluster,loadgen,peers]'
 	@touch $@
 
 run: env  ## Run a server on this machine with two demo accounts and a short replay

@@ -16,6 +16,8 @@ import structlog
 import trio
 
 from wirechat import wire
+from wirechat.bus.base import Bus
+from wirechat.bus.local import Alone
 from wirechat.server import limits, tending
 from wirechat.server.account_log import AccountLog
 from wirechat.server.config import Config
@@ -51,8 +53,9 @@ Listeners = Sequence[AsyncIterable[Endpoint]]
 class Server:
     """Everything of one node, wired."""
 
-    def __init__(self, config: Config, world: World, store: Store) -> None:
+    def __init__(self, config: Config, world: World, store: Store, bus: Bus | None = None) -> None:
         self.config = config
+        self.bus: Bus = Alone() if bus is None else bus
         self.world = world
         self.store = store
         self.hub = Hub()
@@ -189,10 +192,17 @@ async def _for_ever(work: Callable[..., Awaitable[None]], *args: object) -> None
 
 
 async def serve(
-    config: Config, world: World, store: Store, listeners: Listeners, stop: trio.Event | None = None
+    config: Config,
+    world: World,
+    store: Store,
+    listeners: Listeners,
+    stop: trio.Event | None = None,
+    bus: Bus | None = None,
 ) -> None:
-    """Run a server on an open store until cancelled, or until `stop` is set and the drain is over."""
-    await Server(config, world, store).run(listeners, trio.Event() if stop is None else stop)
+    """Run a server on an open store until cancelled, or until `stop` is set and the drain is over. No `bus`: it is
+    alone.
+    """
+    await Server(config, world, store, bus).run(listeners, trio.Event() if stop is None else stop)
 
 
 def keyed_digest(key: bytes) -> Callable[[bytes], bytes]:
