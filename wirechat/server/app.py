@@ -17,9 +17,9 @@ import trio
 
 from wirechat import wire
 from wirechat.bus.base import Bus
-from wirechat.bus.local import Alone
 from wirechat.server import limits, tending
 from wirechat.server.account_log import AccountLog
+from wirechat.server.cluster import Cluster
 from wirechat.server.config import Config
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
@@ -55,7 +55,6 @@ class Server:
 
     def __init__(self, config: Config, world: World, store: Store, bus: Bus | None = None) -> None:
         self.config = config
-        self.bus: Bus = Alone() if bus is None else bus
         self.world = world
         self.store = store
         self.hub = Hub()
@@ -70,6 +69,10 @@ class Server:
         self._entering = 0
         """Connections whose tasks have yet to begin: many may come in one turn."""
         self.pulse = tending.Pulse()
+        self.cluster = None if bus is None else Cluster(bus, store, self.hub, world.now_ms, self._changed_here)
+        """What is between this node and the others; None: it is alone."""
+        if self.cluster is not None:
+            self.hub.others = self.cluster
         self.draining = False
         self._writes = SharedWrites(store)
         passwords, throttle = Passwords(world, config), Throttle(config)
@@ -101,6 +104,10 @@ class Server:
 
     def changed(self, user: int) -> None:
         """The profile, the audience or the blocks of a user are others now: who sees him must follow."""
+        self._changed_here(user)
+        self.hub.others.changed(user)
+
+    def _changed_here(self, user: int) -> None:
         self.presence.changed(user)
         self.typing.changed(user)
 
@@ -119,6 +126,8 @@ class Server:
             upkeep.start_soon(_for_ever, self.presence.run)
             upkeep.start_soon(_for_ever, self._writes.run)
             upkeep.start_soon(_for_ever, self._devices.run)
+            if self.cluster is not None:
+                upkeep.start_soon(_for_ever, self.cluster.run)
             async with trio.open_nursery() as clients:
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:

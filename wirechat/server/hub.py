@@ -13,6 +13,7 @@ import attrs
 
 from wirechat import wire
 from wirechat.server import limits
+from wirechat.server.others import Nobody, Others
 from wirechat.server.outbox import Outbox, Push
 from wirechat.server.session import Session
 from wirechat.store.records import Members
@@ -57,7 +58,9 @@ class Hub:
         self._devices: dict[int, Session] = {}
         self._members: OrderedDict[int, Members] = OrderedDict()
         self._offered: OrderedDict[int, Offered] = OrderedDict()
-        self._moved: dict[int, bool] = {}
+        self._moved: dict[int, tuple[bool, bool]] = {}
+        self.others: Others = Nobody()
+        """The other nodes."""
         self._regrouped: dict[int, None] = {}
         self._departed: list[Session] = []
         self._left: dict[int, None] = {}
@@ -106,18 +109,26 @@ class Hub:
         self._moves(session.user)
 
     def is_there(self, user: int) -> bool:
-        """Somebody looks at one of his sessions."""
-        return any(session.active for session in self._sessions.get(user, ()))
+        """Somebody looks at one of his sessions, here or on another node."""
+        return any(session.active for session in self._sessions.get(user, ())) or self.others.is_there(user)
 
     def _moves(self, user: int) -> None:
-        self._moved[user] = self._moved.get(user, False) or self.is_there(user)
+        self.moves(user, True)
+        self.others.moved(user)
+
+    def moves(self, user: int, here: bool = False) -> None:
+        """His sessions change, here or on another node. Called before and after."""
+        was_there, was_here = self._moved.get(user, (False, False))
+        self._moved[user] = was_there or self.is_there(user), was_here or here
 
     def is_moving(self, user: int) -> bool:
         """He may have come or gone since that was asked last."""
         return user in self._moved
 
-    def take_moved(self) -> dict[int, bool]:
-        """Users who may have come or gone since this was asked last, and whether they were there in between."""
+    def take_moved(self) -> dict[int, tuple[bool, bool]]:
+        """Users who may have come or gone since this was asked last: whether they were there in between, and whether
+        it was here.
+        """
         moved, self._moved = self._moved, {}
         return moved
 
@@ -131,12 +142,23 @@ class Hub:
         left, self._left = list(self._left), {}
         return left
 
+    def revoke(self, devices: Iterable[int]) -> None:
+        """These devices were revoked on this node."""
+        self.revoked(devices)
+        self.others.revoked(devices)
+
     def revoked(self, devices: Iterable[int]) -> None:
-        """These devices were revoked: they are off from now on."""
+        """These devices were revoked somewhere: they are off from now on."""
         for device in devices:
             session = self._devices.get(device)
             if session is not None:
                 session.close(wire.errors.DEVICE_REVOKED)
+
+    def outdated(self, device: int, login: int) -> None:
+        """This device logged in somewhere, for the `login`-th time: an older session of it ends."""
+        session = self._devices.get(device)
+        if session is not None and session.login < login:
+            session.close(wire.errors.REPLACED)
 
     @property
     def online(self) -> int:
@@ -179,6 +201,10 @@ class Hub:
         """Users of whom that was said since this was asked last."""
         regrouped, self._regrouped = self._regrouped, {}
         return regrouped
+
+    def forget_members(self, conv: int) -> None:
+        """They may be others by now."""
+        self._members.pop(conv, None)
 
     def members(self, conv: int) -> Members | None:
         """The member list, if remembered."""
@@ -243,6 +269,11 @@ class Hub:
         offered = self._offered.get(conv)
         return offered is None or head > offered.head or rrev > offered.receipts
 
+    def position(self, conv: int) -> tuple[int, int]:
+        """(head, receipts) that were offered here; 0 where nothing is remembered."""
+        offered = self._offered.get(conv)
+        return (0, 0) if offered is None else (offered.head, offered.receipts)
+
     def offered(self, conv: int, head: int, rrev: int) -> None:
         """Everything up to here was offered to the members' sessions."""
         offered = self._position(conv)
@@ -271,3 +302,4 @@ class Hub:
             self.touched.clear()
             for outbox in touched:
                 outbox.flush()
+        self.others.flush()

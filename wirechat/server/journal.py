@@ -216,6 +216,7 @@ class Journal:
             pushes.append(push)
             leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
             self._hub.deliver(push, submission.session, leaving)
+            self._hub.others.news(push.conv, push.seq, leaving=leaving)
             if result.users and submission.append.kind in MEMBERSHIP:
                 self._hub.regrouped(result.users)
             if result.rrev:

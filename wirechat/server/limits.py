@@ -134,3 +134,24 @@ DISK_FREE_BYTES = 268_435_456
 
 GOAWAY_JITTER_MS = 5_000
 """Over which clients spread their return after a restart."""
+
+ALIVE_SECONDS = 1.0
+"""A node tells the others that it lives this often."""
+
+NODE_SILENT_SECONDS = 5.0
+"""A node that was not heard of for so long is gone for the others, and its users with it."""
+
+ASK_SECONDS = 1.0
+"""A node is asked for all of its users this often at most."""
+
+SERVED_AT_ONCE = 5_000
+"""Users in one message to other nodes: about 100 KiB, a tenth of what NATS takes."""
+
+NEWS_AT_ONCE = 200
+"""Conversations of which what is new is read at once."""
+
+NEWS_ENTRIES = 32
+"""Entries of one conversation that are pushed on a hint; with more a digest row is enough."""
+
+CLOCK_MS = 2_000
+"""Clocks of nodes that are further apart than this are told to the operator."""

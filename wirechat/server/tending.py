@@ -12,9 +12,8 @@ import structlog
 import trio
 
 from wirechat import wire
-from wirechat.server import limits
+from wirechat.server import limits, offering
 from wirechat.server.connection import Connection
-from wirechat.server.features.sync import row_of
 from wirechat.server.histogram import Histogram
 from wirechat.server.hub import Hub
 from wirechat.store.database import Store
@@ -103,14 +102,9 @@ async def one_pass(store: Store, hub: Hub) -> None:
     horizon, changed = await store.read_ordered(sync.changed, hub.horizon)
     lagging = {conv: (head, rrev) for conv, head, rrev in changed if hub.lags(conv, head, rrev)}
     if lagging:
-        rows = await store.read(sync.rows, list(lagging), hub.horizon)
-        for conv, (head, rrev) in lagging.items():
-            hub.offered(conv, head, rrev)
-            for user, row in rows.get(conv, {}).items():
-                frame = wire.Rows((row_of(row),)).encode()
-                for session in hub.of(user):
-                    if session.account_log or not row.account_log:
-                        session.offer(frame)
+        for conv in lagging:
+            hub.forget_members(conv)  # another node may have changed them
+        await offering.offer_rows(store, hub, lagging)
     if horizon != hub.horizon_before:
         hub.revoked(await store.read(devices.revoked_since, hub.horizon_before))
     hub.horizon_before, hub.horizon = hub.horizon, horizon

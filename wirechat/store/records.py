@@ -287,6 +287,24 @@ class ReceiptChange:
 
 
 @attrs.define
+class News:
+    """What of one conversation was not offered on a node yet."""
+
+    conv: int
+    head: int
+    rrev: int
+    receipts: int
+    """The receipt counter after which `marks` begin."""
+    complete: bool
+    """All of it is here; otherwise there is more than is worth pushing."""
+    members: Members | None
+    """None: the version that is known holds."""
+    entries: list[Entry] = attrs.Factory(list)
+    marks: list[tuple[int, int, int]] = attrs.Factory(list)
+    """(user, delivered, read)."""
+
+
+@attrs.define
 class Device:
     """A device of a user."""
 

@@ -175,7 +175,7 @@ class Secrets:
             return True
 
         await self._account_log.enter(user, EntryKind.DEVICE, project, device=device)
-        self._hub.revoked(ended)
+        self._hub.revoke(ended)
         log.info(
             "a login was changed", peer=connection.endpoint.peer.address, user=user, device=device,
             password=phc is not None, key=key is not None, revoked=ended,

@@ -47,10 +47,10 @@ class Devices:
         """All devices that are not revoked."""
         user = connection.require_session().user
         rows = await self._store.read(devices.of, user)
-        return wire.DevicesOk(request.rid, tuple(self._device(*row) for row in rows[: wire.limits.DEVICES]))
+        return wire.DevicesOk(request.rid, tuple(self._device(user, *row) for row in rows[: wire.limits.DEVICES]))
 
-    def _device(self, device: int, name: str, made: int, seen: int | None, has_key: bool) -> wire.Device:
-        online = self._hub.device(device) is not None
+    def _device(self, user: int, device: int, name: str, made: int, seen: int | None, has_key: bool) -> wire.Device:
+        online = self._hub.device(device) is not None or self._hub.others.has(user, device)
         return wire.Device(device, name, made, self._world.now_ms() if online else seen, online, has_key)
 
     async def rename(self, connection: Connection, request: wire.DeviceSet) -> wire.Message:
@@ -76,7 +76,7 @@ class Devices:
         log.info("a device was revoked", peer=connection.endpoint.peer.address, user=user, device=device,
                  by=session.device)  # fmt: skip
         connection.send(wire.DeviceRevokeOk(request.rid))
-        self._hub.revoked((device,))
+        self._hub.revoke((device,))
         return None
 
     async def run(self) -> None:

@@ -16,6 +16,7 @@ from wirechat.server import limits
 from wirechat.server.connection import Connection
 from wirechat.server.dispatch import Dispatcher
 from wirechat.server.errors import RequestError, of_refusal
+from wirechat.server.events import event_of
 from wirechat.server.outbox import Push
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
@@ -157,12 +158,10 @@ def _limit(connection: Connection, limit: int | None) -> int:
 
 
 def _event(user: int, entry: Entry) -> wire.Event:
-    content = None if entry.content is None else wire.Content.unpack(entry.content)
-    cid = entry.cid if user == entry.sender else None
-    return wire.Event(
-        entry.conv, entry.seq, entry.ts, entry.sender, entry.kind, content, entry.ref, entry.users or None, cid,
-        None if entry.origin is None else wire.Origin(*entry.origin), entry.role,
-    )  # fmt: skip
+    event = event_of(entry)
+    if user != entry.sender:
+        event.cid = None
+    return event
 
 
 def _emoji(content: bytes) -> str:

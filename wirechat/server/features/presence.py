@@ -5,7 +5,8 @@ Rules:
   in one push; a session whose socket is full, or that nobody looks at, is told later, of the latest state only.
 * Who may see whom is read when a session begins to watch. It is read again before the next push when a profile, a block
   or a membership may have changed it here, and when it is a minute old: another node may have changed it.
-* A node knows the sessions that are its own.
+* Where a user is on other nodes is known from the directory; a node writes down when he was last there if it served
+  him, or if somebody watches him here: the other node may have died.
 """
 
 from __future__ import annotations
@@ -156,8 +157,8 @@ class Presence:
 
     def _note_moves(self) -> None:
         """Who came, who went; only that is looked at once a second, however many there are."""
-        for user, was_there in self._hub.take_moved().items():
-            if was_there and not self._hub.is_there(user):
+        for user, (was_there, was_here) in self._hub.take_moved().items():
+            if was_there and not self._hub.is_there(user) and (was_here or user in self._watched):
                 self._left[user] = self._now_ms() // MINUTE_MS * MINUTE_MS
             for watch in self._watched.get(user, ()):
                 watch.pending[user] = None
@@ -303,10 +304,11 @@ class Typing:
 
     def _spread(self, session: Session, message: wire.Typing, members: Members, apart: frozenset[int]) -> None:
         frame = wire.Typing(message.conv, message.on, session.user).encode()
-        for user in members.since:
-            if user != session.user and user not in apart:
-                for other in self._hub.of(user):
-                    other.whisper(frame)
+        recipients = [user for user in members.since if user != session.user and user not in apart]
+        for user in recipients:
+            for other in self._hub.of(user):
+                other.whisper(frame)
+        self._hub.others.typing(message.conv, message.on, session.user, recipients)
 
 
 def _concerns(user: int, members: Members) -> bool:

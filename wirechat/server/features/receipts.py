@@ -140,6 +140,7 @@ class Receipts:
         marks = tuple(wire.Watermark(*mark) for mark in change.marks)
         frame = wire.Receipt(change.conv, change.after, change.upto, marks).encode()
         self._hub.deliver_receipts(change.conv, change.upto, frame)
+        self._hub.others.news(change.conv, rrev=change.upto)
 
     async def marks(self, connection: Connection, request: wire.Marks) -> wire.Message:
         """Watermarks that changed since."""

@@ -190,6 +190,7 @@ class Sessions:
         replaced = connection.hub.join(session)
         if replaced is not None:
             replaced.close(wire.errors.REPLACED)
+        # LOGIN
 
     async def _prove(self, connection: Connection, auth: wire.Auth, next_token: bytes) -> tuple[int, int]:
         """(user, device) of a valid proof, whose next resume token is stored; raises RequestError otherwise."""

@@ -125,19 +125,11 @@ async def entries(tx: Tx, wanted: Sequence[tuple[int, int]]) -> list[Entry]:
         wanted,
     )
     assert len(rows) == len(wanted)
-    return [
-        Entry(
-            conv,
-            seq,
-            ts,
-            sender,
-            kind,
-            content,
-            ref,
-            unpack_users(users),
-            cid,
-            None if origin is None else (origin, origin_ts),
-            role,
-        )
-        for conv, seq, ts, sender, kind, content, ref, users, cid, origin, origin_ts, role in rows
-    ]
+    return [entry_of(row) for row in rows]
+
+
+def entry_of(row: Row) -> Entry:
+    """From conv, seq, ts, sender, kind, content, ref, users, cid, origin_user, origin_ts, role."""
+    conv, seq, ts, sender, kind, content, ref, users, cid, origin, origin_ts, role = row
+    origin = None if origin is None else (origin, origin_ts)
+    return Entry(conv, seq, ts, sender, kind, content, ref, unpack_users(users), cid, origin, role)

@@ -1,0 +1,340 @@
+"""Several nodes over one PostgreSQL: what the bus makes fast, and what the pass makes right when the bus loses it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import attrs
+import msgpack
+import pytest
+import trio
+
+from tests.server.nodes import Web, known, node, two_nodes, until, users
+from tests.server.rig import Client, Rig
+from tests.store.cluster import Cluster as Postgres
+from tests.store.cluster import running
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.cluster import Kind
+from wirechat.wire.registries import Capability
+from wirechat.world import REAL
+
+pytestmark = pytest.mark.postgres
+
+NEVER = 1000.0
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:
+    return postgres.place()
+
+
+@pytest.fixture
+def no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever arrives came by a hint."""
+    monkeypatch.setattr(limits, "PASS_SECONDS", NEVER)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens once a second happens 20 times."""
+    for name in ("PASS_SECONDS", "SWEEP_SECONDS", "ALIVE_SECONDS", "ASK_SECONDS"):
+        monkeypatch.setattr(limits, name, 0.05)
+
+
+async def met(one: Rig, other: Rig, *clients: Client) -> None:
+    """Each node knows of the users of the other."""
+    here = sum(1 for client in clients if client.device in {each.device for each in one.server.hub.sessions()})
+    await until(lambda: users(one) == len(clients) - here and users(other) == here)
+
+
+async def pair(one: Rig, other: Rig, caps: tuple[int, ...] = ()) -> tuple[Client, Client, int]:
+    """Alice on one node, bob on the other, and a group of them."""
+    alice, bob = await one.person("alice", caps=caps), await other.person("bob", caps=caps)
+    await met(one, other, alice, bob)
+    conv = await one.group(alice, bob)
+    return alice, bob, conv
+
+
+async def row(client: Client, conv: int, head: int) -> wire.Row:
+    """A row that tells of this head."""
+
+    def tells(rows: wire.Rows) -> bool:
+        return any(each.conv == conv and each.head >= head for each in rows.rows)
+
+    return next(each for each in (await client.expect(wire.Rows, tells)).rows if each.conv == conv)
+
+
+async def test_p5_a_hint_brings_the_entry(url: str, no_pass: None) -> None:
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, conv = await pair(one, other)
+        for number in range(5):
+            sent = await alice.say(conv, f"text {number}")
+            event = await bob.expect(wire.Event)
+            assert (event.conv, event.seq, event.ts, event.content) == (
+                conv, sent.seq, sent.ts, wire.Content(1, f"text {number}"),
+            )  # fmt: skip
+            assert event.cid is None
+
+
+async def test_p5_when_every_hint_is_lost_the_pass_tells(url: str) -> None:
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        web.cut()
+        sent = await alice.say(conv, "nobody hints at this")
+        assert (await row(bob, conv, sent.seq)).head == sent.seq
+
+
+async def test_p3_both_write_and_both_see_all(url: str, no_pass: None) -> None:
+    """Entries of both nodes, in bursts: everyone hears of every one, and of each once."""
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, conv = await pair(one, other)
+        told: dict[str, list[int]] = {"alice": [], "bob": []}
+        for _ in range(5):
+            frames = [wire.Send(n, conv, os.urandom(8), 1, wire.Content(1, "x")) for n in range(100, 104)]
+            await alice.send(*frames)
+            await bob.send(*frames)
+            for name, client in (("alice", alice), ("bob", bob)):
+                told[name] += [(await client.expect(wire.SendOk)).seq for _ in range(4)]
+                told[name] += [(await client.expect(wire.Event)).seq for _ in range(4)]
+        assert sorted(told["alice"]) == sorted(told["bob"]) == list(range(2, 42))
+
+
+async def test_p8_a_hint_shows_the_entry_as_it_is(url: str, no_pass: None) -> None:
+    """Deleted before the hint was read: the content is gone."""
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        web.cut(Kind.NEWS)
+        sent = await alice.say(conv, "secret")
+        await alice.ask(wire.Send(0, conv, os.urandom(8), wire.EntryKind.DELETE, None, sent.seq), wire.SendOk)
+        web.lines[1].hear(msgpack.packb((Kind.NEWS, 1, [conv, sent.seq, 0])))
+        events = [await bob.expect(wire.Event), await bob.expect(wire.Event)]
+        assert [(event.seq, event.content) for event in events] == [(sent.seq, None), (sent.seq + 1, None)]
+
+
+async def test_a_hint_is_not_believed(url: str, no_pass: None) -> None:
+    """A head that does not exist, a conversation that does not exist, messages that are none."""
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        hear = web.lines[1].hear
+        hear(msgpack.packb((Kind.NEWS, 1, [conv, 900, 900, 4242, 7, 7])))
+        for garbled in (b"", b"\xc1", b"\x93\x06\x01", msgpack.packb(7), msgpack.packb((Kind.NEWS, 1, [1])),
+                        msgpack.packb((Kind.NEWS,)), msgpack.packb((Kind.SERVES, 1, "x", 3)),
+                        msgpack.packb((99, 1, "a later version"))):  # fmt: skip
+            hear(garbled)
+        await bob.silence()
+        assert (await alice.say(conv, "and it goes on")).seq == 2
+        assert (await bob.expect(wire.Event)).seq == 2
+        assert other.server.cluster is not None
+        assert other.server.cluster.counts.garbled >= 5
+
+
+async def test_p7_receipts_cross(url: str, no_pass: None) -> None:
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, conv = await pair(one, other)
+        sent = await alice.say(conv, "read this")
+        await bob.expect(wire.Event)
+        await bob.ask(wire.Mark(0, conv, sent.seq), wire.MarkOk)
+        receipt = await alice.expect(wire.Receipt)
+        assert receipt.conv == conv
+        assert wire.Watermark(bob.user, sent.seq, sent.seq) in receipt.marks
+
+
+async def test_p9_who_was_removed_on_another_node_gets_no_more(url: str, no_pass: None) -> None:
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        removed = await alice.ask(wire.MemberDel(0, conv, os.urandom(8), bob.user), wire.MemberDelOk)
+        assert (await bob.expect(wire.Event)).seq == removed.seq
+        await alice.say(conv, "not for bob")
+        web.lines[1].hear(msgpack.packb((Kind.NEWS, 1, [conv, removed.seq + 1, 0])))
+        await bob.silence()
+
+
+async def test_p9_removed_while_every_hint_was_lost(url: str, quick: None) -> None:
+    """The node of the removed one still has the old list of members: his typing friends are none of his business."""
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        carol = await other.person("carol")
+        await alice.ask(wire.MemberAdd(0, conv, os.urandom(8), (carol.user,)), wire.MemberAddOk)
+        await bob.send(wire.Typing(conv, True))
+        await carol.expect(wire.Typing)
+        web.cut()
+        removed = await alice.ask(wire.MemberDel(0, conv, os.urandom(8), carol.user), wire.MemberDelOk)
+        await row(carol, conv, removed.seq)
+        await bob.send(wire.Typing(conv, False))
+        await carol.silence()
+
+
+async def test_an_added_member_hears_on_his_node(url: str, no_pass: None) -> None:
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, conv = await pair(one, other)
+        carol = await other.person("carol")
+        await met(one, other, alice, bob, carol)
+        added = await alice.ask(wire.MemberAdd(0, conv, os.urandom(8), (carol.user,)), wire.MemberAddOk)
+        event = await carol.expect(wire.Event)
+        assert (event.seq, event.users) == (added.seq, (carol.user,))
+        sent = await bob.say(conv, "hello")
+        assert (await carol.expect(wire.Event)).seq == sent.seq
+
+
+async def test_the_account_log_crosses(url: str, no_pass: None) -> None:
+    """Two devices of one user on two nodes."""
+    async with two_nodes(url) as (one, other, _):
+        alice, _, conv = await pair(one, other, (Capability.ACCOUNT_LOG,))
+        twin = await second_device(one, other, alice)
+        sent = await alice.say(conv, "hide me")
+        await alice.ask(wire.Hide(0, conv, (sent.seq,)), wire.HideOk)
+        assert (await twin.expect(wire.Event, lambda event: event.conv != conv)).kind == wire.EntryKind.HIDE
+
+
+async def second_device(one: Rig, other: Rig, client: Client) -> Client:
+    """Another device of the same user, on the other node. Both know that."""
+    await client.ask(wire.SecretSet(0, password=b"quite a long secret"), wire.SecretSetOk)
+    twin = await other.greeted(caps=(Capability.ACCOUNT_LOG,))
+    login = wire.Auth(0, 1, proof=b"quite a long secret", handle="alice", name="twin")
+    done = await twin.ask(login, wire.AuthOk)
+    twin.user, twin.device = done.user, done.device
+    await twin.sync()
+    assert one.server.cluster is not None
+    directory = one.server.cluster.directory
+    await until(lambda: directory.has(client.user, twin.device))
+    return twin
+
+
+async def test_4_7_the_newest_login_of_a_device_wins_everywhere(url: str, no_pass: None) -> None:
+    async with two_nodes(url) as (one, other, _):
+        alice, _, _ = await pair(one, other)
+        again = await other.again(alice)
+        assert await alice.closed() == wire.errors.REPLACED
+        await again.sync()
+        await again.silence()
+
+
+async def test_4_7_also_when_nobody_is_told(url: str, quick: None) -> None:
+    """By the pass, within 5 s; and what was said about an older login hurts nobody."""
+    async with two_nodes(url) as (one, other, web):
+        alice, _, _ = await pair(one, other)
+        web.cut()
+        again = await other.again(alice)
+        with trio.fail_after(5):
+            assert await alice.closed() == wire.errors.REPLACED
+        await again.sync()
+        web.lines[1].hear(msgpack.packb((Kind.LOGIN, 1, alice.user, alice.device, 1)))
+        await again.silence()
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_revoked_device_is_off_everywhere(url: str, quick: None, told: bool) -> None:
+    async with two_nodes(url) as (one, other, web):
+        alice, _, _ = await pair(one, other)
+        twin = await second_device(one, other, alice)
+        if not told:
+            web.cut()
+        with trio.fail_after(5):
+            await alice.ask(wire.DeviceRevoke(0, twin.device), wire.DeviceRevokeOk)
+            assert await twin.closed() == wire.errors.DEVICE_REVOKED
+
+
+async def test_13_19_presence_crosses(url: str, quick: None) -> None:
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, _ = await pair(one, other)
+        (there,) = (await alice.ask(wire.PresenceSub(0, (bob.user,)), wire.PresenceSubOk)).users
+        assert there.online
+        await bob.send(wire.State(False))
+        (gone,) = (await alice.expect(wire.Presence)).users
+        assert (gone.user, gone.online) == (bob.user, False)
+        assert gone.seen is not None
+        await bob.send(wire.State(True))
+        (back,) = (await alice.expect(wire.Presence)).users
+        assert back.online
+
+
+async def test_a_node_that_dies_takes_its_users_along(url: str, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "NODE_SILENT_SECONDS", 0.5)
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, _ = await pair(one, other)
+        await alice.ask(wire.PresenceSub(0, (bob.user,)), wire.PresenceSubOk)
+        web.passes = lambda kind, sender, receiver: sender == 1  # nothing is heard of the other node any more
+        (gone,) = (await alice.expect(wire.Presence)).users
+        assert not gone.online
+        assert known(one) == set()
+        web.mend()
+        (back,) = (await alice.expect(wire.Presence)).users
+        assert back.online
+
+
+async def test_a_node_that_stops_says_so(url: str) -> None:
+    web = Web()
+    async with node(url, web) as one, node(url, web) as other:
+        await until(lambda: known(one) == {2})
+        other.stop.set()
+        await until(lambda: known(one) == set(), 3)
+
+
+async def test_a_blocked_person_sees_nothing_across_nodes(url: str, quick: None) -> None:
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, _ = await pair(one, other)
+        await alice.ask(wire.PresenceSub(0, (bob.user,)), wire.PresenceSubOk)
+        await bob.ask(wire.Block(0, alice.user, True), wire.BlockOk)
+        (gone,) = (await alice.expect(wire.Presence)).users
+        assert (gone.online, gone.seen) == (False, None)
+
+
+async def test_typing_crosses(url: str) -> None:
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, conv = await pair(one, other)
+        await alice.send(wire.Typing(conv, True))
+        assert await bob.expect(wire.Typing) == wire.Typing(conv, True, alice.user)
+
+
+async def test_devices_elsewhere_are_online(url: str) -> None:
+    async with two_nodes(url) as (one, other, _):
+        alice, _, _ = await pair(one, other)
+        twin = await second_device(one, other, alice)
+        found = (await alice.ask(wire.Devices(0), wire.DevicesOk)).devices
+        assert {each.device: each.online for each in found} == {alice.device: True, twin.device: True}
+
+
+async def test_who_missed_something_of_a_node_asks(url: str, quick: None) -> None:
+    async with two_nodes(url) as (one, other, web):
+        web.cut(Kind.SERVES)
+        bob = await other.person("bob")
+        await until(lambda: users(one) == 1)
+        assert (Kind.WHOLE, 2, 1) in web.sent
+        await bob.stream.aclose()
+        await until(lambda: users(one) == 0)
+
+
+async def test_two_clusters_on_one_prefix_are_told(url: str, postgres: Postgres) -> None:
+    web = Web()
+    async with node(url, web) as one, node(postgres.place(), web):
+        assert one.server.cluster is not None
+        troubles = one.server.cluster.troubles
+        await until(lambda: any("prefix" in line for line in troubles()))
+        assert known(one) == set()
+
+
+async def test_clocks_that_differ_are_told(url: str, quick: None) -> None:
+    web = Web()
+    late = attrs.evolve(REAL, now_ms=lambda: REAL.now_ms() - 60_000)
+    async with node(url, web) as one, node(url, web, late) as other:
+        assert one.server.cluster is not None
+        assert other.server.cluster is not None
+        of_one, of_other = one.server.cluster.troubles, other.server.cluster.troubles
+        await until(lambda: any("behind this one" in line for line in of_one()))
+        await until(lambda: any("ahead of this one" in line for line in of_other()))
+
+
+async def test_a_bus_that_is_away_is_told(url: str) -> None:
+    web = Web()
+    async with node(url, web) as one:
+        web.lines[0].trouble = "NATS cannot be reached"
+        assert one.server.cluster is not None
+        assert one.server.cluster.troubles() == ["NATS cannot be reached"]

@@ -1,0 +1,15 @@
+"""Entries of the store as EVENT frames."""
+
+from __future__ import annotations
+
+from wirechat import wire
+from wirechat.store.records import Entry
+
+
+def event_of(entry: Entry) -> wire.Event:
+    """With its cid, which is its sender's alone."""
+    content = None if entry.content is None else wire.Content.unpack(entry.content)
+    return wire.Event(
+        entry.conv, entry.seq, entry.ts, entry.sender, entry.kind, content, entry.ref, entry.users or None, entry.cid,
+        None if entry.origin is None else wire.Origin(*entry.origin), entry.role,
+    )  # fmt: skip

@@ -1,0 +1,75 @@
+"""Offering to the sessions of this node what the store has and they were not told: rows of the digest from the pass,
+entries and receipts on a hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wirechat import wire
+from wirechat.server import limits
+from wirechat.server.events import event_of
+from wirechat.server.features.sync import row_of
+from wirechat.server.hub import Hub
+from wirechat.server.outbox import Push
+from wirechat.store.database import Store
+from wirechat.store.features import news, sync
+from wirechat.store.records import News
+from wirechat.wire.registries import EntryKind
+
+MEMBERSHIP = (EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE)
+
+
+async def offer_rows(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) -> None:
+    """Tell members, and those who left since the last pass, how far these logs go: conversation -> (head, receipts)."""
+    rows = await store.read(sync.rows, list(lagging), hub.horizon)
+    for conv, (head, rrev) in lagging.items():
+        hub.offered(conv, head, rrev)
+        for user, row in rows.get(conv, {}).items():
+            frame = wire.Rows((row_of(row),)).encode()
+            for session in hub.of(user):
+                if session.account_log or not row.account_log:
+                    session.offer(frame)
+
+
+async def offer_news(store: Store, hub: Hub, convs: Sequence[int]) -> int:
+    """Read what is new in these conversations and offer it; returns in how many there was something.
+
+    The read runs behind this node's own commits, so that what it sees of them was handed out (R6: the members come from
+    the snapshot of the entries). Of a conversation whose position is not known, or far behind, a row is enough.
+    """
+    known = hub.known(convs)
+    wanted = [(conv, *hub.position(conv), known.get(conv, 0)) for conv in convs]
+    found = await store.read_ordered(news.news, wanted, limits.NEWS_ENTRIES)
+    lagging: dict[int, tuple[int, int]] = {}
+    pushes: list[Push] = []
+    for each in found:
+        if each.members is not None:
+            hub.remember(each.conv, each.members)
+        if each.complete:
+            pushes += _offer(hub, each)
+        else:
+            lagging[each.conv] = each.head, each.rrev
+    hub.flush()
+    for push in pushes:
+        push.release()
+    if lagging:
+        await offer_rows(store, hub, lagging)
+        hub.flush()
+    return len(found)
+
+
+def _offer(hub: Hub, new: News) -> list[Push]:
+    pushes = []
+    for entry in new.entries:
+        push = Push(event_of(entry))
+        pushes.append(push)
+        hub.deliver(push, None, entry.users if entry.kind == EntryKind.REMOVE else ())
+        if entry.kind in MEMBERSHIP:
+            hub.regrouped(entry.users)
+        if entry.kind == EntryKind.ADD and new.rrev:
+            hub.welcome(entry.users, new.conv, new.head, new.rrev)
+    if new.marks:
+        marks = tuple(wire.Watermark(*mark) for mark in new.marks)
+        hub.deliver_receipts(new.conv, new.rrev, wire.Receipt(new.conv, new.receipts, new.rrev, marks).encode())
+    return pushes
