@@ -13,7 +13,7 @@ from tests.store.talk import LARGE, Talk, account, add, append, block, edit, msg
 from wirechat.store.database import Store
 from wirechat.store.features import accounts, conversations, devices, sync
 from wirechat.store.postgres import open_postgres
-from wirechat.store.records import ACCOUNT, Append, Appended, Kind, Refusal
+from wirechat.store.records import ACCOUNT, Append, Appended, Kind, Login, Refusal
 from wirechat.store.tx import Tx
 
 
@@ -105,7 +105,7 @@ async def test_renamed_and_revoked(talk: Talk) -> None:
     store = talk.store
     for number, user in ((71, 1), (72, 1), (73, 1), (81, 2)):
         await store.write(devices.create, number, user, b"k" * 32, f"d{number}", 5)
-        assert await store.write(devices.issue_resume, number, b"t%d" % number, LARGE)
+        assert await store.write(devices.issue_resume, number, b"t%d" % number, LARGE) == Login(user, number, 1)
     assert await talk.refused(renamed(1, 81, "mine")) is Refusal.NOT_FOUND
     await talk.done(renamed(1, 71, "phone"))
     since = await store.read(sync.horizon)
@@ -123,11 +123,11 @@ async def test_renamed_and_revoked(talk: Talk) -> None:
     assert await store.read(devices.revoked_since, await store.read(sync.horizon)) == []
     assert await talk.refused(renamed(1, 71, "phone")) is Refusal.NOT_FOUND
     assert await store.write(devices.use_resume, b"t71", b"new", 0, LARGE) is None
-    assert await store.write(devices.issue_resume, 71, b"new", LARGE) is False
+    assert await store.write(devices.issue_resume, 71, b"new", LARGE) is None
     assert [row[:2] for row in await store.read(devices.of, 1)] == [(72, "d72"), (73, "d73")]
     assert await store.write(devices.revoke_others, 1, 73, 99) == [72]
     assert await store.read(devices.count, 1) == 1
-    assert await store.write(devices.use_resume, b"t81", b"new", 0, LARGE) == (2, 81)
+    assert await store.write(devices.use_resume, b"t81", b"new", 0, LARGE) == Login(2, 81, 2)
 
 
 async def test_seen(talk: Talk) -> None:

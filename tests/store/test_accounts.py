@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from wirechat.store.database import Store
-from wirechat.store.features import accounts, devices
-from wirechat.store.records import Device, Refusal
+from wirechat.store.features import accounts, devices, sync
+from wirechat.store.records import Device, Login, Refusal
 
 NOW, LATER = 1_000, 2_000
 
@@ -69,7 +69,7 @@ class Tokens:
         found = await self.store.write(devices.use_resume, token, successor, now, until)
         if found is None:
             return None
-        assert found == (1, self.device)
+        assert (found.user, found.device) == (1, self.device)
         return successor
 
 
@@ -142,3 +142,40 @@ async def test_tokens_of_devices_are_apart(tokens: Tokens) -> None:
     assert await tokens.resume(mine) is not None
     assert await other.resume(theirs) is not None
     assert await tokens.resume(b"unknown") is None
+
+
+async def test_logins_are_numbered(tokens: Tokens) -> None:
+    """Of two logins of a device the newer one has the higher number, whichever way it came."""
+    store = tokens.store
+    assert await store.write(devices.issue_resume, 7, b"first", LATER) == Login(1, 7, 1)
+    assert await store.write(devices.use_resume, b"first", b"second", NOW, LATER) == Login(1, 7, 2)
+    assert await store.write(devices.issue_resume, 7, b"third", LATER) == Login(1, 7, 3)
+    assert await store.write(devices.use_resume, b"unknown", b"fourth", NOW, LATER) is None
+    assert await store.write(devices.issue_resume, 8, b"fourth", LATER) is None
+    assert await store.write(devices.issue_resume, 7, b"fourth", LATER) == Login(1, 7, 4)
+
+
+async def test_who_logged_in_since(tokens: Tokens) -> None:
+    """Whoever passed before is told of each device that logged in since, with its newest login; several logins of one
+    transaction have one stamp.
+    """
+    store = tokens.store
+    await store.write(devices.create, 8, 1, None, "tablet", 5)
+    assert await store.read(devices.logged_in_since, 1) == []
+    before = await store.read(sync.horizon)
+    await tokens.login()
+
+    async def both(tx: Any) -> None:
+        for device in (7, 8):
+            assert await devices.issue_resume(tx, device, os.urandom(32), LATER) is not None
+        drawn = await sync.stamp(tx)
+        assert drawn == await sync.stamp(tx)
+
+    between = await store.read(sync.horizon)
+    await store.write(both)
+    assert sorted(await store.read(devices.logged_in_since, before)) == [(7, 2), (8, 1)]
+    assert sorted(await store.read(devices.logged_in_since, between)) == [(7, 2), (8, 1)]
+    after = await store.read(sync.horizon)
+    assert await store.read(devices.logged_in_since, after) == []
+    await tokens.login()
+    assert await store.read(devices.logged_in_since, after) == [(7, 3)]

@@ -23,7 +23,7 @@ from wirechat.store import backup, snapshot
 from wirechat.store.database import Store, open_sqlite
 from wirechat.store.errors import Damaged, DataError
 from wirechat.store.features import accounts, devices, sync
-from wirechat.store.records import Appended
+from wirechat.store.records import Appended, Login
 from wirechat.store.sqlite import FILE
 
 pytestmark = pytest.mark.usefixtures("bounded")
@@ -344,7 +344,7 @@ async def test_a_restored_store(served: Store, taken: Path, tmp_path: Path) -> N
         talk = Talk(store)
         (row,) = await store.read(sync.digest, 1, 0, 0, 10)
         assert await talk.texts(2, row.conv) == [None, *[b"x" * 300] * 100]
-        assert await store.write(devices.use_resume, b"token", b"next", 5, 10**15) == (1, 70)
+        assert await store.write(devices.use_resume, b"token", b"next", 5, 10**15) == Login(1, 70, 2)
         assert (await talk.say(row.conv, 1)) == 102
     assert (await run("verify", "--data", tmp_path / "new")).exit_code == 0
 

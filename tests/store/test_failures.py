@@ -104,7 +104,6 @@ async def test_a_failing_disk(talk: Talk, store: SqliteStore, at: str, error: Ex
     conv = await talk.group(1, 2)
     disk: Any = Disk(store._writer)
     store._writer = disk
-    store._write_tx = sqlite.SqliteTx(disk)
     disk.failing = (at, error)
     batch = [msg(conv, 1), msg(conv, 2)]
     commit = await append(store, batch, 5, {})
@@ -134,7 +133,7 @@ async def test_a_read_that_fails_is_unavailable(store: SqliteStore, monkeypatch:
     """Nothing is concluded from it, and the next one works."""
     disk: Any = Disk(store._reader)
     disk.failing = ("SELECT", apsw.IOError("disk I/O error"))
-    monkeypatch.setattr(store, "_read_tx", sqlite.SqliteTx(disk))
+    monkeypatch.setattr(store, "_reader", disk)
     with pytest.raises(Unavailable):
         await store.read(sync.horizon)
     disk.failing = None

@@ -223,7 +223,7 @@ async def test_8_28_a_revoked_device_changes_nothing_any_more(tmp_path: Path, mo
         other = await rig.person("bob")
 
         async def revoke(tx: Tx) -> None:
-            await devices.revoke(tx, thief.user, thief.device, await sync.next_stamp(tx))
+            await devices.revoke(tx, thief.user, thief.device, await sync.stamp(tx))
 
         await rig.server.store.write(revoke)
         for request in (
@@ -243,7 +243,7 @@ async def test_8_28_what_another_node_revokes_is_found_by_the_pass(tmp_path: Pat
         phone = await member(rig, "ada")
 
         async def revoke(tx: Tx) -> None:
-            await devices.revoke(tx, phone.user, phone.device, await sync.next_stamp(tx))
+            await devices.revoke(tx, phone.user, phone.device, await sync.stamp(tx))
 
         await rig.server.store.write(revoke)
         with trio.fail_after(5):
@@ -255,7 +255,7 @@ async def test_8_28_what_another_node_revokes_is_found_by_the_pass(tmp_path: Pat
         rig.server.hub.leave(session)
 
         async def revoke_late(tx: Tx) -> None:
-            await devices.revoke(tx, late.user, late.device, await sync.next_stamp(tx))
+            await devices.revoke(tx, late.user, late.device, await sync.stamp(tx))
 
         await rig.server.store.write(revoke_late)
         await tending.one_pass(rig.server.store, rig.server.hub)

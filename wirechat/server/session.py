@@ -21,6 +21,7 @@ import structlog
 from wirechat import wire
 from wirechat.server import horizon, limits
 from wirechat.server.outbox import Outbox, Push
+from wirechat.store.records import Login
 from wirechat.wire.registries import Capability
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,7 @@ class Session:
         "device",
         "falls",
         "horizon",
+        "login",
         "mode",
         "outbox",
         "round_account",
@@ -68,16 +70,17 @@ class Session:
 
     def __init__(
         self,
-        user: int,
-        device: int,
+        login: Login,
         window: int,
         caps: frozenset[int],
         outbox: Outbox,
         catch_up: Callable[[Session], None],
         close: Callable[[int], None],
     ) -> None:
-        self.user = user
-        self.device = device
+        self.user = login.user
+        self.device = login.device
+        self.login = login.number
+        """Which login of the device this is; a newer one has a higher number."""
         self.window = window
         self.caps = caps
         """The capabilities that are on."""

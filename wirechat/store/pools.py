@@ -53,10 +53,11 @@ class PostgresTx:
     """One transaction as features see it."""
 
     engine = "postgres"
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "stamp")
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.stamp: int | None = None
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         """See `Tx`."""

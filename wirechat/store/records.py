@@ -286,6 +286,16 @@ class ReceiptChange:
     """(user, delivered, read)."""
 
 
+@attrs.frozen
+class Login:
+    """Somebody was let in."""
+
+    user: int
+    device: int
+    number: int
+    """Of two logins of a device the newer one has the higher number."""
+
+
 @attrs.define
 class News:
     """What of one conversation was not offered on a node yet."""

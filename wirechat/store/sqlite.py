@@ -62,10 +62,11 @@ class SqliteTx:
     """One transaction as features see it."""
 
     engine = "sqlite"
-    __slots__ = ("_db",)
+    __slots__ = ("_db", "stamp")
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
+        self.stamp: int | None = None
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         """See `Tx`."""
@@ -207,9 +208,7 @@ class SqliteStore:
         self._writer = writer
         self._reader = reader
         self._write_lane, self._read_lane = lanes
-        self._write_tx = SqliteTx(writer)
-        self._read_tx = SqliteTx(reader)
-        self.epoch, self.digest_key = read(writer, meta.identity(self._write_tx))
+        self.epoch, self.digest_key = read(writer, meta.identity(SqliteTx(writer)))
 
     def start_append(
         self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], done: Callable[[Commit], None]
@@ -223,21 +222,23 @@ class SqliteStore:
 
     def _append(self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
         async def attempt(some: Sequence[Append]) -> Commit:
-            return write(self._writer, journal.append(self._write_tx, some, now_ms, known))
+            return write(self._writer, journal.append(SqliteTx(self._writer), some, now_ms, known))
 
         return drive(appending.append(attempt, batch))
 
     async def write(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Store`."""
-        return await _on(self._write_lane, lambda: write(self._writer, feature(self._write_tx, *args, **kwargs)))
+        return await _on(
+            self._write_lane, lambda: write(self._writer, feature(SqliteTx(self._writer), *args, **kwargs))
+        )
 
     async def read(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Store`."""
-        return await _on(self._read_lane, lambda: read(self._reader, feature(self._read_tx, *args, **kwargs)))
+        return await _on(self._read_lane, lambda: read(self._reader, feature(SqliteTx(self._reader), *args, **kwargs)))
 
     async def read_ordered(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Store`."""
-        return await _on(self._write_lane, lambda: read(self._writer, feature(self._write_tx, *args, **kwargs)))
+        return await _on(self._write_lane, lambda: read(self._writer, feature(SqliteTx(self._writer), *args, **kwargs)))
 
 
 async def _on(lane: Lane, work: Callable[[], T]) -> T:

@@ -17,6 +17,9 @@ class Tx(Protocol):
     def engine(self) -> str:
         """ "sqlite" or "postgres"."""
 
+    stamp: int | None
+    """What `sync.stamp` has drawn for it, if anything was stamped yet."""
+
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         """All rows."""
 

@@ -29,7 +29,7 @@ from wirechat.server.throttle import Throttle, too_many
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
 from wirechat.store.features import accounts, devices
-from wirechat.store.records import Device, Refusal
+from wirechat.store.records import Device, Login, Refusal
 from wirechat.store.tx import Tx
 from wirechat.wire.registries import AuthMethod, Binding, Capability, EntryKind
 from wirechat.world import World
@@ -167,23 +167,23 @@ class Sessions:
         self._throttle.check(address, account)
         token = self._world.random_bytes(32)
         try:
-            user, device = await self._prove(connection, auth, _digest(token))
+            login = await self._prove(connection, auth, _digest(token))
         except RequestError as error:
             if error.code in (wire.errors.BAD_CREDENTIALS, wire.errors.EXPIRED):
                 self._throttle.failed(address, account)
                 connection.failures += 1
             raise
-        self._enter(connection, user, device)
-        return wire.AuthOk(auth.rid, user, device, token, wire.limits.RESUME_SECONDS)
+        self._enter(connection, login)
+        return wire.AuthOk(auth.rid, login.user, login.device, token, wire.limits.RESUME_SECONDS)
 
-    def _enter(self, connection: Connection, user: int, device: int) -> None:
+    def _enter(self, connection: Connection, login: Login) -> None:
         outbox = connection.outbox
-        outbox.user = user
+        outbox.user = login.user
 
         def catch_up(session: Session) -> None:
             self._catch_up(connection, session)
 
-        session = Session(user, device, connection.window, connection.caps, outbox, catch_up, connection.close)
+        session = Session(login, connection.window, connection.caps, outbox, catch_up, connection.close)
         session.active = connection.active
         connection.session = session
         connection.deadline = math.inf
@@ -192,8 +192,8 @@ class Sessions:
             replaced.close(wire.errors.REPLACED)
         # LOGIN
 
-    async def _prove(self, connection: Connection, auth: wire.Auth, next_token: bytes) -> tuple[int, int]:
-        """(user, device) of a valid proof, whose next resume token is stored; raises RequestError otherwise."""
+    async def _prove(self, connection: Connection, auth: wire.Auth, next_token: bytes) -> Login:
+        """The login of a valid proof, whose next resume token is stored; raises RequestError otherwise."""
         until = self._world.now_ms() + wire.limits.RESUME_SECONDS * 1000
         if auth.method == AuthMethod.RESUME:
             resumed = await self._writes.write(
@@ -209,39 +209,40 @@ class Sessions:
         if auth.method != AuthMethod.DEVICE_KEY:
             raise RequestError(wire.errors.BAD_REQUEST, "this server does not offer that method")
         device = await self._by_key(connection, auth)
-        await self._writes.write(_same_key, device, next_token, until)
-        return device.user, device.device
+        return await self._writes.write(_same_key, device, next_token, until)
 
-    async def _by_password(self, auth: wire.Auth, address: str, token: bytes, until: int) -> tuple[int, int]:
+    async def _by_password(self, auth: wire.Auth, address: str, token: bytes, until: int) -> Login:
         """The password is looked at once more in the transaction that lets in: nobody gets in by one that was changed
         while it was checked.
         """
         handle = auth.handle
         if handle is None:
             raise RequestError(wire.errors.BAD_REQUEST, "a password needs a handle")
-        login = await self._store.read(accounts.login, handle)
-        user, phc = login or (0, None)
+        found = await self._store.read(accounts.login, handle)
+        user, phc = found or (0, None)
         if not await self._passwords.check(auth.proof, phc, lambda: self._throttle.check(address, handle)):
             raise of_refusal(Refusal.WRONG_PASSWORD)
         if auth.device is None:
-            return user, await self._new_device(user, phc, auth, token, until)
-        await self._known_device(user, phc, auth.device, auth.key, token, until)
-        return user, auth.device
+            return await self._new_device(user, phc, auth, token, until)
+        return await self._known_device(user, phc, auth.device, auth.key, token, until)
 
-    async def _new_device(self, user: int, phc: str | None, auth: wire.Auth, token: bytes, until: int) -> int:
+    async def _new_device(self, user: int, phc: str | None, auth: wire.Auth, token: bytes, until: int) -> Login:
         """A DEVICE entry: the others hear of every new one."""
         now_ms = self._world.now_ms()
+        login: Login | None = None
         while True:
             device = draw(self._world)
 
             async def project(tx: Tx, stamp: int, device: int = device) -> bool | Refusal:
+                nonlocal login
                 if not await accounts.has_password(tx, user, phc):
                     return Refusal.WRONG_PASSWORD
                 if await devices.count(tx, user) >= wire.limits.DEVICES:
                     return Refusal.LIMIT
                 if (taken := await devices.create(tx, device, user, auth.key, auth.name or "", now_ms)) is not None:
                     return taken
-                return await devices.issue_resume(tx, device, token, until)
+                login = await devices.issue_resume(tx, device, token, until)
+                return True
 
             try:
                 await self._account_log.enter(user, EntryKind.DEVICE, project)
@@ -249,20 +250,24 @@ class Sessions:
                 if error.code != wire.errors.CONFLICT:
                     raise
             else:
-                return device
+                assert login is not None
+                return login
 
     async def _known_device(
         self, user: int, phc: str | None, number: int, key: bytes | None, token: bytes, until: int
-    ) -> None:
+    ) -> Login:
         """A device logs in with a password once more. A DEVICE entry, if it has another key from now on. Raises
         RequestError, and then has changed nothing.
         """
+        login: Login | None = None
 
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
+            nonlocal login
             device = await devices.get(tx, number)
             if device is None or device.user != user or not await accounts.has_password(tx, user, phc):
                 return Refusal.WRONG_PASSWORD
-            if not await devices.issue_resume(tx, number, token, until):
+            login = await devices.issue_resume(tx, number, token, until)
+            if login is None:
                 return Refusal.REVOKED
             if key is None or key == device.key:
                 return False
@@ -270,6 +275,8 @@ class Sessions:
             return True
 
         await self._account_log.enter(user, EntryKind.DEVICE, project)
+        assert login is not None
+        return login
 
     async def _by_key(self, connection: Connection, auth: wire.Auth) -> Device:
         if auth.device is None:
@@ -296,13 +303,15 @@ class Sessions:
         raise RequestError(wire.errors.BINDING_MISMATCH, "this connection does not offer that binding")
 
 
-async def _same_key(tx: Tx, checked: Device, token: bytes, until: int) -> None:
+async def _same_key(tx: Tx, checked: Device, token: bytes, until: int) -> Login:
     """A device logs in with the key that was checked. Raises RequestError, and then has changed nothing."""
     device = await devices.get(tx, checked.device)
     if device is None or device.key != checked.key:
         raise RequestError(wire.errors.BAD_CREDENTIALS, "unknown device or bad signature")
-    if not await devices.issue_resume(tx, checked.device, token, until):
+    login = await devices.issue_resume(tx, checked.device, token, until)
+    if login is None:
         raise _revoked()
+    return login
 
 
 def _note(peer: Peer, auth: wire.Auth, code: int) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wirechat.store.records import Device, Refusal
+from wirechat.store.features import sync
+from wirechat.store.records import Device, Login, Refusal
 from wirechat.store.tx import FOR_UPDATE, Tx
 
 TOKENS_MAX = 16
@@ -36,11 +37,15 @@ async def set_key(tx: Tx, device: int, key: bytes) -> None:
     await tx.execute("UPDATE device SET key = $1 WHERE device = $2", key, device)
 
 
-async def issue_resume(tx: Tx, device: int, token: bytes, until_ms: int) -> bool:
-    """A new token; those before it stay valid until it is used. False: the device was revoked."""
-    holder = await tx.fetchrow("SELECT revoked FROM device WHERE device = $1" + FOR_UPDATE[tx.engine], device)
-    if holder is None or holder[0]:
-        return False
+async def issue_resume(tx: Tx, device: int, token: bytes, until_ms: int) -> Login | None:
+    """A login, and a new token; those before it stay valid until it is used. None: the device was revoked."""
+    login = await tx.fetchrow(
+        "UPDATE device SET login = login + 1, login_stamp = $1 WHERE device = $2 AND NOT revoked"
+        " RETURNING user_id, device, login",
+        await sync.stamp(tx), device,
+    )  # fmt: skip
+    if login is None:
+        return None
     row = await tx.fetchrow("SELECT coalesce(max(number), 0) + 1 FROM resume WHERE device = $1", device)
     assert row is not None
     number = row[0]
@@ -48,21 +53,28 @@ async def issue_resume(tx: Tx, device: int, token: bytes, until_ms: int) -> bool
         "INSERT INTO resume (token, device, number, until) VALUES ($1, $2, $3, $4)", token, device, number, until_ms
     )
     await _forget_before(tx, device, number - TOKENS_MAX + 1)
-    return True
+    return Login(*login)
 
 
-async def use_resume(tx: Tx, token: bytes, next_token: bytes, now_ms: int, until_ms: int) -> tuple[int, int] | None:
-    """Log in with a token and issue its successor; (user, device), or None when it is not valid."""
+async def use_resume(tx: Tx, token: bytes, next_token: bytes, now_ms: int, until_ms: int) -> Login | None:
+    """Log in with a token and issue its successor; None when it is not valid."""
     row = await tx.fetchrow(
-        "SELECT d.user_id, d.device, r.number FROM resume r JOIN device d ON d.device = r.device"
+        "SELECT d.device, r.number FROM resume r JOIN device d ON d.device = r.device"
         " WHERE r.token = $1 AND r.until > $2 AND NOT d.revoked",
         token, now_ms,
     )  # fmt: skip
     if row is None:
         return None
-    user, device, number = row
+    device, number = row
     await _forget_before(tx, device, number)
-    return (user, device) if await issue_resume(tx, device, next_token, until_ms) else None
+    return await issue_resume(tx, device, next_token, until_ms)
+
+
+async def logged_in_since(tx: Tx, since: int) -> list[tuple[int, int]]:
+    """(device, number of its newest login) of those that logged in with this stamp or a later one."""
+    return [(device, number) for device, number in await tx.fetch(
+        "SELECT device, login FROM device WHERE login_stamp >= $1", since
+    )]  # fmt: skip
 
 
 async def forget_resume(tx: Tx) -> None:

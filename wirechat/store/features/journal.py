@@ -494,7 +494,7 @@ async def append(tx: Tx, batch: Sequence[Append], now_ms: int, known: Mapping[in
     """Append a batch in order; `known`: versions of the member lists that the caller has. Raises Violated when another
     node did one of them at the same time.
     """
-    run = _Batch(tx, now_ms, await sync.next_stamp(tx))
+    run = _Batch(tx, now_ms, await sync.stamp(tx))
     await run.load(batch)
     results = await run.run(batch)
     return Commit(list(results), await run.finish(known))

@@ -107,7 +107,7 @@ def _raise(counter: _Counter, user: int, reader: _Reader, delivered: int, read: 
 async def _store(tx: Tx, changed: dict[int, _Counter]) -> None:
     if not changed:
         return
-    stamp = await sync.next_stamp(tx)
+    stamp = await sync.stamp(tx)
     await tx.executemany(
         "INSERT INTO mark (conv, user_id, delivered, read, rrev) VALUES ($1, $2, $3, $4, $5)"
         " ON CONFLICT (conv, user_id) DO UPDATE"

@@ -41,11 +41,13 @@ async def horizon(tx: Tx) -> int:
     return int(row[0])
 
 
-async def next_stamp(tx: Tx) -> int:
-    """The stamp of what this transaction changes. Once a transaction."""
-    row = await tx.fetchrow(_STAMP[tx.engine])
-    assert row is not None
-    return int(row[0])
+async def stamp(tx: Tx) -> int:
+    """The stamp of what this transaction changes, the same however often it is asked for."""
+    if tx.stamp is None:
+        row = await tx.fetchrow(_STAMP[tx.engine])
+        assert row is not None
+        tx.stamp = int(row[0])
+    return tx.stamp
 
 
 async def digest(
