@@ -59,8 +59,9 @@ async def pair(one: Rig, other: Rig, caps: tuple[int, ...] = ()) -> tuple[Client
     """Alice on one node, bob on the other, and a group of them."""
     alice, bob = await one.person("alice", caps=caps), await other.person("bob", caps=caps)
     await met(one, other, alice, bob)
-    conv = await one.group(alice, bob)
-    return alice, bob, conv
+    made = await alice.ask(wire.ConvNew(0, os.urandom(8), 2, (bob.user,), "group"), wire.ConvNewOk)
+    await bob.expect(wire.Message, lambda message: isinstance(message, wire.Event | wire.Rows))
+    return alice, bob, made.conv
 
 
 async def row(client: Client, conv: int, head: int) -> wire.Row:

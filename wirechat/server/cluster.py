@@ -78,6 +78,7 @@ class Cluster:
     def __init__(
         self, bus: Bus, store: Store, hub: Hub, now_ms: Callable[[], int], changed: Callable[[int], None]
     ) -> None:
+        self.alone = False
         self._bus = bus
         self._store = store
         self._hub = hub

@@ -11,6 +11,10 @@ from typing import Protocol
 class Others(Protocol):
     """The other nodes. Telling never waits."""
 
+    @property
+    def alone(self) -> bool:
+        """There are none and never will be."""
+
     def is_there(self, user: int) -> bool:
         """Somebody looks at one of his sessions on another node."""
 
@@ -41,6 +45,8 @@ class Others(Protocol):
 
 class Nobody:
     """See `Others`: this node is alone."""
+
+    alone = True
 
     def is_there(self, user: int) -> bool:
         """No."""

@@ -107,6 +107,9 @@ async def one_pass(store: Store, hub: Hub) -> None:
         await offering.offer_rows(store, hub, lagging)
     if horizon != hub.horizon_before:
         hub.revoked(await store.read(devices.revoked_since, hub.horizon_before))
+        if not hub.others.alone:
+            for device, login in await store.read(devices.logged_in_since, hub.horizon_before):
+                hub.outdated(device, login)
     hub.horizon_before, hub.horizon = hub.horizon, horizon
     for session in hub.sessions():
         session.advance(horizon)
