@@ -1,4 +1,4 @@
-"""How much goes into one commit."""
+"""What goes into one commit, and how many there are at once."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ SMALL, LARGE = 1, 2
 
 
 class Disk:
-    """A store that notes the sizes of its batches; it answers when told to."""
+    """A store that notes its batches; it answers them when told to, the oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, appends_at_once: int = 1) -> None:
+        self.appends_at_once = appends_at_once
         self.batches: list[list[bytes]] = []
-        self._answer: Callable[[], None] = lambda: None
+        self._answers: list[Callable[[], None]] = []
 
     def start_append(
         self, batch: Sequence[Append], now_ms: int, known: dict[int, int], done: Callable[[Commit], None]
     ) -> None:
         self.batches.append([append.cid for append in batch])
         results = [Appended(append.conv, 1, now_ms, True) for append in batch]
-        self._answer = lambda: done(Commit(list(results), {}))
+        self._answers.append(lambda: done(Commit(list(results), {})))
 
-    def answer(self) -> None:
-        self._answer()
+    def answer(self, number: int = 0) -> None:
+        self._answers.pop(number)()
+
+
+def entry(conv: int, cid: bytes) -> Awaited:
+    return Awaited(Append(conv, 1, cid, 1, None, None, (), b""), None, lambda: None)
 
 
 @pytest.mark.parametrize(("conv", "most"), [(SMALL, 455), (LARGE, 10)], ids=["two members", "a thousand members"])
@@ -39,7 +44,7 @@ async def test_p10_a_commit_is_no_larger_than_can_be_handed_out_in_one_turn(conv
     hub.remember(LARGE, Members(1, dict.fromkeys(range(1000), 1)))
     journal = Journal(disk, hub, lambda: 0)
     cids = [number.to_bytes(8, "big") for number in range(2 * most + 1)]
-    waiting = [Awaited(Append(conv, 1, cid, 1, None, None, (), b""), None, lambda: None) for cid in cids]
+    waiting = [entry(conv, cid) for cid in cids]
     for each in waiting:
         journal.submit(each)
     journal.start()
@@ -48,3 +53,25 @@ async def test_p10_a_commit_is_no_larger_than_can_be_handed_out_in_one_turn(conv
     assert [len(batch) for batch in disk.batches] == [most, most, 1]
     assert [cid for batch in disk.batches for cid in batch] == cids
     assert all(each.known.is_set() for each in waiting)
+
+
+async def test_p4_a_conversation_is_in_one_commit_at_a_time_and_others_pass_it() -> None:
+    disk = Disk(appends_at_once=2)
+    journal = Journal(disk, Hub(), lambda: 0)
+
+    def submit(*names: bytes) -> None:
+        for name in names:
+            journal.submit(entry(name[0], name))
+        journal.start()
+
+    submit(b"a1", b"b1")
+    submit(b"a2", b"c1", b"a3")
+    submit(b"d1", b"c2", b"a4")  # two are in flight: these wait
+    assert disk.batches == [[b"a1", b"b1"], [b"c1"]]
+    disk.answer(1)  # the second one overtakes the first
+    assert disk.batches[2:] == [[b"d1", b"c2"]]
+    disk.answer(0)
+    assert disk.batches[3:] == [[b"a2", b"a3", b"a4"]]
+    while not journal.idle:
+        disk.answer()
+    assert len(disk.batches) == 4

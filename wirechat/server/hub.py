@@ -270,9 +270,11 @@ class Hub:
         return offered is None or head > offered.head or rrev > offered.receipts
 
     def position(self, conv: int) -> tuple[int, int]:
-        """(entry, receipts) that were offered here last; 0 where nothing is remembered."""
+        """The entry after which there may be some that were not offered here, and the receipts; 0 where nothing is
+        remembered.
+        """
         offered = self._offered.get(conv)
-        return (0, 0) if offered is None else (max(offered.head, offered.last), offered.receipts)
+        return (0, 0) if offered is None else (offered.head or offered.last, offered.receipts)
 
     def offered(self, conv: int, head: int, rrev: int) -> None:
         """Everything up to here was offered to the members' sessions."""

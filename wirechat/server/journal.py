@@ -1,8 +1,9 @@
 """The one way into the log. P1 to P4 are made here, once.
 
-All appends of a node pass through one pipeline with natural batching: one commit in flight, the next batch is what
-arrived meanwhile, as far as it can be handed out in one turn, no timer. Only after the commit, and in commit order, is
-the sender answered and the entry delivered.
+All appends of a node pass through one pipeline with natural batching: one commit in flight, on PostgreSQL one for each
+conversation and a few in all, so that a lock that another node holds stalls nobody else. The next batch is what arrived
+meanwhile, as far as it can be handed out in one turn, no timer. Only after the commit, and in commit order, is the
+sender answered and the entry delivered.
 The next commit is started before that, so that the disk works while the loop does.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -36,6 +38,8 @@ MEMBERSHIP = (wire.EntryKind.CREATE, wire.EntryKind.ADD, wire.EntryKind.REMOVE)
 
 class AppendStore(Protocol):
     """What the journal needs of the store."""
+
+    appends_at_once: int
 
     def start_append(
         self, batch: Sequence[Append], now_ms: int, known: dict[int, int], done: Callable[[Commit], None]
@@ -101,8 +105,10 @@ class Journal:
         self._hub = hub
         self._now_ms = now_ms
         self._pending: list[Submission | Awaited] = []
-        self._busy = False
-        self._begun_at = 0.0
+        self._commits = 0
+        """In flight."""
+        self._flying: set[int] = set()
+        """Conversations in them."""
         self._failing = False
         self.commits = Histogram(COMMIT_SECONDS)
         """From handing a batch to the store to its answer, in seconds."""
@@ -122,7 +128,7 @@ class Journal:
     @property
     def idle(self) -> bool:
         """Nothing is pending and nothing is being committed."""
-        return not self._busy and not self._pending
+        return not self._commits and not self._pending
 
     def submit(self, submission: Submission | Awaited) -> None:
         """Queue an entry. Never waits; the answer comes after the commit. Raises RequestError 5000 when too many
@@ -147,32 +153,41 @@ class Journal:
         return awaited.result
 
     def start(self) -> None:
-        """Begin a commit of what is pending, unless one runs. Called once per turn of a reader."""
-        if self._busy or not self._pending:
-            return
-        self._busy = True
-        batch = self._take()
-        appends = [submission.append for submission in batch]
-        known = self._hub.known({append.conv for append in appends})
-        self._begun_at = trio.current_time()
-        self._store.start_append(appends, self._now_ms(), known, lambda commit: self._committed(batch, commit))
+        """Begin commits of what is pending, as far as others leave room. Called once per turn of a reader."""
+        while self._pending and self._commits < self._store.appends_at_once and (batch := self._take()):
+            self._commits += 1
+            appends = [submission.append for submission in batch]
+            convs = {append.conv for append in appends}
+            self._flying |= convs
+            committed = partial(self._committed, batch, convs, trio.current_time())
+            self._store.start_append(appends, self._now_ms(), self._hub.known(convs), committed)
 
     def _take(self) -> list[Submission | Awaited]:
-        """The next batch: what waits, but no more than can be handed out without keeping the loop from the others."""
-        pending, room = self._pending, limits.TURN_DELIVERIES_MAX
-        for number, submission in enumerate(pending, 1):
-            members = self._hub.members(submission.append.conv)
-            room -= limits.ENTRY_DELIVERIES + (0 if members is None else len(members.since))
+        """The next batch: what waits in conversations that are not in flight, but no more than can be handed out
+        without keeping the loop from the others.
+        """
+        batch: list[Submission | Awaited] = []
+        left: list[Submission | Awaited] = []
+        flying, room = self._flying, limits.TURN_DELIVERIES_MAX
+        for number, submission in enumerate(self._pending):
+            conv = submission.append.conv
             if room <= 0:
-                self._pending = pending[number:]
-                return pending[:number]
-        self._pending = []
-        return pending
+                left += self._pending[number:]
+                break
+            if conv in flying:
+                left.append(submission)
+                continue
+            members = self._hub.members(conv)
+            room -= limits.ENTRY_DELIVERIES + (0 if members is None else len(members.since))
+            batch.append(submission)
+        self._pending = left
+        return batch
 
-    def _committed(self, batch: list[Submission | Awaited], commit: Commit) -> None:
-        self.commits.observe(trio.current_time() - self._begun_at)
+    def _committed(self, batch: list[Submission | Awaited], convs: set[int], begun_at: float, commit: Commit) -> None:
+        self.commits.observe(trio.current_time() - begun_at)
         self.batches.observe(len(batch))
-        self._busy = False
+        self._commits -= 1
+        self._flying -= convs
         self.start()
         self._tell_of_failure(commit.results)
         hub = self._hub

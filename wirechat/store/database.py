@@ -27,6 +27,8 @@ class Store(Protocol):
     """Four bytes; another after a restore."""
     digest_key: bytes
     """For keyed digests; secret, and the same for ever."""
+    appends_at_once: int
+    """Appends that may be in flight; more would only wait."""
 
     def start_append(
         self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int], done: Callable[[Commit], None]

@@ -40,6 +40,8 @@ class PostgresStore:
     """See `database.Store`."""
 
     engine = "postgres"
+    appends_at_once = 4
+    """Half of the connections for writing. Two would do to pass by a lock that is held."""
 
     def __init__(self, cross: Crossing, pools: Pools, nursery: trio.Nursery, epoch: bytes, digest_key: bytes) -> None:
         self._cross = cross

@@ -203,6 +203,8 @@ class SqliteStore:
     """See `database.Store`. Appends and writes are committed in the order in which they were started."""
 
     engine = "sqlite"
+    appends_at_once = 1
+    """There is one writer, and the more it gets at once the better."""
 
     def __init__(self, writer: apsw.Connection, reader: apsw.Connection, lanes: tuple[Lane, Lane]) -> None:
         self._writer = writer
