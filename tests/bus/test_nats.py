@@ -138,8 +138,7 @@ async def test_a_server_that_comes_late_is_waited_for(tmp_path: Path) -> None:
     """What is sent before is lost and counted; trouble says whom we wait for."""
     port = free_port()
     async with node(f"nats://127.0.0.1:{port}") as (bus, _):
-        assert bus.trouble is not None
-        assert f"127.0.0.1:{port}: Connection refused" in bus.trouble or "is nats-server running" in bus.trouble
+        assert bus.trouble == f"127.0.0.1:{port}: Connection refused; look whether nats-server runs there"
         bus.send(None, b"lost")
         assert bus.traffic.unsent == 1
         with running(tmp_path, port=port) as server:

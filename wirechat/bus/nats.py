@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import secrets
 import socket
@@ -60,6 +61,7 @@ HANDED_A_TURN = 256
 
 NEVER_SECONDS = 10**6
 AWAY = "the bus is away: nodes hear of each other by the store, within a second"
+"""In the log."""
 
 
 class NatsBus:
@@ -116,7 +118,6 @@ class NatsBus:
                 refused = refused or (BusError(self.trouble) if failed.lasting else None)
         if refused is not None:
             raise refused
-        log.warning(AWAY, reason=self.trouble)
         return None
 
     async def keep(self, link: _Link | None) -> None:
@@ -345,9 +346,10 @@ def _failed(address: Address, error: Exception) -> _Failed:
         case socket.gaierror():
             return _Failed(f"{address}: there is no such host; correct bus.url, or look at the name service", False)
         case TimeoutError():
-            return _Failed(f"{address} does not answer; is nats-server running there?", False)
+            return _Failed(f"{address} does not answer; look whether nats-server runs there", False)
         case OSError():
-            return _Failed(f"{address}: {error.strerror or text}; is nats-server running there?", False)
+            reason = os.strerror(error.errno) if error.errno else text
+            return _Failed(f"{address}: {reason}; look whether nats-server runs there", False)
     if "auth" in text.lower():
         return _Failed(f"{address}: {text}; correct the user in bus.url, or bus.credentials", True)
     return _Failed(f"{address}: {text}; look at the log of nats-server", False)
