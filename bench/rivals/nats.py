@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from bench.rivals.processes import free_port, running
 from bench.rivals.rival import Foreign, Guarantee, first_line
 from bench.rivals.seats import Seat, enter
 from bench.rivals.server import Server
+from tools.cluster.nats import program
 from tools.loadgen.targets.nats import Nats as Dialect
 
 CONFIGURATION = """\
@@ -39,7 +38,7 @@ class Nats(Foreign):
     )
 
     def version(self) -> str | None:
-        return first_line(_program(), "-v")
+        return first_line(program(), "-v")
 
     def idle(self, server: Server, first: int, count: int) -> Sequence[Seat]:
         """Reached by a plain subscription: a stream has no more than 1,000 consumers."""
@@ -56,11 +55,5 @@ class Nats(Foreign):
             place = free_port()
             also = f'websocket {{ listen: "127.0.0.1:{place}", no_tls: true }}'
         configuration.write_text(CONFIGURATION.format(port=port, scratch=scratch, transport=also))
-        with running([_program(), "-c", configuration], scratch, port) as processes:
+        with running([program(), "-c", configuration], scratch, port) as processes:
             yield Server(processes, place or port, trust, "" if transport == "ws" else None)
-
-
-def _program() -> str:
-    """The wheel puts it beside Python."""
-    beside = Path(sys.executable).with_name("nats-server")
-    return str(beside) if beside.exists() else shutil.which("nats-server") or "nats-server"

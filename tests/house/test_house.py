@@ -43,12 +43,14 @@ def test_features_never_import_each_other() -> None:
             assert not imported, f"{path} imports {imported}"
 
 
-def test_nothing_but_the_database_modules_knows_threads_or_engines() -> None:
-    """Features are SQL; drivers are drivers; the server knows neither."""
+def test_nothing_but_the_modules_of_an_engine_knows_it() -> None:
+    """Features are SQL; drivers are drivers; the server knows neither, nor NATS."""
     for path in (ROOT / "wirechat").rglob("*.py"):
         text = path.read_text()
         if re.search(r"^(import|from) (apsw|asyncpg|trio_asyncio)", text, re.MULTILINE):
-            assert path.parent.name in ("store", "client"), f"{path} speaks to an engine"
+            assert path.parent.name in ("store", "client", "bus"), f"{path} speaks to an engine"
+        if re.search(r"^(import|from) nats\b", text, re.MULTILINE):
+            assert path.relative_to(ROOT) == Path("wirechat/bus/nats.py"), f"{path} knows NATS"
         if "import msgpack" in text:
             assert path.name == "packing.py", f"{path} uses msgpack past its facade"
 

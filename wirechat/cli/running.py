@@ -9,6 +9,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import click
 import trio
 
+from wirechat.bus.errors import BusError
 from wirechat.settings.errors import BadSettings
 from wirechat.store.errors import DataError
 
@@ -20,7 +21,7 @@ class Stop(Exception):
     """The command cannot go on; the text says why and what to do."""
 
 
-BAD_INPUT = (Stop, DataError, BadSettings)
+BAD_INPUT = (Stop, DataError, BusError, BadSettings)
 
 
 def die(text: str) -> NoReturn:

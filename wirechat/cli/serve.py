@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from wirechat.cli import logs, systemd
+from wirechat.cli.opening import open_bus, open_store
 from wirechat.cli.options import configured, load
 from wirechat.cli.reload import Reloading
 from wirechat.cli.running import die, run
@@ -22,11 +23,12 @@ from wirechat.server.listeners import Address, Listener, Tls
 from wirechat.settings import checks
 from wirechat.settings.reading import Sources
 from wirechat.settings.schema import Settings
-from wirechat.store.database import Store, open_sqlite
+from wirechat.store.database import Store
 from wirechat.store.sqlite import COPIES
 from wirechat.world import REAL
 
 if TYPE_CHECKING:
+    from wirechat.bus.nats import NatsBus
     from wirechat.server.sidedoor import SideDoor
 
 log = structlog.get_logger("wirechat")
@@ -38,7 +40,8 @@ they would count as old and call for full collections, each a stop of 100 ms whe
 
 EPILOG = """\b
 wirechat serve --data ./data --tcp 127.0.0.1:7667
-wirechat serve --config wirechat.toml      (wirechat config default > wirechat.toml)"""
+wirechat serve --config wirechat.toml      (wirechat config default > wirechat.toml)
+wirechat serve --store postgresql://… --bus nats://… --workers 2 --tcp 0.0.0.0:7667"""
 
 
 @click.command(epilog=EPILOG)
@@ -63,10 +66,9 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
     BadSettings.
     """
     tls = checks.tls(checks.complete(settings))
-    data = settings.data.directory
-    assert data is not None
-    async with open_sqlite(data, tell=log.warning) as store:
-        _remind(data)
+    async with open_store(settings) as store, open_bus(settings.bus) as bus:
+        if settings.data.directory is not None:
+            _remind(settings.data.directory)
         listeners, doors = _listen_all(settings, tls)
         for listener in (*listeners, *doors):
             log.info("listening", url=listener.url)
@@ -82,8 +84,8 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
                 await nursery.start(_reload_on_signal, Reloading(sources, settings, config, (*listeners, *doors)))
             if greeting is not None:
                 nursery.start_soon(greeting, store, [*listeners, *doors])
-            server = Server(config, REAL, store)
-            side = [await _open_side_door(nursery, server, doors, data)] if doors else []
+            server = Server(config, REAL, store, bus)
+            side = [await _open_side_door(nursery, server, doors, settings.data.directory, bus)] if doors else []
             systemd.notify(systemd.READY)
             await server.run([*listeners, *side], stop)
             nursery.cancel_scope.cancel()
@@ -92,7 +94,9 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
         log.info("stopped")
 
 
-async def _open_side_door(nursery: trio.Nursery, server: Server, doors: list[Listener], data: Path) -> SideDoor:
+async def _open_side_door(
+    nursery: trio.Nursery, server: Server, doors: list[Listener], data: Path | None, bus: NatsBus | None
+) -> SideDoor:
     """Serve HTTP until the nursery is cancelled. Imported by those who want it: it takes a third of a second."""
     from wirechat.server.health import Health
     from wirechat.server.http import application
@@ -100,8 +104,8 @@ async def _open_side_door(nursery: trio.Nursery, server: Server, doors: list[Lis
     from wirechat.server.sidedoor import SideDoor
 
     door = SideDoor(doors)
-    health = Health(server.store, lambda: server.draining, data)
-    await nursery.start(door.run, application(health, Metrics(server)))
+    health = Health(server.store, lambda: server.draining, data, cluster=server.cluster)
+    await nursery.start(door.run, application(health, Metrics(server, bus)))
     return door
 
 

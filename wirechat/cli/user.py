@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import trio
 
 from wirechat.cli.running import die, run
+from wirechat.cli.stored import Stored, needed, stored
 from wirechat.cli.terminal import visible
 from wirechat.client.errors import ClientError
 from wirechat.client.features.accounts import register
@@ -24,17 +22,13 @@ from wirechat.server.features.accounts import check_handle, check_password, crea
 from wirechat.server.hub import Hub
 from wirechat.server.journal import Journal
 from wirechat.server.passwords import Passwords
-from wirechat.store import sqlite
-from wirechat.store.database import Store, open_sqlite
-from wirechat.store.errors import InUse
+from wirechat.store.database import Store
 from wirechat.store.features import accounts, devices
 from wirechat.store.records import Refusal
-from wirechat.store.tx import Feature, Tx
+from wirechat.store.tx import Tx
 from wirechat.wire import errors
 from wirechat.wire.registries import EntryKind
 from wirechat.world import REAL
-
-T = TypeVar("T")
 
 ACCOUNTS_AT_ONCE = 1000
 NO_DEVICE = 0
@@ -45,14 +39,12 @@ BY_HERSELF = "or, who knows the old password sets a new one in wirechat chat bes
 CLOSED = (
     "the server makes accounts only when asked from its own machine; run this there, or set accounts.open_registration"
 )
+WHICH = "give either --url of a running server, or --data of a stopped one, or --store of a cluster"
 BY_STOPPING = "for only then can nobody be inside"
 BY_ANOTHER = "or let another device of the account revoke it beside the running server"
 
-DIRECTORY = click.Path(file_okay=False, path_type=Path)
-DATA = click.option("--data", required=True, type=DIRECTORY, help="Data directory of the server, which is stopped.")
-LOOKED_AT = click.option(
-    "--data", required=True, type=DIRECTORY, help="Data directory of a server, which may be running."
-)
+STOPPED = stored("a server, which is stopped")
+LOOKED_AT = stored("a server, which may be running")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 PASSWORD = click.option("--password", help="The password; asked for, or read from standard input, when left out.")
 
@@ -62,46 +54,48 @@ wirechat user add --url wirechat://127.0.0.1:7667 bob
 wirechat user devices --data ./data alice
 wirechat user revoke --data ./data alice 4711
 wirechat user revoke --data ./data alice --all
-wirechat user disable --data ./data alice"""
+wirechat user disable --data ./data alice
+wirechat user add --store postgresql://… carol"""
 
 
 @click.group(epilog=EPILOG)
 def user() -> None:
     """Accounts, passwords and devices. Lists are there beside a running server, too, and accounts are made through it
-    with --url; for the rest it has to be stopped.
+    with --url; for the rest it has to be stopped. The servers of a cluster (--store) may run all the time: a revoked
+    device is off within two seconds.
     """
 
 
 @user.command()
-@click.option("--data", type=DIRECTORY, help="Data directory of the server, which is stopped.")
+@STOPPED
 @click.option("--url", metavar="URL", help="Or the address of the running server.")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust with --url, in PEM.")
 @click.argument("handle")
 @PASSWORD
 @click.option("--name", help="Display name.")
 def add(
-    data: Path | None, url: str | None, ca: str | None, handle: str, password: str | None, name: str | None
+    place: Stored | None, url: str | None, ca: str | None, handle: str, password: str | None, name: str | None
 ) -> None:
     """Make an account with a password.
 
     A running server makes it when it is asked from its own machine, or when its registration is open.
     """
-    if (data is None) == (url is None):
-        raise click.UsageError("give either --url of a running server, or --data of a stopped one")
+    if place is not None and url is not None:
+        raise click.UsageError(WHICH)
     if url is not None:
         run(_register, url, ca, handle, _password(password), name)
     else:
-        run(_add, data, handle, _password(password), name)
+        run(_add, needed(place, WHICH), handle, _password(password), name)
     click.echo(f"{handle} may log in now.")
 
 
 @user.command()
-@DATA
+@STOPPED
 @click.argument("handle")
 @PASSWORD
-def reset(data: Path, handle: str, password: str | None) -> None:
+def reset(place: Stored | None, handle: str, password: str | None) -> None:
     """Give an account a new password."""
-    run(_reset, data, handle, password)
+    run(_reset, needed(place), handle, password)
     click.echo(
         f"{handle} has a new password. Devices that are logged in stay so: wirechat user devices shows them,"
         " wirechat user revoke ends one, or all."
@@ -109,15 +103,15 @@ def reset(data: Path, handle: str, password: str | None) -> None:
 
 
 @user.command()
-@DATA
+@STOPPED
 @click.argument("handle")
 @JSON
-def disable(data: Path, handle: str, as_json: bool) -> None:
+def disable(place: Stored | None, handle: str, as_json: bool) -> None:
     """Let nobody into an account any more: no password, no device. What it wrote stays.
 
     `wirechat user reset` gives it a password again.
     """
-    ended = run(_disable, data, handle)
+    ended = run(_disable, needed(place), handle)
     text = f"Nobody can log in as {handle} any more; {len(ended)} devices are revoked."
     click.echo(json.dumps({"devices": ended}) if as_json else text)
 
@@ -125,9 +119,9 @@ def disable(data: Path, handle: str, as_json: bool) -> None:
 @user.command(name="list")
 @LOOKED_AT
 @JSON
-def list_(data: Path, as_json: bool) -> None:
+def list_(place: Stored | None, as_json: bool) -> None:
     """List all accounts."""
-    found = run(_list, data)
+    found = run(_list, needed(place))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -138,9 +132,9 @@ def list_(data: Path, as_json: bool) -> None:
 @LOOKED_AT
 @click.argument("handle")
 @JSON
-def devices_(data: Path, handle: str, as_json: bool) -> None:
+def devices_(place: Stored | None, handle: str, as_json: bool) -> None:
     """List the devices of an account that may log in."""
-    found = run(_devices, data, handle)
+    found = run(_devices, needed(place), handle)
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif found:
@@ -150,12 +144,12 @@ def devices_(data: Path, handle: str, as_json: bool) -> None:
 
 
 @user.command()
-@DATA
+@STOPPED
 @click.argument("handle")
 @click.argument("device", type=click.IntRange(min=1), required=False)
 @click.option("--all", "every", is_flag=True, help="All devices of the account.")
 @JSON
-def revoke(data: Path, handle: str, device: int | None, every: bool, as_json: bool) -> None:
+def revoke(place: Stored | None, handle: str, device: int | None, every: bool, as_json: bool) -> None:
     """End a device of an account for ever, or all of them: they cannot log in any more.
 
     With --all and a new password (wirechat user reset) nobody gets in who could before.
@@ -164,10 +158,10 @@ def revoke(data: Path, handle: str, device: int | None, every: bool, as_json: bo
         raise click.UsageError("say which DEVICE, or --all")
     shown: dict[str, Any]
     if device is not None:
-        changed = run(_revoke, data, handle, device)
+        changed = run(_revoke, needed(place), handle, device)
         shown, text = {"device": device, "changed": changed}, f"Device {device} of {handle} {_verb(changed)} revoked."
     else:
-        ended = run(_revoke_all, data, handle)
+        ended = run(_revoke_all, needed(place), handle)
         shown, text = {"devices": ended}, f"{len(ended)} devices of {handle} are revoked."
     click.echo(json.dumps(shown) if as_json else text)
 
@@ -193,30 +187,8 @@ def _time(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _present(data: Path) -> None:
-    """Only `add` makes what is not there."""
-    if not (data / sqlite.FILE).exists():
-        die(f"cannot find a server's data in {data}; give the directory of `wirechat serve --data`")
-
-
-@asynccontextmanager
-async def _opened(data: Path, otherwise: str) -> AsyncIterator[Store]:
-    """The store of a server that is stopped. `otherwise`: what can be done beside a running one."""
-    try:
-        async with open_sqlite(data) as store:
-            yield store
-    except InUse as error:
-        die(f"{error}, {otherwise}")
-
-
-async def _looked(data: Path, feature: Feature[[], T]) -> T:
-    """Reads beside a running server, too."""
-    _present(data)
-    return await trio.to_thread.run_sync(sqlite.look, data, feature)
-
-
-async def _list(data: Path) -> list[dict[str, Any]]:
-    return sorted(await _looked(data, _everyone), key=lambda each: str(each["handle"]))
+async def _list(place: Stored) -> list[dict[str, Any]]:
+    return sorted(await place.look(_everyone), key=lambda each: str(each["handle"]))
 
 
 async def _everyone(tx: Tx) -> list[dict[str, Any]]:
@@ -236,20 +208,20 @@ def _number(found: accounts.Account | None, handle: str) -> int:
     return found[0]
 
 
-async def _devices(data: Path, handle: str) -> list[dict[str, Any]]:
+async def _devices(place: Stored, handle: str) -> list[dict[str, Any]]:
     async def look(tx: Tx) -> list[Any]:
         return list(await devices.of(tx, _number(await accounts.find(tx, handle), handle)))
 
     return [
         {"device": device, "name": name, "key": has_key, "made": _time(made), "seen": _time(seen)}
-        for device, name, made, seen, has_key in await _looked(data, look)
+        for device, name, made, seen, has_key in await place.look(look)
     ]
 
 
-async def _revoke(data: Path, handle: str, device: int) -> bool:
+async def _revoke(place: Stored, handle: str, device: int) -> bool:
     """As DEVICE_REVOKE: the other devices of the account will be told."""
-    _present(data)
-    async with _opened(data, BY_ANOTHER) as store:
+    place.must_be()
+    async with place.opened(BY_ANOTHER) as store:
         number = _number(await store.read(accounts.find, handle), handle)
 
         async def project(tx: Tx, stamp: int) -> bool | Refusal:
@@ -261,17 +233,17 @@ async def _revoke(data: Path, handle: str, device: int) -> bool:
             die(f"{handle} has no device {device}; `wirechat user devices` shows them")
 
 
-async def _revoke_all(data: Path, handle: str) -> list[int]:
+async def _revoke_all(place: Stored, handle: str) -> list[int]:
     """As SECRET_SET with `revoke`, but of all."""
-    _present(data)
-    async with _opened(data, BY_ANOTHER) as store:
+    place.must_be()
+    async with place.opened(BY_ANOTHER) as store:
         return await _end(store, _number(await store.read(accounts.find, handle), handle))
 
 
-async def _disable(data: Path, handle: str) -> list[int]:
+async def _disable(place: Stored, handle: str) -> list[int]:
     """First the password, so that no login comes between, then the devices."""
-    _present(data)
-    async with _opened(data, BY_STOPPING) as store:
+    place.must_be()
+    async with place.opened(BY_STOPPING) as store:
         number = _number(await store.read(accounts.find, handle), handle)
         await store.write(accounts.set_password, handle, None)
         return await _end(store, number)
@@ -303,11 +275,11 @@ def _password(given: str | None) -> bytes:
     return os.fsencode(given)
 
 
-async def _add(data: Path, handle: str, password: bytes, name: str | None) -> None:
+async def _add(place: Stored, handle: str, password: bytes, name: str | None) -> None:
     try:
         check_handle(handle)
         check_password(password, handle)
-        async with _opened(data, THROUGH_IT) as store:
+        async with place.opened(THROUGH_IT) as store:
             phc = await Passwords(REAL).hash(password)
             await create_account(store, REAL, handle, name, phc)
     except RequestError as error:
@@ -325,9 +297,9 @@ async def _register(url: str, ca: str | None, handle: str, password: bytes, name
         die(CLOSED if error.code == errors.REGISTRATION_CLOSED else f"{handle}: {error}")
 
 
-async def _reset(data: Path, handle: str, given: str | None) -> None:
-    _present(data)
-    async with _opened(data, BY_HERSELF) as store:
+async def _reset(place: Stored, handle: str, given: str | None) -> None:
+    place.must_be()
+    async with place.opened(BY_HERSELF) as store:
         _number(await store.read(accounts.find, handle), handle)
         password = _password(given)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from wirechat.doctor import data, machine
+from wirechat.doctor import cluster, data, machine
 from wirechat.doctor.certificate import certificate
 from wirechat.doctor.finding import OK, PROBLEM, Finding
 from wirechat.settings.schema import Settings
@@ -23,6 +23,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield finding
         yield from data.permissions(directory)
         yield from data.disk(directory)
+    if settings.store.url is not None:
+        finding, newest = cluster.database(settings.store.url)
+        yield finding
+    yield from cluster.bus(settings.bus)
     yield from machine.clock(now, newest)
     yield from certificate(settings, now)
     yield from machine.encryption(settings)

@@ -85,15 +85,15 @@ def encryption(settings: Settings) -> Iterator[Finding]:
 def ports(settings: Settings) -> Iterator[Finding]:
     """Free, or taken, and by whom."""
     for transport, address in settings.addresses():
-        yield _port(f"port {transport}", address, settings.data.directory)
+        yield _port(f"port {transport}", address, settings)
 
 
-def _port(check: str, address: Address, data: Path | None) -> Finding:
+def _port(check: str, address: Address, settings: Settings) -> Finding:
     try:
         open_socket(address).close()
     except (OSError, UnicodeError) as error:
         if getattr(error, "errno", None) == errno.EADDRINUSE:
-            return _taken(check, address, data)
+            return _taken(check, address, settings)
         reason = getattr(error, "strerror", None) or "there is no such host"
         todo = "choose another address, or name one of this machine"
         if getattr(error, "errno", None) in (errno.EACCES, errno.EPERM):
@@ -104,16 +104,17 @@ def _port(check: str, address: Address, data: Path | None) -> Finding:
     return Finding(check, OK, f"{address} is free")
 
 
-def _taken(check: str, address: Address, data: Path | None) -> Finding:
-    holder = _listener_on(address.port)
+def _taken(check: str, address: Address, settings: Settings) -> Finding:
+    holder, data = _listener_on(address.port), settings.data.directory
     server = directory.holder(data) if data is not None else None
     if holder is not None and holder == server:
         return Finding(check, OK, f"{address} is used by the server on this data, process {holder}")
     if holder is None:
         return Finding(check, PROBLEM, f"{address} is taken by a process of someone else", "sudo ss -ltnp shows which")
-    return Finding(
-        check, PROBLEM, f"{address} is taken by process {holder} ({_name(holder)})", "stop it, or choose another"
-    )
+    text = f"{address} is taken by process {holder} ({_name(holder)})"
+    if settings.store.url is not None:  # no lock says whose server it is
+        return Finding(check, WARNING, text, "if that is not this server, stop it, or choose another")
+    return Finding(check, PROBLEM, text, "stop it, or choose another")
 
 
 def _listener_on(port: int) -> int | None:

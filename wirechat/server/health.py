@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from wirechat.server import limits
+from wirechat.server.cluster import Cluster
 from wirechat.store.database import Store
 from wirechat.store.errors import DataError, StoreError
 from wirechat.store.features import meta
@@ -29,6 +30,8 @@ class Check:
     name: str
     ok: bool
     text: str
+    warning: bool = False
+    """It works, but not as it should."""
 
 
 class Health:
@@ -40,11 +43,13 @@ class Health:
         draining: Callable[[], bool],
         folder: Path | None = None,
         free_bytes: int = limits.DISK_FREE_BYTES,
+        cluster: Cluster | None = None,
     ) -> None:
         self._store = store
         self._draining = draining
         self._folder = folder
         self._free_bytes = free_bytes
+        self._cluster = cluster
         self._looking = trio.Lock()
         self._looked_at = -math.inf
         self._seen: list[Check] = []
@@ -55,7 +60,7 @@ class Health:
             if trio.current_time() - self._looked_at >= limits.PROBE_REUSE_SECONDS:
                 self._seen = await self._look()
                 self._looked_at = trio.current_time()
-            return [self._serving(), *self._seen]
+            return [self._serving(), *self._seen, *self._among_others()]
 
     async def _look(self) -> list[Check]:
         """Each within PROBE_SECONDS."""
@@ -70,7 +75,9 @@ class Health:
             with trio.fail_after(limits.PROBE_SECONDS):
                 return Check(name, True, await check())
         except trio.TooSlowError:
-            return Check(name, False, f"no answer in {limits.PROBE_SECONDS:g} s; look at the disk and its load")
+            return Check(
+                name, False, f"no answer in {limits.PROBE_SECONDS:g} s; look at the disk or database and its load"
+            )
         except _Unwell as error:
             return Check(name, False, str(error))
         except (StoreError, OSError) as error:
@@ -82,6 +89,14 @@ class Health:
                 "serving", False, "the server is stopping; send clients to another one, or wait for its return"
             )
         return Check("serving", True, "clients are served")
+
+    def _among_others(self) -> list[Check]:
+        """A node that others do not hear still delivers: by its pass over the store, within a second."""
+        if self._cluster is None:
+            return []
+        if troubles := self._cluster.troubles():
+            return [Check("bus", True, f"{'; '.join(troubles)}. Until then others' messages take up to a second", True)]
+        return [Check("bus", True, f"{len(self._cluster.directory.nodes)} other nodes are heard")]
 
     async def _reads(self) -> str:
         await self._store.read(meta.identity)

@@ -81,5 +81,9 @@ def application(health: Health, metrics: Metrics) -> Starlette:
 
 def _report(checks: list[Check]) -> str:
     """JSON with one line for each check, so that people can read it too."""
-    lines = [f"  {json.dumps(check.name)}: {json.dumps({'ok': check.ok, 'text': check.text})}" for check in checks]
+    lines = [f"  {json.dumps(check.name)}: {json.dumps(_told(check))}" for check in checks]
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _told(check: Check) -> dict[str, object]:
+    return {"ok": check.ok, **({"warning": True} if check.warning else {}), "text": check.text}

@@ -41,7 +41,7 @@ ACCEPTS_A_TURN = 32
 
 _NO_HOST = frozenset("\0[]/ ")
 _PORT = re.compile(r"\d{1,9}", re.ASCII)
-_PORT_MAX = 65535
+PORT_MAX = 65535
 
 
 @attrs.frozen
@@ -58,8 +58,8 @@ class Address:
         bare = host[1:-1] if host[:1] + host[-1:] == "[]" else host
         if not colon or not _PORT.fullmatch(port) or set(bare) & _NO_HOST:
             raise ValueError(f'"{text}" is not host:port')
-        if int(port) > _PORT_MAX:
-            raise ValueError(f'"{text}" has a port above {_PORT_MAX}')
+        if int(port) > PORT_MAX:
+            raise ValueError(f'"{text}" has a port above {PORT_MAX}')
         return cls(bare or "0.0.0.0", int(port))
 
     def __str__(self) -> str:

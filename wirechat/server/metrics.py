@@ -23,7 +23,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from prometheus_client.registry import Collector
 
 from wirechat import wire
+from wirechat.bus.traffic import Traffic
 from wirechat.server import limits
+from wirechat.server.cluster import Cluster, Counts
 from wirechat.server.histogram import Histogram
 from wirechat.server.session import Mode
 from wirechat.store.errors import StoreError
@@ -31,6 +33,7 @@ from wirechat.store.features import meta
 from wirechat.wire.registries import AuthMethod
 
 if TYPE_CHECKING:
+    from wirechat.bus.nats import NatsBus
     from wirechat.server.app import Server
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -44,9 +47,10 @@ SLICE = 1000
 class Metrics:
     """The metrics of one server, and of the process it runs in."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, bus: NatsBus | None = None) -> None:
         self._server = server
         self._store = server.store
+        self._bus = bus
         self._process = ProcessCollector(registry=None)
         self._version = metadata.version("wirechat")
 
@@ -54,7 +58,12 @@ class Metrics:
         """The exposition format of Prometheus 0.0.4."""
         registry = CollectorRegistry()
         node = _Node(self._server, self._version, await _census(self._server))
-        for collector in (node, _StoreSize(await self._bytes()), self._process):
+        for collector in (
+            node,
+            _Others(self._server.cluster, self._bus),
+            _StoreSize(await self._bytes()),
+            self._process,
+        ):
             registry.register(collector)
         return generate_latest(registry)
 
@@ -78,6 +87,33 @@ class _StoreSize(Collector):
         yield _gauge("store_up", "1 when the store answered a read just now, else 0.", answers)
         if self._size is not None:
             yield _gauge("store_bytes", "Size of the data with its indexes, without the write-ahead log.", self._size)
+
+
+class _Others(Collector):
+    """What is between this node and the others. One that is alone tells zeros, so that no panel has holes."""
+
+    def __init__(self, cluster: Cluster | None, bus: NatsBus | None) -> None:
+        self._nodes = 0 if cluster is None else len(cluster.directory.nodes)
+        self._counts = Counts() if cluster is None else cluster.counts
+        self._traffic = Traffic() if bus is None else bus.traffic
+        self._up = bus is None or bus.trouble is None
+
+    def collect(self) -> Iterator[Metric]:
+        traffic, counts = self._traffic, self._counts
+        messages = {"sent": traffic.sent, "received": traffic.received}
+        content = {"sent": traffic.sent_bytes, "received": traffic.received_bytes}
+        dropped = {"sent": traffic.unsent, "received": traffic.unreceived}
+        hints = {"sent": counts.hints_sent, "heard": counts.hints_heard, "read": counts.hints_read}
+        yield _gauge("bus_up", "1 while the bus is reached, or there is none to be reached, else 0.", self._up)
+        yield _counters("bus_messages", "Messages given to the bus, and taken from it.", "direction", messages)
+        yield _counters("bus_bytes", "What these carried.", "direction", content)
+        about = "Messages that were lost at this node: the bus was away, or too many waited."
+        yield _counters("bus_dropped", about, "direction", dropped)
+        yield _counter("bus_reconnects", "How often the bus was reached again.", traffic.reconnects)
+        yield _gauge("cluster_nodes", "Other nodes that are heard now.", self._nodes)
+        about = "Conversations named to other nodes, named by them, and of those the ones with something new."
+        yield _counters("cluster_hints", about, "kind", hints)
+        yield _counter("cluster_garbled", "Messages of other nodes that could not be read.", counts.garbled)
 
 
 @attrs.define

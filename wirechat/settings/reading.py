@@ -27,12 +27,15 @@ from wirechat.server.config import About
 from wirechat.server.listeners import Address
 from wirechat.settings import schema
 from wirechat.settings.errors import BadSettings
-from wirechat.settings.schema import FIELDS, Format, Ip, Level, Settings, WebOrigin
+from wirechat.settings.schema import FIELDS, Format, Ip, Level, Prefix, Settings, WebOrigin
+from wirechat.settings.urls import BusUrl, StoreUrl
 
 PREFIX = "WIRECHAT_"
 
 _WEB_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+", re.ASCII)
 """Browsers write it in lower case. Pages without an origin call it null, and cannot be named."""
+
+_PREFIX = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 
 
 @attrs.frozen
@@ -153,7 +156,7 @@ def _flag_names(paths: Mapping[str, str]) -> Iterable[tuple[str, str]]:
 def _flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Origin, Any]]:
     for path, said in flags.items():
         flag = schema.about(path).flag or "--verbose"
-        yield path, Origin("flag", flag), said
+        yield path, Origin("flag", flag), _typed(path, said) if isinstance(said, str) else said
 
 
 def _typed(path: str, text: str) -> Any:
@@ -214,6 +217,28 @@ def _web_origin(value: object, _: object) -> WebOrigin:
     return WebOrigin(text)
 
 
+def _store_url(value: object, _: object) -> StoreUrl:
+    return StoreUrl.parse(_secret(value))
+
+
+def _bus_url(value: object, _: object) -> BusUrl:
+    return BusUrl.parse(_secret(value))
+
+
+def _secret(value: object) -> str:
+    """Text that is not shown even when it is wrong."""
+    if not isinstance(value, str):
+        raise ValueError("is not text; put it in quotes")
+    return value
+
+
+def _prefix(value: object, _: object) -> Prefix:
+    text = _text(value)
+    if not _PREFIX.fullmatch(text):
+        raise ValueError(f"{_shown(value)} is not a prefix; use letters, digits, - and _, with dots between them")
+    return Prefix(text)
+
+
 def _choice(value: object, kind: Any) -> str:
     choices = get_args(kind)
     if value not in choices:
@@ -252,6 +277,9 @@ def _converter() -> cattrs.Converter:
         Address: _address,
         Ip: _ip,
         WebOrigin: _web_origin,
+        Prefix: _prefix,
+        StoreUrl | None: _store_url,
+        BusUrl | None: _bus_url,
     }
     for kind, hook in hooks.items():
         made.register_structure_hook(kind, hook)

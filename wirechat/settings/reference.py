@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from wirechat.settings import schema
-from wirechat.settings.schema import FIELDS, sections
+from wirechat.settings.schema import FIELDS, Prefix, sections
+from wirechat.settings.urls import BusUrl, StoreUrl
 
 HEAD = """\
 # The configuration of a wirechat server: `wirechat serve --config wirechat.toml`.
@@ -88,6 +89,8 @@ def _kind(kind: Any, unit: str) -> str:
         return f"list of {unit}"
     if kind == (Path | None):
         return "path"
+    if kind in (Prefix, StoreUrl | None, BusUrl | None):
+        return unit or "text"
     return {int: "whole number", bool: "true or false"}.get(kind) or " or ".join(get_args(kind))
 
 

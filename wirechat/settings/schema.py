@@ -1,7 +1,7 @@
 """Every setting: its section, name, type, default, unit, range and meaning, once.
 
-The file, the variables, the flags, the reference page and the errors follow from here. No setting holds a secret: what
-is secret stands in a file that a setting names.
+The file, the variables, the flags, the reference page and the errors follow from here. What is secret stands in a file
+that a setting names; a URL may carry a password, which is never shown.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from typing import Any, Literal, NewType
 import attrs
 
 from wirechat.server.config import About, Config, Limits, setting
-from wirechat.server.listeners import Address
+from wirechat.server.listeners import PORT_MAX, Address
+from wirechat.settings.urls import BusUrl, StoreUrl
 
 Ip = NewType("Ip", str)
 """The address of one machine, as the kernel writes it."""
 
 WebOrigin = NewType("WebOrigin", str)
 """Scheme, host and port of web pages, as browsers write it."""
+
+Prefix = NewType("Prefix", str)
+"""The first part of a subject of NATS."""
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "pretty", "json"]
@@ -31,6 +35,60 @@ class Data:
 
     directory: Path | None = setting(
         None, "Directory of the embedded store; made if missing.", example='"data"', flag="--data"
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Store:
+    """The database of a cluster, instead of a directory."""
+
+    url: StoreUrl | None = setting(
+        None,
+        "PostgreSQL, which several servers share. A password may also stand in ~/.pgpass or PGPASSWORD.",
+        unit="URL",
+        example='"postgresql://wirechat@db.example.org/wirechat"',
+        flag="--store",
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Bus:
+    """How the servers of a cluster reach each other: it makes them fast, the database makes them right."""
+
+    url: BusUrl | None = setting(
+        None,
+        "NATS: nats://host:4222, or tls://host:4222 for TLS or nothing; several with commas between them.",
+        unit="URL",
+        example='"nats://nats.example.org:4222"',
+        flag="--bus",
+    )
+    prefix: Prefix = setting(Prefix("wirechat"), "How its subjects begin; another one for each cluster on one NATS.")
+    credentials: Path | None = setting(
+        None, "File of credentials, as nsc writes it; or a user or token in bus.url.", example='"wirechat.creds"'
+    )
+    ca: Path | None = setting(
+        None, "Who signed the certificate of NATS, in PEM; with it TLS is a must.", example='"ca.pem"'
+    )
+    cert: Path | None = setting(None, "Our own certificate in PEM, where NATS asks for one.", example='"node.pem"')
+    key: Path | None = setting(None, "Its private key in PEM, if it is not in the same file.", example='"node-key.pem"')
+
+    def options(self) -> dict[str, Any]:
+        """How to open it, beside the URL."""
+        return attrs.asdict(self, filter=attrs.filters.exclude("url"))
+
+
+@attrs.frozen(kw_only=True)
+class Cluster:
+    """Several servers on one machine."""
+
+    workers: int = setting(
+        1,
+        "Processes that share the addresses of tcp, tls, ws and wss; the first serves HTTP at the port of listen.http,"
+        " the second at the next one, and so on.",
+        unit="processes",
+        least=1,
+        most=256,
+        flag="--workers",
     )
 
 
@@ -114,6 +172,9 @@ class Settings:
     """All of it."""
 
     data: Data = attrs.Factory(Data)
+    store: Store = attrs.Factory(Store)
+    bus: Bus = attrs.Factory(Bus)
+    cluster: Cluster = attrs.Factory(Cluster)
     listen: Listen = attrs.Factory(Listen)
     tls: Tls = attrs.Factory(Tls)
     proxy: Proxy = attrs.Factory(Proxy)
@@ -141,14 +202,41 @@ class Settings:
 
     def lacks(self) -> list[str]:
         """What a server cannot do without, a line for each."""
-        lines = []
-        if self.data.directory is None:
-            lines.append("say where to keep the data: data.directory in the configuration, or --data")
+        lines = self._lacks_of_cluster()
         if not any(transport != "http" for transport, _ in self.addresses()):
             lines.append("say where to listen: listen.tcp, tls, ws or wss in the configuration, or --tcp and the like")
         if self.encrypts and None in (self.tls.cert, self.tls.key):
             lines.append("TLS needs a certificate: tls.cert and tls.key in the configuration, or --cert and --key")
         return lines + self._clashes()
+
+    def _lacks_of_cluster(self) -> list[str]:
+        directory, store, bus, workers = self.data.directory, self.store.url, self.bus.url, self.cluster.workers
+        lines = []
+        if directory is None and store is None:
+            lines.append("say where to keep the data: data.directory in the configuration, or --data; for a cluster"
+                         " store.url, or --store")  # fmt: skip
+        if directory is not None and store is not None:
+            lines.append("data.directory (--data) and store.url (--store) are two places for the data; leave one out")
+        if bus is not None and store is None:
+            lines.append("a bus is between servers that share a database: bus.url (--bus) needs store.url, or --store")
+        if workers > 1 and None in (store, bus):
+            lines.append("several workers share a database and a bus: cluster.workers (--workers) needs store.url"
+                         " and bus.url, or --store and --bus")  # fmt: skip
+        return lines + (self._crowded() if workers > 1 else [])
+
+    def _crowded(self) -> list[str]:
+        """Each worker needs addresses of its own for HTTP, or its metrics would be those of any of them."""
+        sockets, count = {*self.listen.ws, *self.listen.wss}, self.cluster.workers
+        for address in self.listen.http:
+            if address in sockets:
+                return [f"several workers cannot share {address} of listen.http with WebSocket; give HTTP another port"]
+            if address.port and address.port + count - 1 > PORT_MAX:
+                return [f"listen.http: {count} workers need as many ports, and behind {address} are fewer"]
+        everyone = [self.of_worker(number).listen.http for number in range(count)]
+        taken = [address for http in everyone for address in http]
+        taken += [address for transport, address in self.addresses() if transport != "http"]
+        twice = [address for address in dict.fromkeys(taken) if address.port and taken.count(address) > 1]
+        return [f"listen.http: {count} workers need as many ports, and {address} is taken" for address in twice[:1]]
 
     def _clashes(self) -> list[str]:
         """One address for two that cannot tell whom a connection is for; HTTP can share that of a WebSocket."""
@@ -157,6 +245,11 @@ class Settings:
             for (one, address), (other, same) in itertools.combinations(self.addresses(), 2)
             if address == same and address.port and not (other == "http" and one in ("ws", "wss"))
         ]
+
+    def of_worker(self, number: int) -> Settings:
+        """The same for one of several workers, counted from 0."""
+        http = tuple(attrs.evolve(each, port=each.port and each.port + number) for each in self.listen.http)
+        return attrs.evolve(self, listen=attrs.evolve(self.listen, http=http))
 
     @property
     def encrypts(self) -> bool:

