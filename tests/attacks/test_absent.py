@@ -1,4 +1,4 @@
-"""Attacks on what there is not (yet): media, a web client, end-to-end encryption; and a bus, for a server that is alone.
+"""Attacks on what there is not (yet): media, a web client, end-to-end encryption; and a bus, for one node alone.
 
 Each of these tests says that it is still so; when one fails, its attack has something to attack, and README.md needs
 another line.

@@ -16,7 +16,6 @@ from itertools import islice
 from typing import Any
 
 import attrs
-import msgpack
 import structlog
 import trio
 
@@ -27,6 +26,7 @@ from wirechat.server.directory import Directory, Node, Served
 from wirechat.server.hub import Hub
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
+from wirechat.wire.packing import MALFORMED, pack, unpack
 
 log = structlog.get_logger(__name__)
 
@@ -179,7 +179,7 @@ class Cluster:
             self._tell_news()
 
     def _send(self, node: int | None, kind: Kind, *fields: object) -> None:
-        self._bus.send(node, msgpack.packb((int(kind), self._bus.node, *fields)))
+        self._bus.send(node, pack((int(kind), self._bus.node, *fields)))
 
     def _tell_moves(self) -> None:
         moved, self._moved = self._moved, {}
@@ -254,11 +254,11 @@ class Cluster:
     def receive(self, data: bytes) -> None:
         """A message from the bus. What cannot be read hurts nobody."""
         try:
-            kind, number, *fields = msgpack.unpackb(data, use_list=False)
+            kind, number, *fields = unpack(data, limits.BUS_ITEMS_MAX)
             heard = self._heard.get(kind)
             if heard is not None and number != self._bus.node:
                 heard(number, *fields)
-        except (ValueError, TypeError, msgpack.UnpackException) as error:
+        except MALFORMED as error:
             self.counts.garbled += 1
             log.debug("a message on the bus cannot be read", reason=str(error))
 

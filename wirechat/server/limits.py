@@ -155,3 +155,6 @@ NEWS_ENTRIES = 32
 
 CLOCK_MS = 2_000
 """Clocks of nodes that are further apart than this are told to the operator."""
+
+BUS_ITEMS_MAX = 1_000_000
+"""Items of an array in a message of another node."""
