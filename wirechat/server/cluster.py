@@ -258,7 +258,7 @@ class Cluster:
             heard = self._heard.get(kind)
             if heard is not None and number != self._bus.node:
                 heard(number, *fields)
-        except MALFORMED as error:
+        except (*MALFORMED, AttributeError, LookupError) as error:
             self.counts.garbled += 1
             log.debug("a message on the bus cannot be read", reason=str(error))
 
