@@ -276,6 +276,7 @@ class Device:
         self._has_file = keep and old.exists()
         if not keep:
             self.unsettled.clear()
+            self.doings.reinstalled()
             self.epoch = None
             self._has_token = False
         before.close()
