@@ -5,12 +5,13 @@ The queue is tested by itself first, then over connections that break.
 
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.client.conftest import Opened
-from tests.client.stage import DEVICE, Peer, Stage, entry, first, meet, nothing_unsent, row
+from tests.client.stage import DEVICE, LIMITS, Peer, Stage, entry, first, meet, nothing_unsent, row
 from wirechat import wire
 from wirechat.client import Disconnected, LoginFailed, MessageAdded, Refused, Resynced, SendFailed, Sent
 from wirechat.client.outbox import Entry, Outbox
@@ -73,6 +74,20 @@ def test_p4_a_lost_connection_is_a_failure_of_all_under_way() -> None:
     assert outbox.take(0, 10) == [a1]
     outbox.answered(a1)
     assert outbox.take(0, 10) == [a2, a3]
+
+
+def test_p4_what_has_not_gone_out_yet_waits_for_what_has_failed_before_it() -> None:
+    """It was taken, but other requests were before it."""
+    outbox, (a1, a2, a3) = filled(3, A, A, A)
+    outbox.take(0, 10)
+    assert outbox.turn(a1)
+    assert outbox.turn(a2)
+    outbox.failed(a2, not_before=5)
+    outbox.answered(a1)
+    assert not outbox.turn(a3)
+    assert outbox.next_time(4) == 5
+    assert outbox.take(4, 10) == []
+    assert outbox.take(5, 10) == [a2, a3]
 
 
 def test_p4_what_an_earlier_run_left_goes_one_by_one() -> None:
@@ -222,6 +237,31 @@ async def test_p4_later_entries_wait_for_one_that_has_to_be_repeated(
         last = await peer.expect(wire.Send)
         peer.say(wire.SendOk(last.rid, 5, 5))
         assert [(await handle.wait()).seq for handle in handles] == [1, 4, 2, 3, 5]
+
+
+async def test_p4_what_waits_behind_other_requests_lets_pass_what_has_failed_before_it(
+    autojump_clock: MockClock, stage: Stage, opened: Opened
+) -> None:
+    """Four requests may be under way, three of them ask for something else: the second message has not gone out yet
+    when the first one fails.
+    """
+    limits = attrs.evolve(LIMITS, inflight=4)
+    async with (
+        meet(stage, opened(pipeline=2), row(A, 0), limits=limits) as (client, peer),
+        trio.open_nursery() as nursery,
+    ):
+        for _ in range(3):
+            nursery.start_soon(client.account.devices)
+        asked = [await peer.expect(wire.Devices) for _ in range(3)]
+        handles = [await client.messages.send_soon(A, f"m{n}") for n in range(2)]
+        failed = await peer.expect(wire.Send)
+        peer.say(wire.Error(failed.rid, code=5000, retry_ms=100))
+        for seq, handle in enumerate(handles, 1):
+            send = await peer.expect(wire.Send)
+            assert send.cid == handle.cid
+            peer.say(wire.SendOk(send.rid, seq, seq))
+            await handle.wait()
+        peer.say(*[wire.DevicesOk(each.rid, ()) for each in asked])
 
 
 async def quiet(peer: Peer) -> None:

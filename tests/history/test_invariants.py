@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.history.world import events
 from tools.history.checker import ADD, CREATE, EDIT, MSG, REMOVE, Entry, History, Holding, Op, Record
-from tools.history.entries import DELETE
+from tools.history.entries import DELETE, PIN, REACT
 from tools.history.reference import fold
 
 ANN, BOB, CAT = 1, 2, 3
@@ -375,6 +375,18 @@ def test_who_was_away_and_came_back_need_not_have_had_what_was_withheld() -> Non
         history.holds(Holding("device 3", CAT, 1, 1, 5, had))
         history.holds(Holding("device 3", CAT, 1, 1, 8, back))
         assert ended(history, log) == rules
+
+
+@pytest.mark.parametrize(("hidden", "rules"), [([3], set()), ([], {"P5 two states"})])
+def test_a_message_that_its_reader_has_hidden_is_in_no_state(hidden: list[int], rules: set[str]) -> None:
+    """[10-29]: pages are silent about the pin, the reaction comes, and that it is hidden has not come yet."""
+    log = [*LOG, Entry(1, 7, 160, BOB, PIN, ref=3), Entry(1, 8, 170, BOB, REACT, "+", ref=3)]
+    history = played(log)
+    history.holds(holding(BOB, log))
+    records = fold(log, 8)
+    records[3] = attrs.evolve(records[3], pinned=None)
+    history.holds(Holding("device 1", ANN, 1, 1, 8, records, hidden=frozenset(hidden)))
+    assert ended(history, log) == rules
 
 
 def test_a_change_that_nobody_saw_is_no_gap() -> None:

@@ -120,6 +120,58 @@ async def test_who_left_in_a_commit_nobody_heard_of_is_told_all_the_same(tmp_pat
         assert (row.conv, row.head, row.state) == (conv, 2, 1)
 
 
+async def test_p9_who_was_removed_by_a_commit_nobody_heard_of_is_told_nothing_after(tmp_path: Path) -> None:
+    """Nothing is said there for a while, so that no entry brings the new member list along."""
+    async with serving(tmp_path, store=Interrupted) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        await alice.send(wire.Typing(conv, True))
+        await bob.expect(wire.Typing)
+        rig.server.store.interrupt = True
+        assert await alice.refused(wire.MemberDel(0, conv, os.urandom(8), bob.user)) == 6000
+        rig.server.store.interrupt = False
+        assert (await bob.expect(wire.Rows)).rows[0].state == 1
+        await alice.send(wire.Typing(conv, False))
+        await alice.ask(wire.Mark(0, conv, 2), wire.MarkOk)
+        assert (await alice.expect(wire.Receipt)).upto == 1
+        await bob.silence()
+
+
+@pytest.mark.parametrize("asks_again", [True, False])
+async def test_p9_who_was_blocked_by_a_commit_nobody_heard_of_sees_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks_again: bool
+) -> None:
+    """Who asks again learns that it is done, and changes nothing any more."""
+    monkeypatch.setattr(limits, "SWEEP_SECONDS", 0.05)
+    async with serving(tmp_path, store=Interrupted) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        await rig.group(alice, bob)
+        told = await bob.ask(wire.PresenceSub(0, (alice.user,)), wire.PresenceSubOk)
+        assert told.users == (wire.Status(alice.user, True),)
+        await bob.silence()
+        rig.server.store.interrupt = True
+        assert await alice.refused(wire.Block(0, bob.user, True)) == 6000
+        rig.server.store.interrupt = False
+        if asks_again:
+            await alice.ask(wire.Block(0, bob.user, True), wire.BlockOk)
+        assert (await bob.expect(wire.Presence)).users == (wire.Status(alice.user, False),)
+
+
+async def test_p9_who_shares_nothing_since_a_commit_nobody_heard_of_sees_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Presence ends with the last conversation that two have in common."""
+    monkeypatch.setattr(limits, "SWEEP_SECONDS", 0.05)
+    async with serving(tmp_path, store=Interrupted) as rig:
+        alice, bob = await rig.person("alice"), await rig.person("bob")
+        conv = await rig.group(alice, bob)
+        await bob.ask(wire.PresenceSub(0, (alice.user,)), wire.PresenceSubOk)
+        await bob.silence()
+        rig.server.store.interrupt = True
+        assert await alice.refused(wire.MemberDel(0, conv, os.urandom(8), bob.user)) == 6000
+        assert (await bob.expect(wire.Presence)).users == (wire.Status(alice.user, False),)
+
+
 class Unreadable:
     """A store that can be asked in order, and not otherwise."""
 

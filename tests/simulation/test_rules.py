@@ -156,6 +156,16 @@ async def test_what_failed_goes_before_what_is_new(world: World) -> None:
     assert world.blamed == ["11-13"]
 
 
+async def test_what_a_device_asked_for_before_it_was_reinstalled_holds_nothing_up(world: World) -> None:
+    """It finds the entry in its log, and asks again for what it cannot have in its outbox."""
+    rules = world.connect()
+    rules.sent(send(2))
+    assert rules.is_in_turn(send(2))
+    world.doings.reinstalled()
+    assert not rules.is_in_turn(send(2))
+    assert rules.is_in_turn(send(3, OTHER_CID))
+
+
 @pytest.mark.parametrize(("synced", "blamed"), [(True, []), (False, ["11-15"])])
 async def test_what_refers_to_a_seq_waits_for_the_digest(world: World, synced: bool, blamed: list[str]) -> None:
     rules = world.connect(synced)

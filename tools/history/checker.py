@@ -195,8 +195,9 @@ class History:
 
     def holds(self, holding: Holding) -> None:
         """All that a device has of a conversation, at any moment or at the end."""
-        for record in holding.records.values():
-            self.recorded(holding.device, holding.user, holding.conv, record)
+        for seq, record in holding.records.items():
+            if seq not in holding.hidden:
+                self.recorded(holding.device, holding.user, holding.conv, record)
         self._holdings.holds(holding)
 
     def reached(self, device: Hashable, user: int, conv: int, pos: int, at: float) -> None:

@@ -37,7 +37,9 @@ class Holding:
     final: bool = False
     """It had time enough to come to the end of the log, and to hear of all receipts."""
     hidden: frozenset[int] = frozenset()
-    """What the user hides from himself: it may be there or not."""
+    """What the user hides from himself: until the device has heard of that it may be there, without changes that it was
+    not told of any more.
+    """
 
 
 @attrs.frozen

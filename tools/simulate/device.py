@@ -244,7 +244,7 @@ class Device:
         self._connections.append(connection)
         witness = Witness(
             self, str(connection), self._history, self._truth, self._gone, self._privacy, self._trace,
-            lambda: connection.up.hole, lambda: connection.posted_at,
+            lambda: connection.up.hole, lambda: connection.posted_at, lambda: connection.sending,
         )  # fmt: skip
         return SimTransport(connection, witness)
 
@@ -276,6 +276,7 @@ class Device:
         self._has_file = keep and old.exists()
         if not keep:
             self.unsettled.clear()
+            self.doings.reinstalled()
             self.epoch = None
             self._has_token = False
         before.close()

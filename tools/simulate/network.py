@@ -173,6 +173,7 @@ class Connection:
         self._chance = chance
         self.pace = 0.0  # seconds the client takes for each read: a slow reader
         self.busy_until = 0.0  # before that it does not read again
+        self.sending = False  # the client's network has not taken all of what it was handed
         self.posted_at = 0.0  # the client had decided to send at this time, or later, what its network took last
 
     def cut(self) -> None:
@@ -272,6 +273,7 @@ class SimTransport:
         now = trio.current_time()
         self._connection.posted_at = now if now > self._done_at else self._began_at
         self._began_at = now
+        self._connection.sending = True
         self._tap.sent(data)
         up = self._connection.up
         with network_errors():
@@ -279,6 +281,7 @@ class SimTransport:
                 await up.wait_writable()
                 data = data[up.write(data) :]
         self._done_at = trio.current_time()
+        self._connection.sending = False
 
     async def recv(self) -> bytes:
         wait = max(self._connection.pace, self._connection.busy_until - trio.current_time())

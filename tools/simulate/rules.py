@@ -49,7 +49,9 @@ class Doings:
     attempts: Counter[Name] = attrs.Factory(Counter)
     answered: set[Name] = attrs.Factory(set)
     settled: set[Name] = attrs.Factory(set)
-    """Entries that were answered before the server was restored: whoever asks for them again does so in any order."""
+    """Entries that wait in no outbox: answered before the server was restored, or sent before the device was installed
+    anew. Whoever asks for them again does so in any order.
+    """
     apart: set[Name] = attrs.Factory(set)
     """Entries for conversations that the user was not in when he asked: they stand in no queue."""
     put_off: dict[int, dict[Name, float]] = attrs.Factory(dict)
@@ -60,6 +62,10 @@ class Doings:
     """For resuming, since the server's data is as it is."""
     void: set[bytes] = attrs.Factory(set)
     """Those from before it was restored, which it need not know."""
+
+    def reinstalled(self) -> None:
+        """The device has lost its outbox."""
+        self.settled.update(self.first)
 
 
 class Behaving(Protocol):

@@ -198,8 +198,10 @@ class Truth:
             self._accounts[user] = now
 
     def shows_presence(self, user: int) -> bool:
-        """He lets those see that he is there with whom he shares a conversation, and sees them."""
-        return self._accounts[user][0] == Audience.CONTACTS
+        """He lets those see that he is there with whom he shares a conversation, and sees them. Nobody does before the
+        server is back with its restored data.
+        """
+        return user in self._accounts and self._accounts[user][0] == Audience.CONTACTS
 
     def _check_survivors(self, db: apsw.Connection) -> None:
         """What was committed before a crash is still there after it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tools.history.entries import Periods, visible_head
+from tools.history.entries import ADD, CREATE, REMOVE, Periods, visible_head
 from tools.history.holdings import Holding
 from tools.simulate.file import DeviceFile
 from tools.simulate.truth import Truth
@@ -31,13 +31,25 @@ def differences(device: DeviceFile, user: int, truth: Truth) -> Iterator[str]:
         yield f"{truth.account_log(user)}: the account log was jumped over: {account_log}"
     for conv, position in positions.items():
         times = truth.periods(conv).get(user, ())
-        if position.want == position.pos and position.former != _is_out(times, position.pos):
+        if position.want == position.pos and position.former != _is_out(times, _evidence(device, user, conv)):
             yield f"{conv}: at {position}, a member in {times}"
     vanished = truth.hidden(user, account_log.pos if account_log else 0)
     for conv in positions:
         records = device.records(conv)
         for seq in sorted(seq for where, seq in vanished if where == conv and seq in records):
             yield f"{conv}/{seq}: is hidden since {account_log}, and yet there"
+
+
+def _evidence(device: DeviceFile, user: int, conv: int) -> int:
+    """Up to where the device knows whether its user is a member: a page of history may show it more than its position
+    (12.5: the newest evidence decides, in whatever order it comes).
+    """
+    of_him = [
+        seq
+        for seq, record in device.records(conv).items()
+        if record.kind in (CREATE, ADD, REMOVE) and user in record.users
+    ]
+    return max([device.positions()[conv].pos, *of_him])
 
 
 def _is_out(times: Periods, pos: int) -> bool:

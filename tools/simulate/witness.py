@@ -1,6 +1,7 @@
 """Listens at a client's end of the network and reports what it heard: to the history, and to two checks of its own.
 
-* R13: an ACK must speak of what is durable. At each ACK the device's file is read as a power cut would leave it.
+* R13: an ACK must speak of what is durable. At each ACK the device's file is read as a power cut would leave it; also
+  before each chunk while something waits to be sent, because it may be an ACK of how things are by then.
 * I3: whoever is handed a horizon has been told of everything that was stamped before it.
 """
 
@@ -98,7 +99,9 @@ class Witness:
         trace: Trace,
         deaf: Callable[[], bool] = lambda: False,
         posted_at: Callable[[], float] = trio.current_time,
+        sending: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`deaf` and `posted_at`: see `Rules`. `sending`: what the device says now has to wait."""
         self._device = device
         self._label = label
         self._history = history
@@ -111,6 +114,7 @@ class Witness:
         self._then: dict[int, Any] = {}
         """rid -> what was so when it was asked: the walls, what was hidden."""
         self._rules = Rules(device, truth, privacy, self._blame, deaf, posted_at)
+        self._sending = sending
         self._pushes: list[tuple[int, int] | None] = []
         self._acked = 0
 
@@ -130,6 +134,8 @@ class Witness:
 
     def received(self, data: bytes) -> None:
         """Frames from the server, before the client looks at them."""
+        if self._sending():
+            self._hold(self._device.durable())
         for body in self._down.feed(data):
             message = wire.decode(body, side=wire.SERVER)
             self._trace.traffic(f"{self._label} <", body, partial(_short, message))
@@ -265,10 +271,13 @@ class Witness:
                     f"push of {push[0]}/{push[1]}, stored {durable.get(push[0])}",
                 )
         self._acked = max(self._acked, ack.n)
+        self._hold(durable)
+        self._device.inspect()
+
+    def _hold(self, durable: dict[int, Position]) -> None:
         for conv, position in durable.items():
             if not position.catch:  # a record that was changed since may be on a page that has not come
                 self._history.held(self._device.user, conv, position.low, position.pos)
-        self._device.inspect()
 
     # what the server says
 

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from wirechat import wire
+from wirechat.client.calls import nothing
 from wirechat.client.client import Client
 from wirechat.client.errors import ClientError
 from wirechat.wire.registries import Audience, ContentType, ConversationKind, EntryKind, Role
@@ -240,11 +241,20 @@ class Person:
             record = self._chance.choice(own)
             assert record.cid is not None
             request = wire.Send(0, conv, record.cid, record.kind, record.content, record.ref, record.users)
-            if self._chance.random() < 0.2:
-                request.ref = self._chance.randint(1, record.seq)
-            elif self._chance.random() < 0.2:
-                request.content = wire.Content(ContentType.TEXT, self._text())
-            await client._call(request, wire.SendOk)
+            if self._twist(request, record.seq):
+                await _ask_once(client, request)
+            else:
+                await client._call(request, wire.SendOk)
+
+    def _twist(self, request: wire.Send, seq: int) -> bool:
+        """Sometimes make something else of it. False when it is what it was, the entry `seq`."""
+        if self._chance.random() < 0.2:
+            request.ref = self._chance.randint(1, seq)
+        elif self._chance.random() < 0.2:
+            request.content = wire.Content(ContentType.TEXT, self._text())
+        else:
+            return False
+        return True
 
     def _has_said(self, record: wire.Record) -> bool:
         content = record.content
@@ -493,6 +503,26 @@ async def _together(deeds: Iterable[Callable[[], Awaitable[object]]]) -> None:
             nursery.start_soon(do, deed)
     if errors:
         raise errors[0]
+
+
+async def _ask_once(client: Client, request: wire.Send) -> None:
+    """On this connection alone: the next one may be to a restored server, where the cid stands for nothing. Raises
+    ClientError.
+    """
+    session = client._connector.session
+    if session is None or not client._state.sync.started:
+        return
+    answers: list[wire.SendOk | ClientError] = []
+    answered = trio.Event()
+
+    def take(answer: wire.SendOk | ClientError) -> None:
+        answers.append(answer)
+        answered.set()
+
+    session.ask(request, wire.SendOk, nothing, take)
+    await answered.wait()
+    if isinstance(answers[0], ClientError):
+        raise answers[0]
 
 
 def _members(client: Client, conv: int) -> set[int]:

@@ -33,6 +33,7 @@ LOGGED_OUT = frozenset({errors.NOT_AUTHENTICATED, errors.DEVICE_REVOKED})
 """Answers after which nothing can be asked on this connection: only another login helps, if anything."""
 
 Done = Callable[[wire.Reply | ClientError], None]
+Wanted = Callable[[], bool]
 R = TypeVar("R", bound=wire.Reply)
 
 
@@ -53,6 +54,7 @@ class Receiver(Protocol):
 class _Asked:
     request: wire.Request
     done: Done
+    wanted: Wanted
 
 
 class Link:
@@ -119,14 +121,18 @@ class Link:
         self._sent_at = trio.current_time()
         self._wake.set()
 
-    def ask(self, request: wire.Request, done: Done) -> None:
-        """Sends a request when its turn comes; `done` gets the reply or why there is none, and must not wait."""
-        self._backlog.append(_Asked(request, done))
+    def ask(self, request: wire.Request, done: Done, wanted: Wanted = lambda: True) -> None:
+        """Sends a request when its turn comes; `done` gets the reply or why there is none, and must not wait. When
+        `wanted` says no at its turn, it is dropped without a word.
+        """
+        self._backlog.append(_Asked(request, done, wanted))
         self._advance()
 
     def _advance(self) -> None:
         while self._backlog and len(self._pending) < self._inflight and self.goaway is None:
             asked = self._backlog.popleft()
+            if not asked.wanted():
+                continue
             request = self._numbered(asked.request)
             self._pending[request.rid] = asked
             self.post(request)

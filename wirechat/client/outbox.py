@@ -63,7 +63,7 @@ class _Queue:
 
     def ready(self, now: float, depth: int) -> Iterator[Entry]:
         """Entries that may go out now, in order."""
-        if self.failed and (now < self.not_before or any(entry.sent for entry in self.entries)):
+        if now < self.not_before or (self.failed and any(entry.sent for entry in self.entries)):
             return
         for place, entry in enumerate(self.entries):
             if place >= (1 if self.failed else depth) or not entry.durable:
@@ -106,10 +106,20 @@ class Outbox:
                 taken.append(entry)
         return taken
 
+    def turn(self, entry: Entry) -> bool:
+        """It is about to go out at last. False, and it is not under way any more, when one before it has failed since:
+        that goes out again first.
+        """
+        for each in self._queues[entry.conv].entries:
+            if each is entry:
+                break
+            if not each.sent:
+                entry.sent = False
+        return entry.sent
+
     def next_time(self, now: float) -> float | None:
         """When a queue that had to wait may try again."""
-        times = [queue.not_before for queue in self._queues.values() if queue.failed and queue.not_before > now]
-        return min(times, default=None)
+        return min((queue.not_before for queue in self._queues.values() if queue.not_before > now), default=None)
 
     def answered(self, entry: Entry) -> None:
         """The server accepted or refused it: it is done."""

@@ -246,11 +246,19 @@ class Session:
             self._sending += 1
             if entry.kind == EntryKind.MSG:
                 self._state.watching.sent(entry.conv)
-            self._link.ask(entry.request(), partial(self._entry_answered, entry))
+            self._link.ask(entry.request(), partial(self._entry_answered, entry), partial(self._turn, entry))
         later = self._outbox.next_time(now)
         if later is not None and later < self._pump_at and self._timers is not None:
             self._pump_at = later
             self._timers.start_soon(self._after, later - now, self._pump_again)
+
+    def _turn(self, entry: Entry) -> bool:
+        """Whether it may go out now. What failed while it waited behind other requests goes first (P4)."""
+        if self._outbox.turn(entry):
+            return True
+        self._sending -= 1
+        self.pump()
+        return False
 
     def _pump_again(self) -> None:
         self._pump_at = math.inf

@@ -41,7 +41,7 @@ class AccountLog:
         StoreError.
 
         `device`: the one that asks. Once it is revoked nothing is done for it, also where that is not known yet.
-        `done`: called when something changed, even when who asked has gone.
+        `done`: called when something changed, or may have, even when who asked has gone.
         """
 
         async def checked(tx: Tx, stamp: int) -> bool | Refusal:

@@ -193,6 +193,10 @@ class Hub:
             if len(self._members) > limits.MEMBER_LISTS_MAX:
                 self._members.popitem(last=False)
 
+    def forget(self, conv: int) -> None:
+        """The member list of this conversation may be outdated."""
+        self._members.pop(conv, None)
+
     def regrouped(self, users: Iterable[int]) -> None:
         """They may share conversations with others than before."""
         self._regrouped.update(dict.fromkeys(users))

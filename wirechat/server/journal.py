@@ -89,7 +89,7 @@ class Awaited:
         """Wake who waits, if he still does."""
         self.result = result
         self.known.set()
-        if isinstance(result, Appended) and not result.dup:
+        if isinstance(result, OutcomeUnknown) or (isinstance(result, Appended) and not result.dup):
             self._done()
 
     def fail(self) -> None:
@@ -139,8 +139,8 @@ class Journal:
         self._pending.append(submission)
 
     async def append(self, append: Append, content: wire.Content | None, done: Callable[[], None]) -> Appended:
-        """Append an entry and wait until it is handed out. `done` is called once it is in the log, even when nobody
-        waits any more. Raises RequestError and StoreError.
+        """Append an entry and wait until it is handed out. `done` is called once it is in the log, or may be, even when
+        nobody waits any more. Raises RequestError and StoreError.
         """
         awaited = Awaited(append, content, done)
         self.submit(awaited)
@@ -224,6 +224,8 @@ class Journal:
                 code = _error_of(result).code
                 self.refusals[code] += 1
                 submission.session.refused(code)
+            if isinstance(result, OutcomeUnknown):
+                self._doubt(submission.append)
         elif result.dup:
             self.repeats += 1
         else:
@@ -236,6 +238,12 @@ class Journal:
                 self._hub.regrouped(result.users)
             if result.rrev:
                 self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
+
+    def _doubt(self, append: Append) -> None:
+        """It may be in the log. The pass tells of the entry, but not who is in what since then: that is read again."""
+        if append.kind in MEMBERSHIP:
+            self._hub.forget(append.conv)
+            self._hub.regrouped(append.users)
 
 
 def _error_of(result: Refusal | StoreError) -> RequestError:
