@@ -15,10 +15,10 @@ import trio
 from tools.history.checker import History, Violation
 from tools.simulate.chance import Chance
 from tools.simulate.clock import JumpingClock, make_repeatable, pause
+from tools.simulate.cluster import Cluster
 from tools.simulate.device import Device
 from tools.simulate.founding import Founded, found
 from tools.simulate.gone import Gone
-from tools.simulate.machine import ServerMachine
 from tools.simulate.memory import files_in_memory
 from tools.simulate.nemesis import Nemesis
 from tools.simulate.network import Network
@@ -65,16 +65,16 @@ class Simulation:
         self._peril = plan.crash_in_commit
         gone = self._gone = Gone(self.truth, self.history)
         privacy = self._privacy = Privacy()
-        self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
-        self.server = ServerMachine(
+        self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving, plan.loyalty)
+        self.cluster = Cluster(
             plan,
             self.network,
-            self.world("server"),
+            self.world,
             founded.disk.copy(),
             self.history,
             self.truth,
             trace,
-            self.chance.stream("server"),
+            self.chance,
             self._restored,
         )
         fashion = Fashion()
@@ -105,12 +105,12 @@ class Simulation:
             )
         self._steps = Steps(plan.steps, self._crash_at_step, self.chance.stream("steps"))
         self.nemesis = Nemesis(
-            plan.faults, self.network, self.server, list(self.devices), self._skew, self.chance, trace
+            plan.faults, self.network, self.cluster, list(self.devices), self._skew, self.chance, trace
         )
 
     def close(self) -> None:
         """Let go of every disk."""
-        self.server.close()
+        self.cluster.close()
         for device in self.devices:
             device.close()
 
@@ -127,12 +127,13 @@ class Simulation:
 
         return World(self.now_ms, entropy.randbytes, jitter.uniform, run_blocking)
 
-    def _crash_at_step(self) -> bool:
-        if not self.server.is_up:
+    def _crash_at_step(self, task: trio.lowlevel.Task) -> bool:
+        node = self.cluster.node_of(task)
+        if node is None:
             return False
         self.trace.event("fault", "crash_at_step")
         self.trace.count("fault crash_at_step")
-        self.server.crash()
+        node.crash()
         return True
 
     @property
@@ -163,7 +164,8 @@ class Simulation:
         """Returns the simulated seconds it took."""
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.server.run)
+            for node in self.cluster.nodes:
+                nursery.start_soon(node.run)
             for device in self.devices:
                 nursery.start_soon(device.live)
             with trio.move_on_after(WORK_SECONDS_MAX):
@@ -205,7 +207,8 @@ class Simulation:
     def _unfinished(self) -> Iterator[str]:
         there = {device.user for device in self.devices if device.looked_at}
         for device in self.devices:
-            yield from (f"{device.name}: {text}" for text in device.unseen(there))
+            if self.plan.nodes == 1:
+                yield from (f"{device.name}: {text}" for text in device.unseen(there))
             file = device.file()
             if device.ended:
                 continue
