@@ -59,6 +59,7 @@ class Exchange:
         self._chance = chance
         self._trace = trace
         self._members: dict[str, SimBus] = {}
+        self._age = 0
         self._away_until = 0.0
         self._apart: dict[frozenset[str], float] = {}
 
@@ -82,8 +83,13 @@ class Exchange:
 
     def _bring(self, member: SimBus, data: bytes) -> None:
         for _ in range(2 if self._chance.random() < REPEATED else 1):
+            when = trio.current_time() + self._chance.expovariate(1 / self._delay)
+            at(when, partial(self._arrive, self._age, member, data))
+
+    def _arrive(self, age: int, member: SimBus, data: bytes) -> None:
+        if age == self._age:
             self._trace.count("hints brought")
-            at(trio.current_time() + self._chance.expovariate(1 / self._delay), partial(member.arrive, data))
+            member.arrive(data)
 
     # faults
 
@@ -99,6 +105,10 @@ class Exchange:
     def split(self, one: str, other: str, seconds: float) -> None:
         """These two do not reach each other for so long."""
         self._apart[frozenset((one, other))] = trio.current_time() + seconds
+
+    def forget(self) -> None:
+        """Everything stops for longer than any hint is under way."""
+        self._age += 1
 
     def heal(self) -> None:
         """From now on it loses only what it always loses."""

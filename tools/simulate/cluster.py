@@ -51,7 +51,8 @@ class Cluster:
         self._random_bytes = world("server").random_bytes
         self._copy: MemoryDisk | None = None
         self._old: list[MemoryDisk] = []
-        self._is_shared = plan.nodes > 1
+        is_shared = plan.nodes > 1
+        self._is_overlapping = is_shared or plan.overlap > 0
         self._adopt(disk)
         self.exchange = Exchange(plan.bus_loss, plan.bus_delay, chance.stream("bus"), trace)
         names = ["server", *(f"server{number}" for number in range(2, plan.nodes + 1))]
@@ -60,7 +61,7 @@ class Cluster:
                 name,
                 plan,
                 network,
-                self.exchange if self._is_shared else None,
+                self.exchange if is_shared else None,
                 world(name),
                 lambda: self._disk,
                 history,
@@ -70,6 +71,10 @@ class Cluster:
             )
             for name in names
         ]
+
+    def node(self, name: str) -> ServerMachine:
+        """The one with this name."""
+        return next(node for node in self.nodes if node.name == name)
 
     @property
     def up(self) -> list[ServerMachine]:
@@ -91,7 +96,8 @@ class Cluster:
 
     def _adopt(self, disk: MemoryDisk) -> None:
         self._disk = disk
-        disk.overlap.rate, disk.overlap.chance, disk.overlap.shared = self._overlap, self._chance, self._is_shared
+        disk.overlap.matters = self._is_overlapping
+        disk.overlap.rate, disk.overlap.chance = self._overlap, self._chance
         disk.overlap.highest = int(disk.holder.execute("SELECT value FROM stamp").get)
 
     def fill(self, seconds: float) -> bool:
@@ -116,6 +122,7 @@ class Cluster:
         assert self._copy is not None
         for node in self.nodes:
             node.crash()
+        self.exchange.forget()
         self._account_for(self._disk)
         self._old.append(self._disk)
         self._adopt(self._copy)

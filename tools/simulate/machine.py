@@ -67,8 +67,13 @@ class ServerMachine:
         self._chance = chance
         self._rate = plan.store_trouble
         self._trouble = Trouble(chance=chance)
+        self._is_settled = False
         self.is_up = False
         """It serves; at the latest a moment later it did once."""
+        self.awake_since = 0.0
+        """It has not stood still since."""
+        self.informed_since = 0.0
+        """Nor has it been without its store, but for single transactions. Perhaps in the future."""
         self._lanes: list[SimLane] = []
         self._task: trio.lowlevel.Task | None = None
         self._paused = False
@@ -97,7 +102,7 @@ class ServerMachine:
             except Exception as error:  # noqa: BLE001  whatever it is, a server must not die of it
                 self._history.violations.append(Violation("P10", "the server died", describe(error)))
         self._power = None
-        self.is_up = False
+        self.is_up = self._is_settled = False
         self._network.close(self.name)
         self._lanes.clear()
 
@@ -116,6 +121,7 @@ class ServerMachine:
             listener = Listener()
             self._network.open(self.name, listener)
             self.is_up = True
+            self._is_settled = False
             ail = at(trio.current_time() + STARTING_SECONDS, self._ail)
             config = Config(limits=Limits(inflight=self._plan.inflight))
             bus = None if self._exchange is None else self._exchange.join(self.name)
@@ -125,7 +131,8 @@ class ServerMachine:
                 ail.off()
 
     def _ail(self) -> None:
-        """The disk fails now and then, once the server is up."""
+        """From now on its store may fail."""
+        self._is_settled = True
         self._trouble.rate = self._rate
 
     def heal(self) -> None:
@@ -152,10 +159,10 @@ class ServerMachine:
         self._stop.set()
 
     def cut_off(self, seconds: float) -> bool:
-        """Its store is out of reach for so long. False while it is down."""
-        if self.is_up:
-            self._trouble.away_until = trio.current_time() + seconds
-        return self.is_up
+        """Its store is out of reach for so long. False while it is down, or has just come up."""
+        if self._is_settled:
+            self._trouble.away_until = self.informed_since = trio.current_time() + seconds
+        return self._is_settled
 
     def pause(self, seconds: float) -> bool:
         """It gets no time for so long, and then goes on as if nothing had been. False when it is down or stands still
@@ -177,7 +184,8 @@ class ServerMachine:
             return
         assert self._task is not None
         self._paused = False
-        self._network.wake(self.name)
+        self.awake_since = trio.current_time()
+        self.informed_since = max(self.informed_since, self.awake_since)
         thaw(self._task)
         for lane in self._lanes:
             lane.resume()

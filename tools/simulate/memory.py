@@ -100,8 +100,8 @@ class Overlap:
 
     rate: float = 0.0
     chance: Random = attrs.field(factory=Random)
-    shared: bool = False
-    """Several nodes are at work: lanes say when a transaction begins."""
+    matters: bool = False
+    """SQLite's own counter does not do."""
     begun: dict[int, float] = attrs.field(factory=dict)
     """Stamps put by -> when each is given up."""
     running: set[int] = attrs.field(factory=set)
@@ -111,11 +111,6 @@ class Overlap:
     highest: int = 0
     late: int = 0
     """Transactions that took a stamp below one that was given before."""
-
-    @property
-    def matters(self) -> bool:
-        """SQLite's own counter would not do."""
-        return self.shared or bool(self.rate)
 
     def begin(self) -> int:
         """A transaction begins in a lane."""

@@ -44,7 +44,7 @@ class Node(Machine, Protocol):
         """It gets no time for so long. False while it is down, or gets none already."""
 
     def cut_off(self, seconds: float) -> bool:
-        """Its store is out of reach for so long. False while it is down."""
+        """Its store is out of reach for so long. False while it is down, or has just come up."""
 
 
 class Exchange(Protocol):

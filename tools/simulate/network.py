@@ -325,17 +325,16 @@ class Network:
         weather: Weather,
         chance: Random,
         trace: Trace,
-        leaving: Callable[[Sequence[bytes], float], None],
+        leaving: Callable[[Connection, Sequence[bytes]], None],
         loyalty: float = 0.0,
     ) -> None:
-        """`leaving` hears what a node hands to a socket, and since when that node has been awake. `loyalty`: share of
-        attempts that go to the node of the one before, if it is up.
+        """`leaving` hears what a node hands to a socket. `loyalty`: share of attempts that go to the node of the one
+        before, if it is up.
         """
         self._leaving = leaving
         self._loyalty = loyalty
         self._listeners: dict[str, Listener | None] = {}
         """Node -> what it listens on; None: connection refused."""
-        self._woken: dict[str, float] = {}
         self._before: dict[str, str] = {}
         self._connections: list[Connection] = []
         self._weather = weather
@@ -356,7 +355,7 @@ class Network:
         if not self.calm and self._chance.random() < self._weather.slow:
             connection.pace = SLOW_SECONDS
         self._connections.append(connection)
-        listener.offer(SimEndpoint(connection, partial(self._leaves, node)))
+        listener.offer(SimEndpoint(connection, partial(self._leaving, connection)))
         self._trace.count("connections")
         return connection
 
@@ -374,9 +373,6 @@ class Network:
         self._before[owner] = node
         return node
 
-    def _leaves(self, node: str, frames: Sequence[bytes]) -> None:
-        self._leaving(frames, self._woken.get(node, 0.0))
-
     def open(self, node: str, listener: Listener) -> None:
         """This node listens."""
         self._listeners[node] = listener
@@ -384,10 +380,6 @@ class Network:
     def close(self, node: str) -> None:
         """It does not any more."""
         self._listeners[node] = None
-
-    def wake(self, node: str) -> None:
-        """It stood still and goes on."""
-        self._woken[node] = trio.current_time()
 
     def alive(self) -> list[Connection]:
         """The connections that are not over, oldest first."""

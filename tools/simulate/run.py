@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from tools.simulate.chance import Chance
 from tools.simulate.clock import JumpingClock, make_repeatable, pause
 from tools.simulate.cluster import Cluster
 from tools.simulate.device import Device
+from tools.simulate.former import Former
 from tools.simulate.founding import Founded, found
 from tools.simulate.gone import Gone
 from tools.simulate.memory import files_in_memory
 from tools.simulate.nemesis import Nemesis
-from tools.simulate.network import Network
+from tools.simulate.network import Connection, Network
 from tools.simulate.paths import counted
 from tools.simulate.plan import Plan, draw
 from tools.simulate.privacy import Privacy
@@ -60,12 +61,13 @@ class Simulation:
         self.plan = plan
         self.trace = trace
         self.history = History(distinct=True)
-        self.truth = Truth(self.history)
+        self.truth = Truth(self.history, trio.current_time)
         self._skew_ms = 0
         self._peril = plan.crash_in_commit
         gone = self._gone = Gone(self.truth, self.history)
+        self._former = Former(self.truth, self.history)
         privacy = self._privacy = Privacy()
-        self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving, plan.loyalty)
+        self.network = Network(plan.weather, self.chance.stream("network"), trace, self._leaving, plan.loyalty)
         self.cluster = Cluster(
             plan,
             self.network,
@@ -78,7 +80,8 @@ class Simulation:
             self._restored,
         )
         fashion = Fashion()
-        everyone = sorted({account.user for account in founded.accounts})
+        self._users = {account.name: account.user for account in founded.accounts}
+        everyone = sorted(set(self._users.values()))
         self.devices: list[Device] = []
         for number, account in enumerate(founded.accounts):
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
@@ -126,6 +129,11 @@ class Simulation:
             return fn(*args)
 
         return World(self.now_ms, entropy.randbytes, jitter.uniform, run_blocking)
+
+    def _leaving(self, connection: Connection, frames: Sequence[bytes]) -> None:
+        node = self.cluster.node(connection.node)
+        self._gone.leaving(frames, node.awake_since)
+        self._former.leaving(self._users[connection.owner], frames, node.informed_since)
 
     def _crash_at_step(self, task: trio.lowlevel.Task) -> bool:
         node = self.cluster.node_of(task)
