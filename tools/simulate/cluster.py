@@ -133,6 +133,7 @@ class Cluster:
             write(self._disk.holder, devices.forget_resume(tx))
         heads: Any = self._disk.holder.execute("SELECT conv, head FROM conv")
         self._restored(epoch, dict(heads))
+        self._truth.open(self._disk.holder)  # what still reaches the old disk is nobody's business
 
     def _account_for(self, disk: MemoryDisk) -> None:
         self._trace.count("commits out of order", disk.overlap.late)

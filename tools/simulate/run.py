@@ -215,8 +215,7 @@ class Simulation:
     def _unfinished(self) -> Iterator[str]:
         there = {device.user for device in self.devices if device.looked_at}
         for device in self.devices:
-            if self.plan.nodes == 1:
-                yield from (f"{device.name}: {text}" for text in device.unseen(there))
+            yield from (f"{device.name}: {text}" for text in device.unseen(there))
             file = device.file()
             if device.ended:
                 continue
