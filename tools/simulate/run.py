@@ -38,6 +38,8 @@ NOW_MS = 1_800_000_000_000
 WORK_SECONDS_MAX = 300
 HEAL_SECONDS_MAX = 300
 """A half-open connection is noticed after a minute, a client then waits at most one more before it comes back."""
+DEAF_LOSS = 0.5
+"""Where the bus loses a larger share for ever, nodes know little of each other's users, and need not."""
 
 
 @attrs.frozen
@@ -215,7 +217,8 @@ class Simulation:
     def _unfinished(self) -> Iterator[str]:
         there = {device.user for device in self.devices if device.looked_at}
         for device in self.devices:
-            yield from (f"{device.name}: {text}" for text in device.unseen(there))
+            if self.plan.bus_loss < DEAF_LOSS:
+                yield from (f"{device.name}: {text}" for text in device.unseen(there))
             file = device.file()
             if device.ended:
                 continue
