@@ -39,11 +39,16 @@ class Gone:
             if told and isinstance(entry.content, str):
                 self._texts[entry.content] = entry.content.encode()
 
-    def leaving(self, frames: Sequence[bytes]) -> None:
-        """The server hands these to a socket."""
+    def leaving(self, frames: Sequence[bytes], awake_since: float) -> None:
+        """A server hands these to a socket. What it had in its hands when it was stopped it may still let go: it cannot
+        know how long it stood still.
+        """
         now = trio.current_time()
         for text, octets in self._texts.items():
-            if any(octets in frame for frame in frames) and now > (since := self._gone(text)) + GRACE_SECONDS:
+            if not any(octets in frame for frame in frames):
+                continue
+            since = self._gone(text)
+            if now > max(since, awake_since) + GRACE_SECONDS:
                 detail = f"{text[:20]!r} was sent {now - since:.1f} s after its delete was acknowledged"
                 self._history.violations.append(Violation("P8", "deleted and yet there", detail))
 

@@ -1,7 +1,8 @@
 """Databases in memory that outlive their connections, as a disk outlives a process.
 
 SQLite's memdb shares a named database between connections of one process. There is no WAL in it: every job of a
-lane is one whole transaction that runs inline, so that readers and writer never meet in the middle of one.
+lane is one whole transaction that runs inline, so that readers and writers, also those of several nodes, never meet in
+the middle of one.
 """
 
 from __future__ import annotations
@@ -57,17 +58,28 @@ class MemoryFile:
 
 @attrs.define
 class Trouble:
-    """What is wrong with a disk. `rate`: probability that a transaction fails at its begin, and at its commit."""
+    """What is wrong between one process and its database."""
 
     rate: float = 0.0
+    """Probability that a transaction fails at its begin, and at its commit."""
     chance: Random = attrs.field(factory=Random)
-    full_until: float = 0.0
-    """Until then what is written does not fit."""
-    refused: int = 0
-    """Transactions for which there was no room."""
+    away_until: float = 0.0
+    """Until then no transaction begins: the database is out of reach."""
 
     def strikes(self) -> bool:
-        return bool(self.rate) and self.chance.random() < self.rate
+        return self._is_away() or (bool(self.rate) and self.chance.random() < self.rate)
+
+    def _is_away(self) -> bool:
+        return bool(self.away_until) and trio.current_time() < self.away_until
+
+
+@attrs.define
+class Room:
+    """Whether what is written finds room on a disk."""
+
+    full_until: float = 0.0
+    refused: int = 0
+    """Transactions for which there was none."""
 
     def is_full(self) -> bool:
         return bool(self.full_until) and trio.current_time() < self.full_until
@@ -82,21 +94,45 @@ class Overlap:
     """Stamps as PostgreSQL gives them: a transaction has its stamp from its beginning, and others that began after it
     may commit before it. `rate`: probability that some have begun and not committed when another begins.
 
-    Here those that have begun are stamps put by. A later transaction takes one of them, or it was given up.
+    Those of nodes that share the database begin when a lane takes them up, and end when it has run them. Others that
+    have begun are stamps put by: a later transaction takes one of them, or it was given up.
     """
 
     rate: float = 0.0
     chance: Random = attrs.field(factory=Random)
+    matters: bool = False
+    """SQLite's own counter does not do."""
     begun: dict[int, float] = attrs.field(factory=dict)
-    """Stamp -> when it is given up."""
+    """Stamps put by -> when each is given up."""
+    running: set[int] = attrs.field(factory=set)
+    """Stamps of what the lanes have begun."""
+    current: int | None = None
+    """The one of these that a lane is just running."""
     highest: int = 0
     late: int = 0
     """Transactions that took a stamp below one that was given before."""
 
+    def begin(self) -> int:
+        """A transaction begins in a lane."""
+        stamp = self._draw()
+        self.running.add(stamp)
+        return stamp
+
+    def end(self, stamp: int) -> None:
+        """It has committed, or never will."""
+        self.running.discard(stamp)
+
     def stamp(self, given: int) -> int:
         """The stamp of a transaction; `given`: the highest of those that have committed."""
-        self._give_up()
         self.highest = max(self.highest, given)
+        if self.current is None:
+            return self._draw()
+        stamp, self.current = self.current, None
+        self.late += stamp < self.highest
+        return stamp
+
+    def _draw(self) -> int:
+        self._give_up()
         if self.begun and self.chance.random() < 0.5:
             self.late += 1
             stamp = self.chance.choice(sorted(self.begun))
@@ -110,9 +146,11 @@ class Overlap:
         return self.highest
 
     def horizon(self, given: int) -> int:
-        """The oldest that has begun and not ended, or the next."""
+        """The oldest that has begun and not ended, or the next. Who asks has no stamp yet."""
         self._give_up()
-        return min([*self.begun, given + 1])
+        self.highest = max(self.highest, given)
+        others = self.running - {self.current}
+        return min([*self.begun, *others, self.highest + 1])
 
     def _give_up(self) -> None:
         now = trio.current_time()
@@ -123,20 +161,21 @@ class TroubledConnection(apsw.Connection):
     """A connection to a disk that may be full, or may fail so that nobody knows what it has written."""
 
     trouble: Trouble
+    room: Room
     overlap: Overlap
 
     def execute(self, statements: str, *args: Any, **kwargs: Any) -> apsw.Cursor:
         if statements in FAILING and self.trouble.strikes():
             FAILING[statements](self)
-        if statements == "COMMIT" and self.trouble.is_full():
+        if statements == "COMMIT" and self.room.is_full():
             self.fill_up()
-        if self.overlap.rate and statements in OVERLAPPING:
+        if self.overlap.matters and statements in OVERLAPPING:
             return OVERLAPPING[statements](self)
         return super().execute(statements, *args, **kwargs)
 
     def fill_up(self) -> NoReturn:
         """What was to be committed finds no room."""
-        self.trouble.refused += 1
+        self.room.refused += 1
         super().execute("ROLLBACK")
         raise apsw.FullError("simulated: the disk is full")
 
@@ -179,15 +218,16 @@ class MemoryDisk:
     """One database; it lives until `close`."""
 
     def __init__(self) -> None:
-        self.trouble = Trouble()
+        self.room = Room()
         self.overlap = Overlap()
         self._name = f"file:/simulation-{next(_numbers)}?vfs=memdb"
         self.holder = self.connect()
 
-    def connect(self, path: str = "", *, write: bool = True) -> apsw.Connection:
-        """A connection, whatever path is asked for."""
+    def connect(self, path: str = "", *, write: bool = True, trouble: Trouble | None = None) -> apsw.Connection:
+        """A connection, whatever path is asked for. `trouble`: of the process that it belongs to."""
         connection = TroubledConnection(self._name, flags=_FLAGS, statementcachesize=256)
-        connection.trouble = self.trouble
+        connection.trouble = trouble or Trouble()
+        connection.room = self.room
         connection.overlap = self.overlap
         connection.pragma("foreign_keys", True)
         return connection

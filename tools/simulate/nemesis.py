@@ -4,7 +4,7 @@ shifts no other."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -34,14 +34,42 @@ class Client(Machine, Protocol):
         """Crash, and lose everything that was stored."""
 
 
-class Server(Machine, Protocol):
-    """The server's machine."""
+class Node(Machine, Protocol):
+    """A server's machine."""
 
     def restart(self) -> None:
         """Stop politely and start again."""
 
+    def pause(self, seconds: float) -> bool:
+        """It gets no time for so long. False while it is down, or gets none already."""
+
+    def cut_off(self, seconds: float) -> bool:
+        """Its store is out of reach for so long. False while it is down, or has just come up."""
+
+
+class Exchange(Protocol):
+    """The bus between the nodes."""
+
+    def leave(self, seconds: float) -> None:
+        """Be away for so long."""
+
+    def split(self, one: str, other: str, seconds: float) -> None:
+        """These two nodes do not reach each other for so long."""
+
+
+class Servers(Protocol):
+    """The servers' machines and what they share."""
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """Each of them."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """What is between them."""
+
     def fill(self, seconds: float) -> bool:
-        """Its disk is full for so long. False while it is down."""
+        """The disk is full for so long. False while all are down."""
 
     @property
     def has_copy(self) -> bool:
@@ -54,7 +82,7 @@ class Server(Machine, Protocol):
         """Put it back in the place of what there is."""
 
     def heal(self) -> None:
-        """Its disk works again."""
+        """Everything works again."""
 
 
 class Nemesis:
@@ -64,7 +92,7 @@ class Nemesis:
         self,
         faults: Faults,
         network: Network,
-        server: Server,
+        servers: Servers,
         clients: list[Client],
         skew: Callable[[int], None],
         chance: Chance,
@@ -72,7 +100,7 @@ class Nemesis:
     ) -> None:
         self._faults = faults
         self._network = network
-        self._server = server
+        self._servers = servers
         self._clients = clients
         self._skew = skew
         self._chance = chance
@@ -92,6 +120,10 @@ class Nemesis:
             "client_crash": self._crash_client,
             "reinstall": self._reinstall,
             "clock_jump": self._jump,
+            "node_pause": self._pause,
+            "store_cut": self._cut_store,
+            "bus_away": self._lose_bus,
+            "bus_split": self._split_bus,
         }
         async with trio.open_nursery() as nursery:
             for kind, strike in kinds.items():
@@ -113,7 +145,7 @@ class Nemesis:
         self._network.calm = True
         for connection in self._network.alive():
             connection.pace = 0.0
-        self._server.heal()
+        self._servers.heal()
         self._skew(0)
 
     def _connection(self, chance: Random) -> Connection | None:
@@ -151,25 +183,50 @@ class Nemesis:
         connection.pace = chance.choice([0.0, 0.2, 2.0])
         return f"{connection} {connection.pace}"
 
+    def _node(self, chance: Random) -> Node:
+        nodes = self._servers.nodes
+        return nodes[0] if len(nodes) == 1 else chance.choice(nodes)
+
     def _crash_server(self, chance: Random) -> str:
-        self._server.crash()
-        return self._server.name
+        node = self._node(chance)
+        node.crash()
+        return node.name
 
     def _restart_server(self, chance: Random) -> str:
-        self._server.restart()
-        return self._server.name
+        node = self._node(chance)
+        node.restart()
+        return node.name
+
+    def _pause(self, chance: Random) -> str | None:
+        node, seconds = self._node(chance), chance.choice([0.5, 2.0, 8.0])
+        return f"{node.name} for {seconds} s" if node.pause(seconds) else None
+
+    def _cut_store(self, chance: Random) -> str | None:
+        node, seconds = self._node(chance), chance.choice([0.5, 3.0, 10.0])
+        return f"{node.name} for {seconds} s" if node.cut_off(seconds) else None
+
+    def _lose_bus(self, chance: Random) -> str:
+        seconds = chance.choice([1.0, 5.0, 20.0])
+        self._servers.exchange.leave(seconds)
+        return f"for {seconds} s"
+
+    def _split_bus(self, chance: Random) -> str:
+        one, other = chance.sample([node.name for node in self._servers.nodes], 2)
+        seconds = chance.choice([1.0, 5.0, 20.0])
+        self._servers.exchange.split(one, other, seconds)
+        return f"{one} and {other} for {seconds} s"
 
     def _fill_disk(self, chance: Random) -> str | None:
         seconds = chance.choice([0.2, 2.0, 10.0])
-        return f"for {seconds} s" if self._server.fill(seconds) else None
+        return f"for {seconds} s" if self._servers.fill(seconds) else None
 
     def _restore(self, chance: Random) -> str | None:
         """Each time the backup that was made the time before."""
-        if not self._server.has_copy:
-            self._server.back_up()
+        if not self._servers.has_copy:
+            self._servers.back_up()
             return None
-        self._server.restore(forget_logins=chance.random() < 0.3)
-        return self._server.name
+        self._servers.restore(forget_logins=chance.random() < 0.3)
+        return ", ".join(node.name for node in self._servers.nodes)
 
     def _crash_client(self, chance: Random) -> str:
         client = chance.choice(self._clients)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -165,9 +166,10 @@ class Tap(Protocol):
 class Connection:
     """Two pipes and who stands at their ends."""
 
-    def __init__(self, number: int, owner: str, weather: Weather, chance: Random) -> None:
+    def __init__(self, number: int, owner: str, weather: Weather, chance: Random, node: str = "") -> None:
         self.number = number
         self.owner = owner
+        self.node = node
         self.up = Pipe(weather, chance)
         self.down = Pipe(weather, chance)
         self._chance = chance
@@ -314,14 +316,29 @@ class Listener:
         return self._receive.__aiter__()
 
 
+REFUSED = 0.1
+"""Share of attempts that go to any node, also to one that is down."""
+
+
 class Network:
-    """Every connection of one run, and the one address that clients connect to."""
+    """Every connection of one run, and the one address that clients connect to, behind which all nodes are."""
 
     def __init__(
-        self, weather: Weather, chance: Random, trace: Trace, leaving: Callable[[Sequence[bytes]], None]
+        self,
+        weather: Weather,
+        chance: Random,
+        trace: Trace,
+        leaving: Callable[[Connection, Sequence[bytes]], None],
+        loyalty: float = 0.0,
     ) -> None:
+        """`leaving` hears what a node hands to a socket. `loyalty`: share of attempts that go to the node of the one
+        before, if it is up.
+        """
         self._leaving = leaving
-        self.listener: Listener | None = None  # None: connection refused
+        self._loyalty = loyalty
+        self._listeners: dict[str, Listener | None] = {}
+        """Node -> what it listens on; None: connection refused."""
+        self._before: dict[str, str] = {}
         self._connections: list[Connection] = []
         self._weather = weather
         self._chance = chance
@@ -332,25 +349,50 @@ class Network:
     async def connect(self, owner: str) -> Connection:
         """A new connection of `owner`. Raises OSError when nobody listens."""
         await pause(self._chance.expovariate(1 / self._weather.delay))
-        if self.listener is None:
+        node = self._choose(owner)
+        listener = self._listeners.get(node)
+        if listener is None:
             raise ConnectionRefusedError("nobody listens")
         self._number += 1
-        connection = Connection(self._number, owner, self._weather, self._chance)
+        connection = Connection(self._number, owner, self._weather, self._chance, node)
         if not self.calm and self._chance.random() < self._weather.slow:
             connection.pace = SLOW_SECONDS
         self._connections.append(connection)
-        self.listener.offer(SimEndpoint(connection, self._leaving))
+        listener.offer(SimEndpoint(connection, partial(self._leaving, connection)))
         self._trace.count("connections")
         return connection
+
+    def _choose(self, owner: str) -> str:
+        """The node that an attempt comes to; empty when there is none."""
+        nodes = list(self._listeners)
+        if len(nodes) < 2:
+            return nodes[0] if nodes else ""
+        up = [node for node in nodes if self._listeners[node] is not None]
+        node = self._before.get(owner, "")
+        if node not in up or self._chance.random() >= self._loyalty:
+            node = self._chance.choice(nodes if not up or self._chance.random() < REFUSED else up)
+        if self._before.get(owner, node) != node:
+            self._trace.count("clients on another node")
+        self._before[owner] = node
+        return node
+
+    def open(self, node: str, listener: Listener) -> None:
+        """This node listens."""
+        self._listeners[node] = listener
+
+    def close(self, node: str) -> None:
+        """It does not any more."""
+        self._listeners[node] = None
 
     def alive(self) -> list[Connection]:
         """The connections that are not over, oldest first."""
         self._connections = [connection for connection in self._connections if not connection.over]
         return self._connections
 
-    def cut_all(self) -> None:
-        """The server's machine lost power: nobody listens, and every connection breaks."""
-        self.listener = None
+    def cut_all(self, node: str) -> None:
+        """A server's machine lost power: it does not listen, and every connection to it breaks."""
+        self.close(node)
         for connection in self._connections:
-            connection.cut()
-        self._connections.clear()
+            if connection.node == node:
+                connection.cut()
+        self._connections = [connection for connection in self._connections if connection.node != node]

@@ -34,6 +34,10 @@ class Faults:
     client_crash: float
     reinstall: float
     clock_jump: float
+    node_pause: float
+    store_cut: float
+    bus_away: float
+    bus_split: float
 
 
 @attrs.frozen
@@ -78,12 +82,47 @@ class Plan:
     weather: Weather
     faults: Faults
     tuning: Tuning
+    nodes: int
+    """Servers that share the database; one alone has no bus."""
+    loyalty: float
+    """Share of the times that a client comes back to the node where it was, if that is up."""
+    bus_loss: float
+    """Share of the hints that never come."""
+    bus_delay: float
+    """Mean seconds until a hint comes."""
     keen: tuple[str, ...]
     """Deeds that come KEEN times as often: a bug that needs two of them hides when all come equally often."""
 
 
 def draw(chance: Random) -> Plan:
-    """The plan of one seed."""
+    """The plan of one seed. What one server alone needs is drawn first."""
+    pick = chance.choice
+    alone = _alone(chance)
+    nodes = pick([1, 1, 2, 3])
+    return attrs.evolve(
+        alone,
+        nodes=nodes,
+        loyalty=pick([0.0, 0.5, 0.95]),
+        bus_loss=pick([0.0, 0.05, 0.3, 0.95]),
+        bus_delay=pick([0.001, 0.05, 2.0]),
+        faults=alone.faults if nodes == 1 else _together(alone.faults, chance),
+    )
+
+
+def _together(faults: Faults, chance: Random) -> Faults:
+    """What else can happen to nodes of a cluster."""
+    pick = chance.choice
+    return attrs.evolve(
+        faults,
+        node_pause=pick([5.0, 20.0, NEVER]),
+        store_cut=pick([5.0, 20.0, NEVER]),
+        bus_away=pick([10.0, NEVER]),
+        bus_split=pick([10.0, NEVER]),
+    )
+
+
+def _alone(chance: Random) -> Plan:
+    """The world of one server."""
     pick = chance.choice
     return Plan(
         devices_of=pick([(2, 1, 1), (2, 2, 1), (2, 1, 1, 1)]),
@@ -123,7 +162,15 @@ def draw(chance: Random) -> Plan:
             client_crash=pick([4.0, 15.0, NEVER]),
             reinstall=pick([20.0, NEVER, NEVER]),
             clock_jump=pick([5.0, NEVER]),
+            node_pause=NEVER,
+            store_cut=NEVER,
+            bus_away=NEVER,
+            bus_split=NEVER,
         ),
         tuning=tuning.draw(chance),
+        nodes=1,
+        loyalty=0.0,
+        bus_loss=0.0,
+        bus_delay=0.0,
         keen=tuple(chance.sample(list(DEEDS), pick([0, 2, 4]))),
     )

@@ -6,6 +6,7 @@
 11-3     a repetition is answered like the first time; 11-4: the same cid about something else is refused
 11-13    after a failure an entry is repeated before a later one is sent
 11-15    what refers to a seq waits for the digest
+13-9     who has left hears of no receipt any more
 13-10    who has read an entry is told those who see it, of those who were there
 13-22    nobody sees somebody type from whom a block separates him
 14       5xxx: surely not executed
@@ -128,6 +129,8 @@ class Rules:
         self._check_cids(message)
         if isinstance(message, wire.Typing):
             self._check_typing(message)
+        elif isinstance(message, wire.Receipt):
+            self._check_receipt(message)
         elif isinstance(message, wire.AuthOk):
             self._device.doings.tokens.add(message.resume)
         elif isinstance(message, wire.SyncOk):
@@ -257,6 +260,11 @@ class Rules:
         absent = [user for user in (*users, self._device.user) if not is_within(times.get(user, ()), request.seq)]
         if absent or request.seq > len(log) or log[request.seq - 1].sender in users:
             self._blame("P9", "13-10", f"{request} was answered {answer}; {absent} were not there")
+
+    def _check_receipt(self, receipt: wire.Receipt) -> None:
+        left = self._truth.left(receipt.conv, self._device.user)
+        if left is not None and receipt.upto > left.receipts:
+            self._blame("P9", "13-9", f"{receipt} came to who had left at {left}")
 
     # blocks
 

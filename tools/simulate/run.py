@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ import trio
 from tools.history.checker import History, Violation
 from tools.simulate.chance import Chance
 from tools.simulate.clock import JumpingClock, make_repeatable, pause
+from tools.simulate.cluster import Cluster
 from tools.simulate.device import Device
+from tools.simulate.former import Former
 from tools.simulate.founding import Founded, found
 from tools.simulate.gone import Gone
-from tools.simulate.machine import ServerMachine
 from tools.simulate.memory import files_in_memory
 from tools.simulate.nemesis import Nemesis
-from tools.simulate.network import Network
+from tools.simulate.network import Connection, Network
 from tools.simulate.paths import counted
 from tools.simulate.plan import Plan, draw
 from tools.simulate.privacy import Privacy
@@ -37,6 +38,8 @@ NOW_MS = 1_800_000_000_000
 WORK_SECONDS_MAX = 300
 HEAL_SECONDS_MAX = 300
 """A half-open connection is noticed after a minute, a client then waits at most one more before it comes back."""
+DEAF_LOSS = 0.5
+"""Where the bus loses a larger share for ever, nodes know little of each other's users, and need not."""
 
 
 @attrs.frozen
@@ -60,25 +63,27 @@ class Simulation:
         self.plan = plan
         self.trace = trace
         self.history = History(distinct=True)
-        self.truth = Truth(self.history)
+        self.truth = Truth(self.history, trio.current_time)
         self._skew_ms = 0
         self._peril = plan.crash_in_commit
         gone = self._gone = Gone(self.truth, self.history)
+        self._former = Former(self.truth, self.history)
         privacy = self._privacy = Privacy()
-        self.network = Network(plan.weather, self.chance.stream("network"), trace, gone.leaving)
-        self.server = ServerMachine(
+        self.network = Network(plan.weather, self.chance.stream("network"), trace, self._leaving, plan.loyalty)
+        self.cluster = Cluster(
             plan,
             self.network,
-            self.world("server"),
+            self.world,
             founded.disk.copy(),
             self.history,
             self.truth,
             trace,
-            self.chance.stream("server"),
+            self.chance,
             self._restored,
         )
         fashion = Fashion()
-        everyone = sorted({account.user for account in founded.accounts})
+        self._users = {account.name: account.user for account in founded.accounts}
+        everyone = sorted(set(self._users.values()))
         self.devices: list[Device] = []
         for number, account in enumerate(founded.accounts):
             groups, chance = (plan.groups if number == 0 else 0), self.chance.stream(f"person {account.name}")
@@ -105,12 +110,12 @@ class Simulation:
             )
         self._steps = Steps(plan.steps, self._crash_at_step, self.chance.stream("steps"))
         self.nemesis = Nemesis(
-            plan.faults, self.network, self.server, list(self.devices), self._skew, self.chance, trace
+            plan.faults, self.network, self.cluster, list(self.devices), self._skew, self.chance, trace
         )
 
     def close(self) -> None:
         """Let go of every disk."""
-        self.server.close()
+        self.cluster.close()
         for device in self.devices:
             device.close()
 
@@ -127,12 +132,18 @@ class Simulation:
 
         return World(self.now_ms, entropy.randbytes, jitter.uniform, run_blocking)
 
-    def _crash_at_step(self) -> bool:
-        if not self.server.is_up:
+    def _leaving(self, connection: Connection, frames: Sequence[bytes]) -> None:
+        node = self.cluster.node(connection.node)
+        self._gone.leaving(frames, node.awake_since)
+        self._former.leaving(self._users[connection.owner], frames, node.informed_since)
+
+    def _crash_at_step(self, task: trio.lowlevel.Task) -> bool:
+        node = self.cluster.node_of(task)
+        if node is None:
             return False
         self.trace.event("fault", "crash_at_step")
         self.trace.count("fault crash_at_step")
-        self.server.crash()
+        node.crash()
         return True
 
     @property
@@ -163,7 +174,8 @@ class Simulation:
         """Returns the simulated seconds it took."""
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.server.run)
+            for node in self.cluster.nodes:
+                nursery.start_soon(node.run)
             for device in self.devices:
                 nursery.start_soon(device.live)
             with trio.move_on_after(WORK_SECONDS_MAX):
@@ -205,7 +217,8 @@ class Simulation:
     def _unfinished(self) -> Iterator[str]:
         there = {device.user for device in self.devices if device.looked_at}
         for device in self.devices:
-            yield from (f"{device.name}: {text}" for text in device.unseen(there))
+            if self.plan.bus_loss < DEAF_LOSS:
+                yield from (f"{device.name}: {text}" for text in device.unseen(there))
             file = device.file()
             if device.ended:
                 continue

@@ -1,4 +1,4 @@
-"""Crashes the server between any two steps of its tasks, wherever they wait: a fault that comes by time strikes mostly
+"""Crashes a server between any two steps of its tasks, wherever they wait: a fault that comes by time strikes mostly
 where most time is spent, in waiting for clients."""
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ SERVER = "wirechat.server"
 
 
 class Steps(trio.abc.Instrument):
-    """Counts the steps of the server's tasks."""
+    """Counts the steps of the servers' tasks."""
 
-    def __init__(self, mean: float, crash: Callable[[], bool], chance: Random) -> None:
-        """`mean` steps from one crash to the next. `crash` returns False while there is nothing to crash."""
+    def __init__(self, mean: float, crash: Callable[[trio.lowlevel.Task], bool], chance: Random) -> None:
+        """`mean` steps from one crash to the next. `crash` is given the task; False: there is nothing to crash."""
         self._mean = mean
         self._crash = crash
         self._chance = chance
@@ -34,7 +34,7 @@ class Steps(trio.abc.Instrument):
         """See trio."""
         if task.name.startswith(SERVER):
             self._left -= 1
-            if self._left < 0 and self._crash():
+            if self._left < 0 and self._crash(task):
                 self._left = self._draw()
 
     def stop(self) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
+import attrs
 
 from tools.history import tally
 from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violation, is_within, periods, shared_until
@@ -36,6 +37,15 @@ STORED = """
 
 Account = tuple[int, int, list[bytes | None]]
 """(audience, rev, what everyone may see)."""
+
+
+@attrs.frozen
+class Leaving:
+    """How a period of a member ended."""
+
+    when: float
+    receipts: int
+    """The receipt counter of the conversation then."""
 
 
 def said(content: wire.Content | None) -> str | bytes | tuple[int, str | bytes] | None:
@@ -75,8 +85,9 @@ def _rows(db: apsw.Connection, sql: str, *values: int) -> list[Any]:
 class Truth:
     """Every log as it was committed, with the stamps of its entries, and every watermark."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, now: Callable[[], float] = lambda: 0.0) -> None:
         self._history = history
+        self._now = now
         self._db: apsw.Connection | None = None
         self._forget()
 
@@ -92,6 +103,7 @@ class Truth:
         self._kinds: dict[int, int] = {}
         self._account_logs: dict[int, int] = {}
         self._accounts: dict[int, Account] = {}
+        self._gone: dict[tuple[int, int], Leaving] = {}
 
     def restored(self, heads: Mapping[int, int]) -> None:
         """The data is about to be another, whose logs end there. What is left of each is kept: the database does not
@@ -153,9 +165,16 @@ class Truth:
                 self._blame("10-3", "not allowed", wrong)
             stamps.append(stamp)
         self._periods.pop(conv, None)
+        self._note_leaving(db, conv, log[known:])
         for entry in log[known:]:
             if entry.ref is not None and not is_within(self.periods(conv).get(entry.sender, ()), entry.ref):
                 self._blame("P9", "refers to what its sender does not see", f"{entry}")
+
+    def _note_leaving(self, db: apsw.Connection, conv: int, entries: Iterable[Entry]) -> None:
+        left = {user for entry in entries if entry.kind == EntryKind.REMOVE for user in entry.users}
+        for user in left:
+            (receipts,) = _rows(db, "SELECT rrev FROM conv_rc WHERE conv = ?", conv)[0]
+            self._gone[conv, user] = Leaving(self._now(), receipts)
 
     def _check_copies(self) -> None:
         """A forward says what its source said, names who wrote it, and its sender sees the source."""
@@ -285,6 +304,11 @@ class Truth:
         if conv not in self._periods:
             self._periods[conv] = periods(self.log(conv))
         return self._periods[conv]
+
+    def left(self, conv: int, user: int) -> Leaving | None:
+        """How he left it, if he did and is not back."""
+        times = self.periods(conv).get(user, ())
+        return self._gone.get((conv, user)) if times and times[-1][1] is not None else None
 
     def is_known(self, user: int, conv: int) -> bool:
         """He is or was in it. For others it does not exist."""
