@@ -206,10 +206,6 @@ class Hub:
         regrouped, self._regrouped = self._regrouped, {}
         return regrouped
 
-    def forget_members(self, conv: int) -> None:
-        """They may be others by now."""
-        self._members.pop(conv, None)
-
     def members(self, conv: int) -> Members | None:
         """The member list, if remembered."""
         return self._members.get(conv)

@@ -103,7 +103,7 @@ async def one_pass(store: Store, hub: Hub) -> None:
     lagging = {conv: (head, rrev) for conv, head, rrev in changed if hub.lags(conv, head, rrev)}
     if lagging:
         for conv in lagging:
-            hub.forget_members(conv)  # another node may have changed them
+            hub.forget(conv)  # another node may have changed them
         await offering.offer_rows(store, hub, lagging)
     if horizon != hub.horizon_before:
         hub.revoked(await store.read(devices.revoked_since, hub.horizon_before))
