@@ -173,6 +173,35 @@ async def test_p9_removed_while_every_hint_was_lost(url: str, quick: None) -> No
         await carol.silence()
 
 
+async def test_13_18_a_stranger_is_seen_no_more_when_every_hint_was_lost(url: str, quick: None) -> None:
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        await until(lambda: not other.server.hub._regrouped)  # nothing is looked at again for an older reason
+        (there,) = (await bob.ask(wire.PresenceSub(0, (alice.user,)), wire.PresenceSubOk)).users
+        assert there.online
+        web.cut(Kind.NEWS)
+        await alice.ask(wire.MemberDel(0, conv, os.urandom(8), bob.user), wire.MemberDelOk)
+        (gone,) = (await bob.expect(wire.Presence)).users
+        assert gone == wire.Status(alice.user, False)
+
+
+async def test_13_9_who_was_removed_on_another_node_gets_no_receipts(url: str, no_pass: None) -> None:
+    """His node has a list of the members from before, and writes the receipt of somebody else."""
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        carol = await other.person("carol")
+        added = await alice.ask(wire.MemberAdd(0, conv, os.urandom(8), (carol.user,)), wire.MemberAddOk)
+        await bob.expect(wire.Event)
+        await carol.expect(wire.Event)
+        await bob.ask(wire.Mark(0, conv, added.seq - 1), wire.MarkOk)
+        await carol.expect(wire.Receipt)
+        web.cut()
+        await alice.ask(wire.MemberDel(0, conv, os.urandom(8), carol.user), wire.MemberDelOk)
+        await bob.ask(wire.Mark(0, conv, added.seq), wire.MarkOk)
+        await bob.expect(wire.Receipt)
+        await carol.silence()
+
+
 async def test_an_added_member_hears_on_his_node(url: str, no_pass: None) -> None:
     async with two_nodes(url) as (one, other, _):
         alice, bob, conv = await pair(one, other)
@@ -279,10 +308,13 @@ async def test_a_node_that_stops_says_so(url: str) -> None:
         await until(lambda: known(one) == set(), 3)
 
 
-async def test_a_blocked_person_sees_nothing_across_nodes(url: str, quick: None) -> None:
-    async with two_nodes(url) as (one, other, _):
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_blocked_person_sees_nothing_across_nodes(url: str, quick: None, told: bool) -> None:
+    async with two_nodes(url) as (one, other, web):
         alice, bob, _ = await pair(one, other)
         await alice.ask(wire.PresenceSub(0, (bob.user,)), wire.PresenceSubOk)
+        if not told:
+            web.cut(Kind.CHANGED, Kind.NEWS)
         await bob.ask(wire.Block(0, alice.user, True), wire.BlockOk)
         (gone,) = (await alice.expect(wire.Presence)).users
         assert (gone.online, gone.seen) == (False, None)

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from tests.store.talk import Talk, add, remove
-from wirechat.store.features import receipts, sync
-from wirechat.store.records import ReceiptChange, Refusal
+from wirechat.store.features import conversations, receipts, sync
+from wirechat.store.records import Members, ReceiptChange, Refusal
 
 
 @pytest.fixture
@@ -50,6 +50,22 @@ async def test_one_flush_tells_each_user_once_and_counts_every_change(talk: Talk
     assert await talk.store.read(receipts.marks, 1, conv, 2, 10) == (4, [(1, 2, 2), (2, 6, 6)], False)
     assert await talk.store.read(receipts.marks, 1, conv, 0, 2) == (3, [(3, 4, 0), (1, 2, 2)], True)
     assert await talk.store.read(receipts.marks, 1, conv, 9, 2) == (9, [], False)
+
+
+async def test_a_flush_tells_who_is_a_member_where_the_caller_knows_others(talk: Talk, conv: int) -> None:
+    async def told(known: dict[int, int]) -> Members | None:
+        _, (change,) = await talk.store.write(receipts.flush, [(conv, 2, 0, head.pop())], 64, known)
+        return change.members
+
+    head = [5, 4, 3, 2]
+    before = await told({})
+    assert before == await talk.store.read(conversations.member_list, conv)
+    assert before is not None
+    assert await told({conv: before.version}) is None
+    await talk.done(remove(conv, 1, 3))
+    now = await told({conv: before.version})
+    assert now is not None
+    assert now.since.keys() == {1, 2}
 
 
 async def test_large_groups_keep_no_delivered(talk: Talk, conv: int) -> None:

@@ -110,6 +110,7 @@ async def one_pass(store: Store, hub: Hub) -> None:
         if not hub.others.alone:
             for device, login in await store.read(devices.logged_in_since, hub.horizon_before):
                 hub.outdated(device, login)
+            hub.regrouped(await store.read(sync.regrouped, hub.horizon))
     hub.horizon_before, hub.horizon = hub.horizon, horizon
     for session in hub.sessions():
         session.advance(horizon)

@@ -284,6 +284,8 @@ class ReceiptChange:
     upto: int
     marks: tuple[tuple[int, int, int], ...]
     """(user, delivered, read)."""
+    members: Members | None = None
+    """Of that moment, if the caller has others."""
 
 
 @attrs.frozen

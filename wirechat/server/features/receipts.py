@@ -9,7 +9,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-import structlog
 import trio
 
 from wirechat import wire
@@ -20,10 +19,8 @@ from wirechat.server.errors import RequestError, of_refusal, of_store
 from wirechat.server.hub import Hub
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
-from wirechat.store.features import conversations, receipts, unread
+from wirechat.store.features import receipts, unread
 from wirechat.store.records import ReceiptChange, Refusal
-
-log = structlog.get_logger(__name__)
 
 RECEIPT_MARKS_MAX = 500
 """Watermarks in one RECEIPT (protocol/receipts.json)."""
@@ -101,8 +98,9 @@ class Receipts:
             self._emptied_at = trio.current_time()
         items = [(request.conv, user, 0, request.seq) for _, request, user in asked]
         items += [(conv, user, seq, 0) for (conv, user), seq in sorted(delivered.items())]
+        known = self._hub.known({conv for conv, *_ in items})
         try:
-            results, changes = await self._store.write(receipts.flush, items, wire.limits.DELIVERED_MEMBERS)
+            results, changes = await self._store.write(receipts.flush, items, wire.limits.DELIVERED_MEMBERS, known)
         except StoreError as error:
             self._put_back(delivered)
             self._emptied_at = emptied_at
@@ -112,7 +110,7 @@ class Receipts:
             for (connection, request, _), result in zip(asked, results, strict=False):
                 self._answer(connection, request.rid, result)
             for change in changes:
-                await self._offer(change)
+                self._offer(change)
         self._hub.flush()
 
     def _put_back(self, delivered: dict[tuple[int, int], int]) -> None:
@@ -128,15 +126,11 @@ class Receipts:
         else:
             connection.send(wire.MarkOk(rid, result[1]))
 
-    async def _offer(self, change: ReceiptChange) -> None:
+    def _offer(self, change: ReceiptChange) -> None:
         if len(change.marks) > RECEIPT_MARKS_MAX:
             return  # not offered, so the next pass sends a row and the clients fetch pages
-        if self._hub.members(change.conv) is None:
-            try:
-                self._hub.remember(change.conv, await self._store.read(conversations.member_list, change.conv))
-            except StoreError as error:
-                log.warning("receipts wait for the next pass", reason=str(error))
-                return
+        if change.members is not None:
+            self._hub.remember(change.conv, change.members)
         marks = tuple(wire.Watermark(*mark) for mark in change.marks)
         frame = wire.Receipt(change.conv, change.after, change.upto, marks).encode()
         self._hub.deliver_receipts(change.conv, change.upto, frame)

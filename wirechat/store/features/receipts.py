@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
 from wirechat.store.features import conversations, sync
-from wirechat.store.records import ACCOUNT, ReceiptChange, Refusal
+from wirechat.store.records import ACCOUNT, Members, ReceiptChange, Refusal
 from wirechat.store.tx import FOR_UPDATE, Tx
 
 Mark = tuple[int, int, int]
@@ -35,18 +35,18 @@ class _Counter:
     marks: dict[int, tuple[int, int, int]] = attrs.Factory(dict)
     """user -> (delivered, read, rrev), the last change last."""
 
-    def change(self, conv: int) -> ReceiptChange:
+    def change(self, conv: int, members: Members | None) -> ReceiptChange:
         marks = tuple((user, delivered, read) for user, (delivered, read, _) in self.marks.items())
-        return ReceiptChange(conv, self.after, self.rrev, marks)
+        return ReceiptChange(conv, self.after, self.rrev, marks, members)
 
 
 async def flush(
-    tx: Tx, items: Sequence[Item], delivered_members: int
+    tx: Tx, items: Sequence[Item], delivered_members: int, known: Mapping[int, int] | None = None
 ) -> tuple[list[tuple[int, int] | Refusal], list[ReceiptChange]]:
     """Raise watermarks. Returns (delivered, read) or a refusal for each item, and what changed.
 
     Merged by maximum and clamped to the head. Reading raises delivered. In groups above `delivered_members` only
-    reading counts.
+    reading counts. `known`: versions of the member lists that the caller has; None: he wants none.
     """
     counters = await _lock(tx, sorted({conv for conv, *_ in items}))
     readers = await _readers(tx, sorted({(conv, user) for conv, user, *_ in items}))
@@ -63,7 +63,8 @@ async def flush(
             results.append((reader.delivered, reader.read))
     changed = {conv: counter for conv, counter in counters.items() if counter.marks}
     await _store(tx, changed)
-    return results, [counter.change(conv) for conv, counter in changed.items()]
+    members = {} if known is None else await _members(tx, changed, known)
+    return results, [counter.change(conv, members.get(conv)) for conv, counter in changed.items()]
 
 
 async def _lock(tx: Tx, convs: Iterable[int]) -> dict[int, _Counter]:
@@ -72,6 +73,12 @@ async def _lock(tx: Tx, convs: Iterable[int]) -> dict[int, _Counter]:
         "SELECT conv, rrev FROM conv_rc WHERE conv = $1" + FOR_UPDATE[tx.engine], [(conv,) for conv in convs]
     )
     return {conv: _Counter(rrev, rrev) for conv, rrev in rows}
+
+
+async def _members(tx: Tx, convs: Iterable[int], known: Mapping[int, int]) -> dict[int, Members]:
+    """The lists that the caller does not have: another node may have put somebody out (P9)."""
+    versions = await tx.fetchmany("SELECT conv, version FROM conv WHERE conv = $1", [(conv,) for conv in convs])
+    return {conv: await conversations.member_list(tx, conv) for conv, version in versions if known.get(conv) != version}
 
 
 async def _readers(tx: Tx, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], _Reader]:

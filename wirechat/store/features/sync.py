@@ -79,6 +79,18 @@ async def changed(tx: Tx, since: int) -> tuple[int, list[tuple[int, int, int]]]:
     return upto, [(conv, head, rrev) for conv, head, rrev in rows]
 
 
+async def regrouped(tx: Tx, since: int) -> list[int]:
+    """Users who joined or left something, or changed what concerns themselves, at this stamp or later: whom they see
+    and who sees them may be others.
+    """
+    rows = await tx.fetch(
+        "SELECT user_id FROM member WHERE stamp >= $1 UNION SELECT m.user_id FROM conv c"
+        f" JOIN member m ON m.conv = c.conv WHERE c.stamp >= $1 AND c.kind = {ACCOUNT} ORDER BY 1",
+        since,
+    )
+    return [user for (user,) in rows]
+
+
 async def rows(tx: Tx, convs: Sequence[int], since: int) -> dict[int, dict[int, DigestRow]]:
     """conv -> user -> row, of the members and of those removed at `since` or later."""
     found: dict[int, dict[int, DigestRow]] = {}
