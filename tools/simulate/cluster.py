@@ -6,7 +6,7 @@ and for that all nodes are down.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import trio
@@ -20,6 +20,7 @@ from tools.simulate.network import Network
 from tools.simulate.plan import Plan
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
+from wirechat.server.session import Session
 from wirechat.store.features import devices, meta
 from wirechat.store.sqlite import SqliteTx, write
 from wirechat.world import World
@@ -80,6 +81,13 @@ class Cluster:
     def up(self) -> list[ServerMachine]:
         """The nodes that serve."""
         return [node for node in self.nodes if node.is_up]
+
+    def sessions(self) -> Iterator[tuple[str, Session]]:
+        """(node, session) of everyone who is logged in."""
+        for node in self.up:
+            if node.server is not None:
+                for session in node.server.hub.sessions():
+                    yield node.name, session
 
     def node_of(self, task: trio.lowlevel.Task) -> ServerMachine | None:
         """The node that is up and has this task."""

@@ -70,6 +70,8 @@ class ServerMachine:
         self._is_settled = False
         self.is_up = False
         """It serves; at the latest a moment later it did once."""
+        self.server: app.Server | None = None
+        """The process that runs, or ran last."""
         self.awake_since = 0.0
         """It has not stood still since."""
         self.informed_since = 0.0
@@ -125,8 +127,9 @@ class ServerMachine:
             ail = at(trio.current_time() + STARTING_SECONDS, self._ail)
             config = Config(limits=Limits(inflight=self._plan.inflight))
             bus = None if self._exchange is None else self._exchange.join(self.name)
+            self.server = app.Server(config, self._world, store, bus)
             try:
-                await app.serve(config, self._world, store, [listener], self._stop, bus)
+                await self.server.run([listener], self._stop)
             finally:
                 ail.off()
 

@@ -23,6 +23,7 @@ from tools.simulate.gone import Gone
 from tools.simulate.memory import files_in_memory
 from tools.simulate.nemesis import Nemesis
 from tools.simulate.network import Connection, Network
+from tools.simulate.owners import Owners
 from tools.simulate.paths import counted
 from tools.simulate.plan import Plan, draw
 from tools.simulate.privacy import Privacy
@@ -69,6 +70,7 @@ class Simulation:
         gone = self._gone = Gone(self.truth, self.history)
         self._former = Former(self.truth, self.history)
         privacy = self._privacy = Privacy()
+        self._owners = Owners(privacy, self.history)
         self.network = Network(plan.weather, self.chance.stream("network"), trace, self._leaving, plan.loyalty)
         self.cluster = Cluster(
             plan,
@@ -215,6 +217,7 @@ class Simulation:
         self.history.finish()
 
     def _unfinished(self) -> Iterator[str]:
+        yield from self._owners.look(self.cluster.sessions())
         there = {device.user for device in self.devices if device.looked_at}
         for device in self.devices:
             if self.plan.bus_loss < DEAF_LOSS:
