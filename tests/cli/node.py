@@ -71,7 +71,14 @@ class Node:
 @asynccontextmanager
 async def serving(directory: Path, *arguments: object, env: Mapping[str, str] | None = None) -> AsyncIterator[Node]:
     """A server with its data in `directory`; killed at the end, if it still runs."""
-    words = [sys.executable, "-m", "wirechat.cli.main", "serve", "--data", str(directory / "data")]
+    async with started("--data", directory / "data", *arguments, env=env) as node:
+        yield node
+
+
+@asynccontextmanager
+async def started(*arguments: object, env: Mapping[str, str] | None = None) -> AsyncIterator[Node]:
+    """A server with these arguments; killed at the end, if it still runs."""
+    words = [sys.executable, "-m", "wirechat.cli.main", "serve"]
     async with trio.open_nursery() as nursery:
         process = await trio.lowlevel.open_process(
             [*words, *map(str, arguments)], stderr=subprocess.PIPE, env={**os.environ, **(env or {})}

@@ -246,3 +246,99 @@ def test_every_setting_is_in_the_reference(path: str) -> None:
     assert f"`{variable(path)}`" in row
     assert row.count("|") == 5
     assert schema.about(path).meaning.endswith(".")
+
+
+CLUSTER = {"store.url": "postgresql://h/x", "bus.url": "nats://h"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({}, "say where to keep the data"),
+        ({**CLUSTER, "data.directory": "x"}, "two places for the data"),
+        ({"bus.url": "nats://h", "data.directory": "x"}, "bus.url (--bus) needs store.url"),
+        ({"cluster.workers": "2", "data.directory": "x"}, "cluster.workers (--workers) needs store.url and bus.url"),
+        ({"cluster.workers": "2", "store.url": "postgresql://h/x"}, "needs store.url and bus.url"),
+        ({**CLUSTER, "cluster.workers": "2"}, None),
+        ({"store.url": "postgres:///x?host=/run/postgresql"}, None),
+        ({"store.url": "postgresql://h1:5432,h2:5432/x"}, None),
+    ],
+)
+def test_what_a_cluster_needs(flags: dict[str, str], said: str | None) -> None:
+    """One place for the data; a bus between those that share it; both for several workers."""
+    lines = load(flags={**flags, "listen.tcp": ["127.0.0.1:1"]}).settings.lacks()
+    assert [said in line for line in lines] == [True] if said else not lines
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://alice@h/x", "postgresql://alice@h/x"),
+        ("postgresql://alice:hush@h/x", "postgresql://alice:***@h/x"),
+        (
+            "postgresql://alice:hu@sh@h/x?user=bob&password=hush&a=b",
+            "postgresql://alice:***@h/x?user=bob&password=***&a=b",
+        ),
+        ("postgres://h/x?sslpassword=hush", "postgres://h/x?sslpassword=***"),
+    ],
+)
+def test_a_password_of_the_database_is_not_shown(url: str, shown: str) -> None:
+    """Wherever it stands."""
+    loaded = load(WIRECHAT_STORE__URL=url).settings.store.url
+    assert loaded is not None
+    assert loaded.text == url
+    assert (str(loaded), repr(loaded)) == (shown, f"StoreUrl({shown!r})")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://h", "nats://h"),
+        ("tls://alice:hush@h:1,nats://hush@[::1]", "tls://alice:***@h:1,nats://***@[::1]"),
+        ("nats://alice:hu%40sh@h", "nats://alice:***@h"),
+        ("nats://:hush@h", "nats://:***@h"),
+    ],
+)
+def test_a_password_of_the_bus_is_not_shown(url: str, shown: str) -> None:
+    """A name alone is a token."""
+    loaded = load(WIRECHAT_BUS__URL=url).settings.bus.url
+    assert loaded is not None
+    assert loaded.text == url
+    assert (str(loaded), repr(loaded)) == (shown, f"BusUrl({shown!r})")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("store.url", "hush"),
+        ("store.url", "mysql://alice:hush@h/x"),
+        ("store.url", "postgresql://alice:hush@h:hush/x"),
+        ("bus.url", "nats://alice:hush@h:hush"),
+        ("bus.url", "nats://alice:hu,sh@h"),
+        ("bus.url", "http://hush@h"),
+    ],
+)
+def test_a_wrong_address_is_not_shown_either(path: str, text: str, tmp_path: Path) -> None:
+    """There may be a password in it."""
+    section, name = path.split(".")
+    for told in (problems(f'[{section}]\n{name} = "{text}"', tmp_path), problems(flags={path: text})):
+        assert len(told) == 1
+        assert "write it like" in told[0]
+        assert "hush" not in told[0]
+    (line,) = problems(f'[{section}]\n{name} = ["{text}"]', tmp_path)
+    assert line.endswith("is not text; put it in quotes")
+
+
+def test_a_prefix_is_a_subject_of_nats() -> None:
+    """Without what would mean more."""
+    assert load(WIRECHAT_BUS__PREFIX="team-1.chat_2").settings.bus.prefix == "team-1.chat_2"
+    for text in ("", "a..b", "a.*", ">", "a b", "a."):
+        assert "is not a prefix" in problems(WIRECHAT_BUS__PREFIX=text)[0]
+
+
+def test_each_worker_serves_http_at_a_port_of_its_own() -> None:
+    """The first at that of listen.http; what a reload reads is the same."""
+    flags = {**CLUSTER, "cluster.workers": "3", "listen.http": ["127.0.0.1:8000", "127.0.0.1:0"]}
+    for worker in range(3):
+        settings = Sources(None, {}, flags, worker).load().settings
+        assert settings.listen.http == (Address("127.0.0.1", 8000 + worker), Address("127.0.0.1", 0))

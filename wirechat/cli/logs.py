@@ -12,6 +12,9 @@ import structlog
 from wirechat.cli.terminal import visible
 from wirechat.settings.schema import Log
 
+LIBRARIES = ("asyncio", "asyncpg", "nats")
+"""Those that log on their own when something is away."""
+
 
 def configure(log: Log | None = None) -> None:
     """Log to standard error as the operator says. May be called again, and then holds from the next line on."""
@@ -22,6 +25,7 @@ def configure(log: Log | None = None) -> None:
         rendering = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             *rendering,
@@ -30,6 +34,18 @@ def configure(log: Log | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,  # the level may change
     )
+    for name in LIBRARIES:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [_OfLibraries()], False
+
+
+class _OfLibraries(logging.Handler):
+    """What a library logs is a line of ours, without its traceback."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        reason = repr(record.exc_info[1]) if record.exc_info else None
+        log = structlog.get_logger(record.name)
+        log.log(record.levelno, record.getMessage(), library=record.name, reason=reason)
 
 
 def _shown(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

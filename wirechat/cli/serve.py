@@ -18,6 +18,7 @@ from wirechat.cli.opening import open_bus, open_store
 from wirechat.cli.options import configured, load
 from wirechat.cli.reload import Reloading
 from wirechat.cli.running import die, run
+from wirechat.cli.workers import run_workers, told
 from wirechat.server.app import Server
 from wirechat.server.listeners import Address, Listener, Tls
 from wirechat.settings import checks
@@ -50,10 +51,12 @@ def serve(sources: Sources) -> None:
     """Run a server until SIGTERM or Ctrl-C.
 
     Stopping answers what was read, asks the clients to come back, and takes at most ten seconds. SIGHUP reads
-    certificate, limits and rules again.
+    certificate, limits and rules again. With --store and --bus it is one node of a cluster, with --workers several.
     """
     settings = load(sources).settings
     logs.configure(settings.log)
+    if settings.cluster.workers > 1:
+        raise SystemExit(run(run_workers, settings, sources))
     run(run_server, settings, sources)
 
 
@@ -82,6 +85,7 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
             await nursery.start(_stop_on_signal, stop)
             if sources is not None:
                 await nursery.start(_reload_on_signal, Reloading(sources, settings, config, (*listeners, *doors)))
+            nursery.start_soon(_turn_away, stop, listeners)
             if greeting is not None:
                 nursery.start_soon(greeting, store, [*listeners, *doors])
             server = Server(config, REAL, store, bus)
@@ -132,11 +136,15 @@ def _remind(data: Path) -> None:
 def _listen(kind: str, address: Address, tls: Tls | None, settings: Settings) -> Listener:
     trusted, origins = frozenset(settings.proxy.trust), frozenset(settings.web.origins)
     make = partial(Listener, kind, address, trusted_proxies=trusted, origins=origins)
-    try:
-        return make(tls=tls if kind in ("tls", "wss") else None)
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there is no such host"
-        die(f"cannot listen on {address}: {reason}")
+    with told(address):
+        return make(tls=tls if kind in ("tls", "wss") else None, shared=kind != "http" and settings.cluster.workers > 1)
+
+
+async def _turn_away(stop: trio.Event, listeners: list[Listener]) -> None:
+    """Who comes while we stop is refused at once, and finds another server, or this one again."""
+    await stop.wait()
+    for listener in listeners:
+        listener.close()
 
 
 async def _stop_on_signal(stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 log = structlog.get_logger("wirechat")
 
+SOCKET = "NOTIFY_SOCKET"
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 
@@ -21,7 +22,7 @@ def reloading() -> str:
 
 def notify(state: str) -> None:
     """One datagram to $NOTIFY_SOCKET. A service manager that does not listen hurts nobody."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
+    address = os.environ.get(SOCKET, "")
     if not address.startswith(("/", "@")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:

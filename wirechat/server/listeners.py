@@ -103,12 +103,13 @@ class Listener:
         tls: Tls | None = None,
         trusted_proxies: frozenset[str] = frozenset(),
         origins: frozenset[str] = frozenset(),
+        shared: bool = False,
     ) -> None:
         self.transport = transport
         self._tls = tls
         self._trusted = trusted_proxies
         self.origins = origins
-        self._sock = open_socket(address)
+        self._sock = open_socket(address, shared=shared)
         self._closed = False
         self._reserve: int | None = None
         self._take_reserve()
@@ -159,7 +160,9 @@ class Listener:
             self._tls = tls
 
     def close(self) -> None:
-        """Stop accepting."""
+        """Stop accepting. Idempotent."""
+        if self._closed:
+            return
         self._closed = True
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
@@ -201,18 +204,32 @@ class Listener:
             self._reserve = None
 
 
-def open_socket(address: Address) -> socket.socket:
-    """A listening socket. Raises OSError, or UnicodeError for a host that cannot be."""
+def open_socket(address: Address, *, shared: bool = False) -> socket.socket:
+    """A listening socket. `shared`: others of this user may listen there, too, and the kernel deals newcomers out.
+    Raises OSError, or UnicodeError for a host that cannot be.
+    """
+    sock = bind_socket(address, shared=shared)
+    try:
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def bind_socket(address: Address, *, shared: bool = False) -> socket.socket:
+    """A socket that has the address and does not listen: nobody comes to it. Raises as `open_socket` does."""
     family, kind, proto, _, target = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(target)
-        sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise
-    sock.setblocking(False)
     return sock

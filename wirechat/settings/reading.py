@@ -76,6 +76,8 @@ class Sources:
     environment: Mapping[str, str]
     flags: Mapping[str, Any]
     """ "section.key" -> what its flag says."""
+    worker: int = 0
+    """For which one of several."""
 
     def load(self) -> Loaded:
         """Read everything. Raises BadSettings."""
@@ -90,7 +92,7 @@ class Sources:
                 section[path.partition(".")[2]] = value
                 origins[path] = origin
         try:
-            return Loaded(_CONVERTER.structure(tree, Settings), origins)
+            return Loaded(_CONVERTER.structure(tree, Settings).of_worker(self.worker), origins)
         except cattrs.BaseValidationError as error:
             raise BadSettings(*_told(error, origins, self.file)) from None
 

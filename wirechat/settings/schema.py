@@ -225,8 +225,13 @@ class Settings:
         return lines + (self._crowded() if workers > 1 else [])
 
     def _crowded(self) -> list[str]:
-        """Each worker needs addresses of its own for HTTP, or its metrics would be those of any of them."""
+        """What several workers cannot share. For HTTP each needs an address of its own, or its metrics would be those
+        of any of them.
+        """
         sockets, count = {*self.listen.ws, *self.listen.wss}, self.cluster.workers
+        for transport, address in self.addresses():
+            if transport != "http" and not address.port:
+                return [f"several workers share a port; give listen.{transport} one that is not 0"]
         for address in self.listen.http:
             if address in sockets:
                 return [f"several workers cannot share {address} of listen.http with WebSocket; give HTTP another port"]
