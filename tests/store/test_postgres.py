@@ -17,7 +17,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from tests.store.cluster import Cluster, running
 from tests.store.talk import PATIENCE, Talk, append, direct, msg
-from wirechat.store import migrations, pools
+from wirechat.store import migrations, pools, settling
 from wirechat.store.crossing import open_crossing
 from wirechat.store.errors import DataError, OutcomeUnknown, Unavailable
 from wirechat.store.features import accounts, sync
@@ -327,8 +327,11 @@ async def failing_commits(store: PostgresStore, what: str) -> AsyncIterator[None
     await store.write(remove)
 
 
-async def test_a_connection_lost_at_the_commit(talk: Talk, store: PostgresStore) -> None:
-    """Nobody knows; the same cid again is right either way. Here it was not executed."""
+async def test_a_connection_lost_at_the_commit(
+    talk: Talk, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again and again, so nobody knows; the same cid later is right either way. Here it was not executed."""
+    monkeypatch.setattr(settling, "SECONDS", 0.3)
     conv = await talk.group(1, 2)
     batch = [msg(conv, 1), msg(conv, 2)]
     async with failing_commits(store, "PERFORM pg_terminate_backend(pg_backend_pid())"):
@@ -341,6 +344,7 @@ async def test_a_commit_whose_answer_was_lost(
     talk: Talk, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same, but it was executed."""
+    monkeypatch.setattr(settling, "SECONDS", 0.3)
     conv = await talk.group(1, 2)
     execute: Callable[..., Any] = PoolConnectionProxy.execute
 

@@ -6,6 +6,7 @@ Writes run READ COMMITTED and lock what they change in a fixed order; reads are 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ ATTEMPTS = 5
 CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 10.0
 """How long a statement may take before the connection counts as lost; the server gives up earlier."""
+
+GIVE_UP_SECONDS = 2.0
+"""How long it is tried to leave a connection in order; then it is cut."""
 
 NAME = {"application_name": "wirechat"}
 SETTINGS = {
@@ -190,7 +194,7 @@ async def _acquired(pool: Any) -> AsyncIterator[Any]:
 
 async def _release(pool: Any, connection: Any) -> None:
     try:
-        await pool.release(connection)
+        await pool.release(connection, timeout=GIVE_UP_SECONDS)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         pass  # it was broken, and the pool has dropped it
 
@@ -209,7 +213,8 @@ async def _commit(connection: Any) -> None:
 async def _rollback(connection: Any) -> None:
     if not connection.is_closed():
         try:
-            await connection.execute("ROLLBACK")
+            async with asyncio.timeout(GIVE_UP_SECONDS):  # asyncpg would wait for a lost answer without end
+                await connection.execute("ROLLBACK")
         except Exception:  # noqa: BLE001  the connection is not to be trusted
             connection.terminate()
 

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import outcome
 import trio
 
-from wirechat.store import appending
+from wirechat.store import appending, settling
 from wirechat.store.crossing import Crossing, open_crossing
 from wirechat.store.errors import DataError, StoreError, Unavailable
 from wirechat.store.features import journal, meta
@@ -75,7 +75,7 @@ class PostgresStore:
 
     async def _appending(self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
         async def attempt(some: Sequence[Append]) -> Commit:
-            return await self._pools.write(lambda tx: journal.append(tx, some, now_ms, known))
+            return await settling.append(self._pools.write, lambda tx: journal.append(tx, some, now_ms, known))
 
         return await appending.append(attempt, batch)
 

@@ -38,7 +38,9 @@ async def set_key(tx: Tx, device: int, key: bytes) -> None:
 
 
 async def issue_resume(tx: Tx, device: int, token: bytes, until_ms: int) -> Login | None:
-    """A login, and a new token; those before it stay valid until it is used. None: the device was revoked."""
+    """A login, and a new token; those before it stay valid until it is used. None: the device was revoked. The same
+    token once more changes nothing but the number of the login.
+    """
     login = await tx.fetchrow(
         "UPDATE device SET login = login + 1, login_stamp = $1 WHERE device = $2 AND NOT revoked"
         " RETURNING user_id, device, login",
@@ -50,8 +52,9 @@ async def issue_resume(tx: Tx, device: int, token: bytes, until_ms: int) -> Logi
     assert row is not None
     number = row[0]
     await tx.execute(
-        "INSERT INTO resume (token, device, number, until) VALUES ($1, $2, $3, $4)", token, device, number, until_ms
-    )
+        "INSERT INTO resume (token, device, number, until) VALUES ($1, $2, $3, $4) ON CONFLICT (token) DO NOTHING",
+        token, device, number, until_ms,
+    )  # fmt: skip
     await _forget_before(tx, device, number - TOKENS_MAX + 1)
     return Login(*login)
 

@@ -102,25 +102,31 @@ class _Batch:
         accounts = {item.sender for item in batch if item.project is not None}
         if accounts:
             self._account_logs = await account_log.find(self._tx, accounts)
-        batch = [item for item in batch if not item.conv_kind]
+        plain = [item for item in batch if not item.conv_kind]
         logs = await self._tx.fetchmany(
             _LOG + FOR_UPDATE[self._tx.engine],
-            [(conv,) for conv in sorted({*(item.conv for item in batch), *self._account_logs.values()})],
+            [(conv,) for conv in sorted({*(item.conv for item in plain), *self._account_logs.values()})],
         )
         for conv, kind, head, last_ts, version, closed in logs:
             self._logs[conv] = _Log(kind, head, last_ts, version, closed)
         standings = await self._tx.fetchmany(
             "SELECT conv, user_id, role, since, until FROM member WHERE conv = $1 AND user_id = $2",
-            sorted(_concerned(batch)),
+            sorted(_concerned(plain)),
         )
         for conv, user, role, since, until in standings:
             self._standings[conv, user] = _Standing(role, since, until)
         done = await self._tx.fetchmany(
             "SELECT conv, sender, cid, digest, seq, ts, users FROM entry WHERE conv = $1 AND sender = $2 AND cid = $3",
-            [(item.conv, item.sender, item.cid) for item in batch],
+            [(item.conv, item.sender, item.cid) for item in map(self._placed, batch)],
         )
         for conv, sender, cid, digest, seq, ts, users in done:
             self._done[conv, sender, cid] = digest, Appended(conv, seq, ts, True, unpack_users(users))
+
+    def _placed(self, item: Append) -> Append:
+        """With the account log it goes to, if it goes to one that is there."""
+        if item.project is None or item.sender not in self._account_logs:
+            return item
+        return attrs.evolve(item, conv=self._account_logs[item.sender])
 
     async def run(self, batch: Sequence[Append]) -> list[Appended | Refusal]:
         """Append one after the other."""
@@ -201,7 +207,9 @@ class _Batch:
     # account logs
 
     async def _account(self, item: Append, project: Project) -> Appended | Refusal:
-        """Do what the entry tells of; there is one only if that changed something."""
+        """Do what the entry tells of, once; there is one only if that changed something."""
+        if (before := self._before(self._placed(item))) is not None:
+            return before
         changed = await project(self._tx, self._stamp)
         if isinstance(changed, Refusal):
             return changed
