@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 import trio
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from wirechat.cli.running import call, run
-from wirechat.store import maintenance
+from wirechat.cli.verify import count as count_of
+from wirechat.store import directory, maintenance
 from wirechat.store.database import open_sqlite
+from wirechat.store.errors import DataError, StoreError
 from wirechat.store.records import ACCOUNT, DIRECT, GROUP, SELF
 from wirechat.store.sqlite import COPIES
 from wirechat.store.stats import Stats, of_directory
 from wirechat.store.stats import stats as count
+
+if TYPE_CHECKING:
+    from wirechat.store.move import Moved
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 DATA = click.option("--data", required=True, type=DIRECTORY, help="Data directory of a server.")
@@ -132,3 +142,71 @@ async def _migrate(data: Path, copy: bool) -> None:
     maintenance.refuse_missing(data)
     async with open_sqlite(data, copy=copy, tell=click.echo):
         pass
+
+
+@store.command(
+    short_help="Move everything of a server to PostgreSQL, while it runs.",
+    epilog="Example: wirechat store move sqlite:./data postgresql://wirechat@db.example.org/wirechat",
+)
+@click.argument("source", metavar="sqlite:DIR")
+@click.argument("target", metavar="postgresql://…")
+@click.option("--no-wait", is_flag=True, help="End when everything is copied, even if the server still runs.")
+@JSON
+def move(source: str, target: str, no_wait: bool, as_json: bool) -> None:
+    """Move everything of a server into an empty PostgreSQL database. The server may run while the bulk is copied; then
+    stop it, and what is left takes a moment. Every conversation is compared. Devices stay logged in and go on where
+    they were.
+
+    Interrupted or ended by --no-wait it goes on when it is run again. The data in DIR is not changed; in the end it is
+    marked as moved, so that no server is started on it by mistake.
+    """
+    kind, _, folder = source.partition(":")
+    if kind != "sqlite" or not folder:
+        raise click.UsageError(f"{source} is no source: give sqlite:DIR, the data directory of a server")
+    if not target.startswith(("postgresql://", "postgres://")):
+        raise click.UsageError("the target has to be the address of a database: postgresql://USER@HOST/DATABASE")
+    with _told(Path(folder)) as tell:
+        moved = run(_move, Path(folder), target, tell, not no_wait)
+    if as_json:
+        click.echo(json.dumps(attrs.asdict(moved), indent=2))
+        return
+    counted = f"{count_of(moved.conversations, 'conversation')}, {count_of(moved.entries, 'entry', 'entries')}"
+    if moved.complete:
+        click.echo(f"moved {counted}, all of it compared; start the servers on the database, and keep {folder} a while")
+    else:
+        click.echo(f"copied {counted}; stop the server, then run this again to finish")
+
+
+async def _move(folder: Path, url: str, tell: Callable[[str, int, int], None], wait: bool) -> Moved:
+    from wirechat.store import move as moves  # asyncpg takes a fifth of a second
+
+    try:
+        return await moves.move(folder, url, tell, wait=wait)
+    except DataError:
+        raise
+    except StoreError as error:
+        goes_on = "" if isinstance(error, moves.Differs) else "; run it again, it goes on where it was"
+        click.echo(f"wirechat: the move failed: {error}{goes_on}", err=True)
+        sys.exit(1)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on a terminal, and one line when it is time to stop the server."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    waiting = False
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("")
+
+        def tell(what: str, done: int, of: int) -> None:
+            nonlocal waiting
+            bar.update(task, description=what, completed=done, total=of or None)
+            if what == "waiting" and not waiting:
+                waiting = True
+                process = directory.holder(folder)
+                bar.console.print(
+                    f"everything is copied; stop the server now (process {process} has {folder})", highlight=False
+                )
+
+        yield tell

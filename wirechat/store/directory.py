@@ -13,11 +13,16 @@ from wirechat.store.errors import DataError, InUse
 UNFINISHED = "wirechat.db.part"
 """What a restore is writing. A server that found only this would begin an empty store."""
 
+MOVED = "moved"
+"""Says where the data was moved to. Clients go on there with what they know from here, so a server that went on here
+would give them other entries under the same numbers.
+"""
+
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, *, moved: bool = False) -> Iterator[None]:
     """Make the directory if it is missing, for its owner only, and hold its lock. Raises DataError when another process
-    has it, or when a restore into it was interrupted.
+    has it, when a restore into it was interrupted, and, unless `moved`, when its data was moved away.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -28,6 +33,11 @@ def locked(directory: Path) -> Iterator[None]:
         _take(descriptor, directory)
         if (directory / UNFINISHED).exists():
             raise DataError(f"a restore into {directory} was interrupted; empty it, then restore again")
+        if not moved and (where := moved_to(directory)):
+            raise DataError(
+                f"the data of {directory} was moved to {where}; start the servers there (to go back to what it was"
+                f" before, see wirechat store renew-epoch --help)"
+            )
         yield
     finally:
         os.close(descriptor)
@@ -47,6 +57,14 @@ def holder(directory: Path) -> int | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def moved_to(directory: Path) -> str | None:
+    """Where the data was moved to, if it was."""
+    try:
+        return (directory / MOVED).read_text().strip()
+    except FileNotFoundError:
+        return None
 
 
 def _take(descriptor: int, directory: Path) -> None:

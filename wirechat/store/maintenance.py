@@ -36,17 +36,21 @@ def _opened(folder: Path) -> Iterator[apsw.Connection]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[apsw.Connection]:
-    """The same while no server runs on it. Raises DataError."""
+def _alone(folder: Path, *, moved: bool = False) -> Iterator[apsw.Connection]:
+    """The same while no server runs on it, even if it was `moved` away. Raises DataError."""
     refuse_missing(folder)
-    with directory.locked(folder), _opened(folder) as db:
+    with directory.locked(folder, moved=moved), _opened(folder) as db:
         yield db
 
 
 def renew_epoch(folder: Path) -> str:
-    """Draw another epoch, so that every client starts anew; returned in hexadecimal. Raises DataError."""
-    with _alone(folder) as db:
-        return write(db, meta.renew_epoch(SqliteTx(db), secrets.token_bytes)).hex()
+    """Draw another epoch, so that every client starts anew; returned in hexadecimal. Data that was moved away may be
+    served again after that. Raises DataError.
+    """
+    with _alone(folder, moved=True) as db:
+        epoch = write(db, meta.renew_epoch(SqliteTx(db), secrets.token_bytes))
+        (folder / directory.MOVED).unlink(missing_ok=True)
+        return epoch.hex()
 
 
 def vacuum(folder: Path) -> tuple[int, int]:

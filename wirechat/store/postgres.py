@@ -19,9 +19,9 @@ import trio
 from wirechat.store import appending, settling
 from wirechat.store.crossing import Crossing, open_crossing
 from wirechat.store.errors import DataError, StoreError, Unavailable
-from wirechat.store.features import journal, meta
+from wirechat.store.features import journal, meta, moving
 from wirechat.store.lanes import Done, finished
-from wirechat.store.migrations import pending
+from wirechat.store.migrations import Migration, pending
 from wirechat.store.pools import EngineError, Pools, PostgresTx, connected, open_pools, read, write
 from wirechat.store.records import Append, Commit
 from wirechat.store.tx import Feature, Tx
@@ -161,7 +161,7 @@ class Appends:
 @asynccontextmanager
 async def open_postgres(url: str) -> AsyncIterator[PostgresStore]:
     """Open the store in a database; migrate it; close the connections at the end. Raises DataError."""
-    async with _flat(), open_crossing() as cross:
+    async with flat(), open_crossing() as cross:
         epoch, digest_key = await cross(_prepare, url)
         pools = await cross(_open, url, epoch)
         try:
@@ -178,12 +178,12 @@ async def open_postgres(url: str) -> AsyncIterator[PostgresStore]:
 
 async def look(url: str, feature: Feature[[], T]) -> T:
     """Run a feature in one snapshot of a database, changing nothing. Raises DataError."""
-    async with _flat(), open_crossing() as cross:
+    async with flat(), open_crossing() as cross:
         return await cross(_look, url, feature)
 
 
 @asynccontextmanager
-async def _flat() -> AsyncIterator[None]:
+async def flat() -> AsyncIterator[None]:
     """One error as it is, instead of in a group for each nursery on its way."""
     try:
         yield
@@ -195,7 +195,7 @@ async def _flat() -> AsyncIterator[None]:
 
 
 async def _look(url: str, feature: Feature[[], T]) -> T:
-    with _refusing():
+    with refusing():
         async with connected(url) as connection:
             if pending("postgres", await _applied(connection)):
                 raise DataError("the database comes from an older wirechat; start a server once to bring it up to date")
@@ -204,14 +204,15 @@ async def _look(url: str, feature: Feature[[], T]) -> T:
 
 async def _prepare(url: str) -> tuple[bytes, bytes]:
     """Check and migrate; (epoch, key of digests)."""
-    with _refusing():
+    with refusing():
         async with connected(url) as connection:
-            await _check_server(connection)
+            await check_server(connection)
             return await write(connection, partial(_migrate, connection))
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
+    """What is wrong with a database is one line for the operator. Raises DataError."""
     try:
         yield
     except DataError:
@@ -228,7 +229,8 @@ async def _open(url: str, epoch: bytes) -> Pools:
     return await open_pools(url, check)
 
 
-async def _check_server(connection: Any) -> None:
+async def check_server(connection: Any) -> None:
+    """Raises DataError for one that would not keep what it acknowledges, and for one that is too old."""
     version, standby, commit, fsync = await connection.fetchrow(
         "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),"
         " current_setting('synchronous_commit'), current_setting('fsync')"
@@ -246,30 +248,53 @@ async def _check_server(connection: Any) -> None:
 
 async def _migrate(connection: Any, tx: Tx) -> tuple[bytes, bytes]:
     await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATING)
-    for migration in pending("postgres", await _applied(connection)):
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL)"
-        )
-        await connection.execute(migration.sql)
-        await connection.execute("INSERT INTO migration VALUES ($1, $2)", migration.number, migration.checksum)
+    await apply(connection, pending("postgres", await _applied(connection)))
     await meta.identify(tx, secrets.token_bytes)
     await meta.settle(tx)
     return await _epoch(tx), (await meta.identity(tx))[1]
 
 
-async def _applied(connection: Any) -> list[tuple[int, str]]:
-    tables = {name for (name,) in await connection.fetch(
+async def apply(connection: Any, missing: Iterable[Migration]) -> None:
+    """Apply migrations in the transaction that is open."""
+    for migration in missing:
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL)"
+        )
+        await connection.execute(migration.sql)
+        await connection.execute("INSERT INTO migration VALUES ($1, $2)", migration.number, migration.checksum)
+
+
+async def tables(connection: Any) -> set[str]:
+    """The tables of the schema. Raises DataError when they are not ours."""
+    names = {name for (name,) in await connection.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')"
     )}  # fmt: skip
-    if tables and "migration" not in tables:
+    if names and "migration" not in names:
         raise DataError("this schema has tables of another program; give wirechat a database of its own")
-    if not tables:
+    return names
+
+
+async def _applied(connection: Any) -> list[tuple[int, str]]:
+    names = await tables(connection)
+    if moving.STATE in names:
+        raise DataError(
+            "a move into this database is not finished: run wirechat store move again, or empty the database"
+        )
+    if not names:
         return []
     return [tuple(row) for row in await connection.fetch("SELECT number, checksum FROM migration ORDER BY number")]
 
 
 async def _epoch(tx: Tx) -> bytes:
-    """Another one whenever stamps could be used again: other random value, server, timeline, database or table."""
+    """Another one whenever stamps could be used again: other random value, server, timeline, database or table. The one
+    the data came with, as long as it is where it was moved to.
+    """
+    here = await whereabouts(tx)
+    kept = await meta.kept_epoch(tx, here)
+    return here[: meta.EPOCH_BYTES] if kept is None else kept
+
+
+async def whereabouts(tx: Tx) -> bytes:
+    """A hash of what the epoch depends on."""
     drawn, _ = await meta.identity(tx)
-    place = await meta.place(tx)
-    return hashlib.sha256(drawn + place.encode()).digest()[: meta.EPOCH_BYTES]
+    return hashlib.sha256(drawn + (await meta.place(tx)).encode()).digest()

@@ -316,10 +316,21 @@ def look(folder: Path | str, feature: Feature[[], T]) -> T:
     DataError.
     """
     path = str(Path(folder) / FILE)
-    with refusing(path), closing(connect(path, write=False)) as db:
-        if pending("sqlite", applied(db)):
-            raise DataError(f"{path} comes from an older wirechat; start the server once to bring it up to date")
+    with refusing(path), closing(open_reading(path)) as db:
         return read(db, feature(SqliteTx(db)))
+
+
+def open_reading(path: str) -> apsw.Connection:
+    """A connection that changes nothing, to data with the newest schema. Raises DataError."""
+    with refusing(path):
+        db = connect(path, write=False)
+        try:
+            if pending("sqlite", applied(db)):
+                raise DataError(f"{path} comes from an older wirechat; start the server once to bring it up to date")
+        except BaseException:
+            db.close()
+            raise
+        return db
 
 
 def _open(

@@ -56,6 +56,17 @@ async def renew_epoch(tx: Tx, draw: Callable[[int], bytes]) -> bytes:
     return epoch
 
 
+async def keep_epoch(tx: Tx, epoch: bytes, here: bytes) -> None:
+    """PostgreSQL: tokens of the place the data came from hold, as long as it is `here`."""
+    await tx.execute("INSERT INTO meta (name, value) VALUES ('kept_epoch', $1)", epoch + here)
+
+
+async def kept_epoch(tx: Tx, here: bytes) -> bytes | None:
+    """The epoch the data came with, if it is still where it was moved to."""
+    row = await tx.fetchrow("SELECT value FROM meta WHERE name = 'kept_epoch'")
+    return row[0][:EPOCH_BYTES] if row is not None and row[0][EPOCH_BYTES:] == here else None
+
+
 async def place(tx: Tx) -> str:
     """PostgreSQL: server, timeline, database and table; another one after a restore, a failover or a move."""
     row = await tx.fetchrow(
