@@ -26,7 +26,7 @@ $(VENV)/.ready: setup.cfg
 run: env  ## Run a server on this machine with two demo accounts and a short replay
 	@$(BIN)/wirechat demo
 
-test: env  ## The full suite, with a real PostgreSQL from its wheel
+test: env  ## The full suite, with a real PostgreSQL and NATS from their wheels
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: env docs  ## Format, lint, types, import contracts, freshness of generated files, vulnerabilities, the site

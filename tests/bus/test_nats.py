@@ -11,7 +11,7 @@ import trio
 import trustme
 
 from tests.bus.issuer import Issuer
-from tools.cluster.engine import free_port
+from tools.cluster.engine import EngineError, free_port
 from tools.cluster.nats import Nats, running
 from wirechat.bus import nats
 from wirechat.bus.errors import BusError
@@ -321,5 +321,5 @@ async def test_a_host_that_does_not_exist_may_come_to_be() -> None:
 def test_a_server_that_cannot_start_is_an_error(tmp_path: Path) -> None:
     """Never a skip."""
     server = Nats(tmp_path, options="nonsense {")
-    with pytest.raises(Exception, match="did not start"):
+    with pytest.raises(EngineError, match="did not start"):
         server.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tarfile
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ import trio
 
 from tests.cli.command import refused, wirechat
 from tests.cli.node import PATIENCE, Node, port, started
+from tests.store.cluster import running as databases
 from tools.cluster.engine import free_port
 from tools.cluster.nats import running
 from wirechat.client import open_client
@@ -202,3 +204,32 @@ def test_which_data_a_command_works_on(tmp_path: Path, url: str) -> None:
     added = wirechat("user", "add", "alice", "--password", PASSWORD, env=variable)
     assert (added.status, added.out) == (0, "alice may log in now.\n")
     assert "cannot find a server's data" in refused("user", "list", "--data", data, env=variable)
+
+
+def test_a_bus_needs_its_package(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """A server alone does not, so it is not installed with it."""
+    monkeypatch.setitem(sys.modules, "nats", None)
+    monkeypatch.delitem(sys.modules, "wirechat.bus.nats", raising=False)
+    line = refused("serve", "--store", url, "--bus", "nats://h", "--tcp", "127.0.0.1:0")
+    assert line == "wirechat: the bus needs the package nats: pip install 'wirechat[cluster]'"
+
+
+async def answers(node: Node, url: str, status: int) -> None:
+    """/readyz comes to this."""
+    with trio.fail_after(PATIENCE):
+        while (await get(node, "/readyz", url))[0] != status:  # noqa: ASYNC110
+            await trio.sleep(0.1)
+
+
+async def test_a_node_survives_its_database() -> None:
+    """It stays, is not ready meanwhile, says so without tracebacks, and goes on by itself."""
+    with databases() as database:
+        async with started("--store", database.place(), *LISTEN) as node:
+            http = await node.url("http")
+            await answers(node, http, 200)
+            database.crash()
+            await answers(node, http, 503)
+            database.start_again()
+            await answers(node, http, 200)
+            assert await node.stop() == 0
+        assert "Traceback" not in node.log
