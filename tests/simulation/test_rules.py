@@ -13,6 +13,7 @@ import trio.testing
 from tools.history.checker import Entry, Periods
 from tools.simulate.privacy import Privacy
 from tools.simulate.rules import Doings, Rules
+from tools.simulate.truth import Leaving
 from wirechat import wire
 from wirechat.wire import errors
 from wirechat.wire.registries import AuthMethod, ContentType, EntryKind, SyncMode
@@ -36,6 +37,7 @@ class World:
     doings: Doings = attrs.Factory(Doings)
     entries: list[Entry] = attrs.Factory(lambda: list(LOG))
     members: dict[int, Periods] = attrs.Factory(lambda: {BOB: ((1, None),), ANN: ((2, None),)})
+    leaving: Leaving | None = None
     deaf: bool = False
     privacy: Privacy = attrs.Factory(Privacy)
     blamed: list[str] = attrs.Factory(list)
@@ -45,6 +47,9 @@ class World:
 
     def periods(self, conv: int) -> dict[int, Periods]:
         return self.members if conv == HERE else {CAT: ((1, None),)}
+
+    def left(self, conv: int, user: int) -> Leaving | None:
+        return self.leaving
 
     def is_known(self, user: int, conv: int) -> bool:
         return bool(self.periods(conv).get(user))
@@ -190,6 +195,13 @@ async def test_a_resume_token_is_good_until_its_successor_is_used(world: World, 
 async def test_readers_are_those_who_were_there(world: World, seq: int, readers: list[int], blamed: list[str]) -> None:
     marks = tuple(wire.Watermark(user, 3, 3) for user in readers)
     exchange(world.connect(), wire.WhoRead(2, HERE, seq), wire.WhoReadOk(2, marks))
+    assert world.blamed == blamed
+
+
+@pytest.mark.parametrize(("leaving", "blamed"), [(None, []), (Leaving(1.0, 5), []), (Leaving(1.0, 4), ["13-9"])])
+async def test_who_has_left_hears_of_no_receipt(world: World, leaving: Leaving | None, blamed: list[str]) -> None:
+    world.leaving = leaving
+    world.connect().received(wire.Receipt(HERE, 4, 5, (wire.Watermark(BOB, 3, 3),)))
     assert world.blamed == blamed
 
 
