@@ -149,7 +149,7 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("verify",): "give one of --data, --store and --backup",
     ("verify", "--data", "@none"): "cannot use",
     ("verify", "--data", "@file"): "is a file",
-    ("verify", "--store", "nonsense"): "invalid DSN",
+    ("verify", "--store", "nonsense"): "postgresql://",
     ("verify", "--store", "postgresql://127.0.0.1:1/none"): "cannot",
     ("user", "reset", "--data", "@good", "nobody", "--password", "correct horse"): "there is no account nobody",
     ("user", "add", "--data", "@good", "No Handle", "--password", "correct horse"): "a handle is 1 to 32 of",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import trio
 
-SOCKET = ".s.PGSQL.5432"
 CHUNK = 65536
 COMMIT = b"COMMIT\0"
 """The question in the protocol, and the end of its answer."""
 
 
+KEY = re.compile(rb"(K\0\0\0\x0c)....", re.DOTALL)
+"""What a server tells of itself: the number of its process, and a secret."""
 QUESTION = b"Q" + (len(COMMIT) + 4).to_bytes(4, "big") + COMMIT
 
 
@@ -51,11 +52,15 @@ Moment = Callable[[Line], Awaitable[None]]
 class Proxy:
     """Passes everything on, except that each of the next commits has a moment of its own, at whose end it is cut."""
 
-    def __init__(self, url: str, folder: str) -> None:
-        (host,) = parse_qs(urlsplit(url).query)["host"]
-        self._target = f"{host}/{SOCKET}"
-        self.url = url.replace(host, folder)
+    def __init__(self, url: str, port: int) -> None:
+        target = urlsplit(url)
+        assert target.hostname is not None
+        assert target.port is not None
+        self._target = target.hostname, target.port
+        self.url = url.replace(f":{target.port}/", f":{port}/")
         self.moments: list[Moment] = []
+        self.pooling = False
+        """It tells a process number of its own, as a pooler does."""
         self.open = trio.Event()
         """Nobody gets through before."""
         self.open.set()
@@ -63,7 +68,7 @@ class Proxy:
     async def serve(self, client: trio.SocketStream) -> None:
         """One connection."""
         await self.open.wait()
-        async with client, await trio.open_unix_socket(self._target) as server:
+        async with client, await trio.open_tcp_stream(*self._target) as server:
             moment = await self._pass_on(client, server)
             if moment is not None:
                 await moment(Line(client, server))
@@ -75,7 +80,7 @@ class Proxy:
 
             async def answer() -> None:
                 while data := await _received(server):
-                    await _send(client, data)
+                    await _send(client, KEY.sub(rb"\1none", data) if self.pooling else data)
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(answer)
@@ -103,12 +108,9 @@ async def _send(stream: trio.SocketStream, data: bytes) -> None:
 @asynccontextmanager
 async def between(url: str) -> AsyncIterator[Proxy]:
     """One, until the end of the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        proxy = Proxy(url, folder)
-        listening = trio.socket.socket(trio.socket.AF_UNIX)
-        await listening.bind(f"{folder}/{SOCKET}")
-        listening.listen()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, proxy.serve, [trio.SocketListener(listening)])
-            yield proxy
-            nursery.cancel_scope.cancel()
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    proxy = Proxy(url, listeners[0].socket.getsockname()[1])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, proxy.serve, listeners)
+        yield proxy
+        nursery.cancel_scope.cancel()

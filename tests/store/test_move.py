@@ -69,7 +69,7 @@ async def everything(store: Store, seed: int = 1) -> list[Oracle]:
     for device in (70, 71, 72):
         await store.write(devices.create, device, 1, b"key", "phone", 5)
         await store.write(devices.issue_resume, device, b"token%d" % device, 10**15)
-    await store.write(devices.revoke, 1, 71, await store.write(sync.next_stamp))
+    await store.write(devices.revoke, 1, 71, await store.write(sync.stamp))
     return oracles
 
 

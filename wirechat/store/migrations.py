@@ -25,6 +25,11 @@ class Migration:
         """Of its text."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def alone(self) -> bool:
+        """Servers of the version before cannot go on beside it."""
+        return self.sql.startswith("-- Alone:")
+
 
 def migrations(engine: str) -> list[Migration]:
     """All migrations of an engine, in order."""

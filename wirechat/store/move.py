@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import apsw
 import attrs
 
-from wirechat.store import directory, maintenance, pools, postgres, snapshot, sqlite
+from wirechat.store import directory, maintenance, opening, pools, postgres, snapshot, sqlite
 from wirechat.store.crossing import open_crossing
 from wirechat.store.errors import DataError, InUse, StoreError
 from wirechat.store.features import meta, moving, sync
@@ -77,7 +77,7 @@ async def _move(folder: Path, url: str, tell: Tell, wait: bool) -> Moved:
     with closing(sqlite.open_reading(str(folder / sqlite.FILE))) as db:
         source = await _Source(folder, db).known()
         async with AsyncExitStack() as stack:
-            with postgres.refusing():
+            with opening.refusing():
                 target = _Target(await stack.enter_async_context(pools.connected(url)))
                 tables = await target.prepare(source)
             return await _Move(source, target, tables, tell).run(wait)
@@ -135,13 +135,13 @@ class _Target:
 
     async def prepare(self, source: _Source) -> Tables:
         """Make the schema, or find how far the move has come. Returns the tables. Raises DataError."""
-        await postgres.check_server(self.connection)
+        await opening.check_server(self.connection)
         if not await self.connection.fetchval("SELECT pg_try_advisory_lock($1)", ALONE):
             raise DataError("another wirechat store move is running on this database; let it finish")
         return await pools.write(self.connection, lambda tx: self._prepare(tx, source))
 
     async def _prepare(self, tx: Tx, source: _Source) -> Tables:
-        names = await postgres.tables(self.connection)
+        names = await opening.tables(self.connection)
         if moving.STATE in names:
             await self._resume(tx, source)
         elif (where := directory.moved_to(source.folder)) is not None:
@@ -149,7 +149,7 @@ class _Target:
         elif names:
             raise DataError("the database is not empty: it has data of wirechat; give an empty one")
         else:
-            await postgres.apply(self.connection, migrations("postgres"))
+            await opening.apply(self.connection, migrations("postgres"))
             await moving.begin(tx, source.id)
         return await moving.with_flags(tx, source.tables)
 
@@ -301,4 +301,4 @@ async def _complete(tx: Tx, epoch: bytes, stamp: int) -> None:
     """Tokens hold on: what they say of this epoch is true here, and stamps go on above all that were given there."""
     await meta.settle(tx)
     await moving.finish(tx, stamp)
-    await meta.keep_epoch(tx, epoch, await postgres.whereabouts(tx))
+    await meta.keep_epoch(tx, epoch, await opening.whereabouts(tx))

@@ -7,8 +7,9 @@ Writes run READ COMMITTED and lock what they change in a fixed order; reads are 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
@@ -31,15 +32,27 @@ COMMAND_SECONDS = 10.0
 GIVE_UP_SECONDS = 2.0
 """How long it is tried to leave a connection in order; then it is cut."""
 
-NAME = {"application_name": "wirechat"}
+ADDRESS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+
+ONCE = {"application_name": "wirechat-once"}
+"""A connection that is no server's: of a command, or of a server that looks before it opens."""
+
 SETTINGS = {
-    **NAME,
+    "application_name": "wirechat",
     "statement_timeout": "5000",
     "idle_in_transaction_session_timeout": "10000",
 }
-"""A node that dies in the middle of a transaction must not hold its locks, nor the horizon, for long."""
+"""In ms. A node that dies in the middle of a transaction must not hold its locks, nor the horizon, for long."""
 
-_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+TRANSACTION_SECONDS = 10
+"""The longest transaction, where the server knows such a limit (17); else only statements and pauses have one."""
+
+WRITING = {"plan_cache_mode": "force_generic_plan"}
+"""Whoever writes looks rows up by their keys, where one plan is as good as another; else PostgreSQL would plan each
+look into a partitioned table anew.
+"""
+
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _WORLD = {"08", "25", "53", "55", "57", "58"}
@@ -123,21 +136,30 @@ class Pools:
         await self._readers.close()
 
 
-async def open_pools(url: str, check: Callable[[Any], Coroutine[Any, Any, None]]) -> Pools:
+async def open_pools(url: str, check: Check) -> Pools:
     """Pools whose every new connection has passed `check`."""
-    writers = await _open_pool(url, check)
+    writers = await _open_pool(url, check, {**SETTINGS, **WRITING})
     try:
-        return Pools(writers, await _open_pool(url, check))
+        return Pools(writers, await _open_pool(url, check, SETTINGS))
     except BaseException:
         await writers.close()
         raise
 
 
-async def _open_pool(url: str, check: Callable[[Any], Coroutine[Any, Any, None]]) -> Any:
+Check = Callable[[Any], Coroutine[Any, Any, None]]
+
+
+async def _open_pool(url: str, check: Check, settings: Mapping[str, str]) -> Any:
     return await asyncpg.create_pool(
-        url, min_size=1, max_size=CONNECTIONS, max_queries=10**9, init=check, reset=_as_it_is,
-        timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=SETTINGS,
+        url, min_size=1, max_size=CONNECTIONS, max_queries=10**9, init=partial(_begin, check), reset=_as_it_is,
+        timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings,
     )  # fmt: skip
+
+
+async def _begin(check: Check, connection: Any) -> None:
+    if connection.get_server_version().major >= 17:
+        await connection.execute(f"SET transaction_timeout = '{TRANSACTION_SECONDS}s'")
+    await check(connection)
 
 
 async def _as_it_is(connection: Any) -> None:
@@ -146,10 +168,18 @@ async def _as_it_is(connection: Any) -> None:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Any]:
-    """One connection of its own, without time limits. Raises Unavailable, also for an address that is none."""
+    """One connection of its own, without time limits. Raises Unavailable, also for an address that is none, and never
+    says what is in it.
+    """
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=NAME)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=ONCE)
+    except TimeoutError as error:
+        raise Unavailable(
+            f"no answer within {CONNECT_SECONDS:g} s; check host and port, and what filters on the way"
+        ) from error
+    except ValueError as error:
+        raise Unavailable(f"its address cannot be read; it is {ADDRESS}, special characters as %XX") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise Unavailable(f"no connection: {error}") from error
     try:
         yield connection

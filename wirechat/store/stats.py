@@ -26,14 +26,15 @@ _LARGEST = """
 _TABLES = {
     "sqlite": "SELECT coalesce(s.tbl_name, d.name), sum(d.pgsize) FROM dbstat d LEFT JOIN sqlite_schema s"
     " ON s.name = d.name WHERE d.aggregate = TRUE GROUP BY 1 ORDER BY 2 DESC, 1",
-    "postgres": "SELECT relname, pg_total_relation_size(oid) FROM pg_class"
-    " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' ORDER BY 2 DESC, 1",
+    "postgres": "SELECT t.relname, sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c"
+    " JOIN pg_class t ON t.oid = coalesce(pg_partition_root(c.oid), c.oid)"
+    " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' GROUP BY 1 ORDER BY 2 DESC, 1",
 }
 
 
 @attrs.frozen
 class Table:
-    """A table with its indexes."""
+    """A table with its indexes and partitions."""
 
     name: str
     bytes: int

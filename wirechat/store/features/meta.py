@@ -58,7 +58,11 @@ async def renew_epoch(tx: Tx, draw: Callable[[int], bytes]) -> bytes:
 
 async def keep_epoch(tx: Tx, epoch: bytes, here: bytes) -> None:
     """PostgreSQL: tokens of the place the data came from hold, as long as it is `here`."""
-    await tx.execute("INSERT INTO meta (name, value) VALUES ('kept_epoch', $1)", epoch + here)
+    await tx.execute(
+        "INSERT INTO meta (name, value) VALUES ('kept_epoch', $1)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        epoch + here,
+    )
 
 
 async def kept_epoch(tx: Tx, here: bytes) -> bytes | None:

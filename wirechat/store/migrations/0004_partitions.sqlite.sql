@@ -1,0 +1,1 @@
+-- Only PostgreSQL has its entries in partitions; here the log of a conversation lies together anyway.
