@@ -269,6 +269,11 @@ class Hub:
         offered = self._offered.get(conv)
         return offered is None or head > offered.head or rrev > offered.receipts
 
+    def head(self, conv: int) -> int:
+        """Every entry up to here was offered here; 0 where that is not known."""
+        offered = self._offered.get(conv)
+        return 0 if offered is None else offered.head
+
     def position(self, conv: int) -> tuple[int, int]:
         """The entry after which there may be some that were not offered here, and the receipts; 0 where nothing is
         remembered.

@@ -20,6 +20,18 @@ from wirechat.wire.registries import EntryKind
 MEMBERSHIP = (EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE)
 
 
+async def offer(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) -> None:
+    """What a pass found: conversation -> (head, receipts). Entries where it is known which are missing, for a hint may
+    be on its way that says the same; digest rows for the rest.
+    """
+    begun = [conv for conv in lagging if hub.head(conv)]
+    for start in range(0, len(begun), limits.NEWS_AT_ONCE):
+        await offer_news(store, hub, begun[start : start + limits.NEWS_AT_ONCE])
+    rest = {conv: reached for conv, reached in lagging.items() if hub.lags(conv, *reached)}
+    if rest:
+        await offer_rows(store, hub, rest)
+
+
 async def offer_rows(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) -> None:
     """Tell members, and those who left since the last pass, how far these logs go: conversation -> (head, receipts)."""
     rows = await store.read(sync.rows, list(lagging), hub.horizon)

@@ -104,7 +104,7 @@ async def one_pass(store: Store, hub: Hub) -> None:
     if lagging:
         for conv in lagging:
             hub.forget(conv)  # another node may have changed them
-        await offering.offer_rows(store, hub, lagging)
+        await offering.offer(store, hub, lagging)
     if horizon != hub.horizon_before:
         hub.revoked(await store.read(devices.revoked_since, hub.horizon_before))
         if not hub.others.alone:
