@@ -186,6 +186,21 @@ async def test_13_18_a_stranger_is_seen_no_more_when_every_hint_was_lost(url: st
         assert gone == wire.Status(alice.user, False)
 
 
+async def test_r6_what_is_written_here_is_not_for_who_was_removed_elsewhere(url: str, no_pass: None) -> None:
+    """The list of members that this node has is older than the entry; the one of its commit is not."""
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        carol = await other.person("carol")
+        await alice.ask(wire.MemberAdd(0, conv, os.urandom(8), (carol.user,)), wire.MemberAddOk)
+        await carol.expect(wire.Event)
+        await bob.say(conv, "for carol too")
+        await carol.expect(wire.Event)
+        web.cut()
+        await alice.ask(wire.MemberDel(0, conv, os.urandom(8), carol.user), wire.MemberDelOk)
+        await bob.say(conv, "not for carol")
+        await carol.silence()
+
+
 async def test_13_9_who_was_removed_on_another_node_gets_no_receipts(url: str, no_pass: None) -> None:
     """His node has a list of the members from before, and writes the receipt of somebody else."""
     async with two_nodes(url) as (one, other, web):

@@ -2,7 +2,7 @@
 
     clock, chance, trace, sealed   time, randomness, what happened; and a fence around the world
     freezing                       a process that stands still while the others go on
-    network, lane, memory, bus     simulated TCP, threads of a store, disks that survive power cuts, hints between nodes
+    network, lane, memory, bus     simulated TCP, the store's threads, disks that survive a power cut, hints
     machine, cluster               the real server; one or several nodes and the database that they share
     device, workload               the real client library, what people do with it
     plan, tuning, nemesis          what a seed draws: sizes, weather, small limits, faults

@@ -24,6 +24,7 @@ class SimBus:
         self.node = node
         self._exchange = exchange
         self._hand: trio.MemorySendChannel[bytes] | None = None
+        self._dead = False
 
     @property
     def trouble(self) -> str | None:
@@ -32,7 +33,12 @@ class SimBus:
 
     def send(self, node: int | None, data: bytes) -> None:
         """See `Bus`."""
-        self._exchange.carry(self, node, data)
+        if not self._dead:
+            self._exchange.carry(self, node, data)
+
+    def cut_power(self) -> None:
+        """Nothing comes from it any more, not even a goodbye."""
+        self._dead = True
 
     async def run(self, receive: Callable[[bytes], None]) -> None:
         """See `Bus`."""

@@ -13,7 +13,7 @@ from random import Random
 import trio
 
 from tools.history.checker import History, Violation
-from tools.simulate.bus import Exchange
+from tools.simulate.bus import Exchange, SimBus
 from tools.simulate.clock import at
 from tools.simulate.freezing import freeze, is_below, thaw
 from tools.simulate.lane import SimLane
@@ -77,6 +77,7 @@ class ServerMachine:
         self.informed_since = 0.0
         """Nor has it been without its store, but for single transactions. Perhaps in the future."""
         self._lanes: list[SimLane] = []
+        self._bus: SimBus | None = None
         self._task: trio.lowlevel.Task | None = None
         self._paused = False
         self._power: trio.CancelScope | None = None
@@ -126,8 +127,8 @@ class ServerMachine:
             self._is_settled = False
             ail = at(trio.current_time() + STARTING_SECONDS, self._ail)
             config = Config(limits=Limits(inflight=self._plan.inflight))
-            bus = None if self._exchange is None else self._exchange.join(self.name)
-            self.server = app.Server(config, self._world, store, bus)
+            self._bus = None if self._exchange is None else self._exchange.join(self.name)
+            self.server = app.Server(config, self._world, store, self._bus)
             try:
                 await self.server.run([listener], self._stop)
             finally:
@@ -147,11 +148,13 @@ class ServerMachine:
         """A power cut."""
         if self._power is None:
             return
-        self.resume()
         lost = self._chance.random() < self._plan.commit_lost
         after = 0.0 if self._exchange is None else self._chance.uniform(0, NOTICED_SECONDS)
         for lane in self._lanes:
             lane.cut_power(finish_one=lost, after=after)
+        if self._bus is not None:
+            self._bus.cut_power()
+        self.resume()  # who is gone does not stand still
         self._network.cut_all(self.name)
         self._truth.look()
         self._power.cancel()
