@@ -46,6 +46,10 @@ FIGURES: Mapping[str, Figure] = {
     "per_second": Figure("a second", "/s", "so many in a second, on this machine and beside this client", True),
     "p50_ms": Figure("p50 ms", "ms", "half of them took at most so long"),
     "p99_ms": Figure("p99 ms", "ms", "99 of 100 took at most so long"),
+    "us_store": Figure("us PostgreSQL", "us", "CPU time of PostgreSQL, all its processes, for each delivery"),
+    "us_bus": Figure("us NATS", "us", "CPU time of the bus for each delivery"),
+    "us_idle_node": Figure("us other node", "us", "CPU time of a node that serves nobody, for each delivery elsewhere"),
+    "bus_bytes": Figure("bus bytes", "B", "bytes that nodes gave the bus for each delivery, heartbeats included"),
     "kib_per_connection": Figure("KiB/conn", "KiB", "memory that the server writes to, for each connection"),
     "bytes": Figure("bytes", "B", "both directions together, as the socket has them"),
     "budget_bytes": Figure("budget", "B", "what protocol/budgets.json allows, for a conversation of some age"),
@@ -121,6 +125,7 @@ NAMES = (
     "catch_up",
     "wire_bytes",
     "scale",
+    "cluster",
 )
 """In the order they run. Each is a file of this folder."""
 
@@ -155,6 +160,7 @@ MARKS: Mapping[str, tuple[Mark, ...]] = {
     "idle_ws": (Mark("kib_per_connection", 22, 19),),
     "token_login": (Mark("ms_per_login", 1, 0.4),),
     "idle_resume": (Mark("ms_per_login", 3, 0.5), Mark("bytes", 64, 64)),
+    "one_w10": (Mark("us_per_message", 60, 60), Mark("us_store", 45, 45)),
     "million_w10": (Mark("ratio", 1.3, 1.3),),
     "million_w1": (Mark("ratio", 1.3, 1.3),),
 }

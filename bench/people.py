@@ -62,12 +62,22 @@ def connector(port: int, tls: ssl.SSLContext | None = None, web: bool = False) -
 
 def scene(connect: Connect, pairs: int, group: int) -> Scene:
     """Pairs with a direct conversation each; the first `group` people are also in one group."""
-    clients = log_in(connect, register(connect, max(2 * pairs, group)))
-    twos = [clients[at : at + 2] for at in range(0, 2 * pairs, 2)]
+    clients = gather(connect, max(2 * pairs, group))
+    directs = make_pairs(clients[: 2 * pairs])
+    return Scene(clients, directs, make_group(clients[:group]) if group else None)
+
+
+def gather(connect: Connect, count: int) -> list[Client]:
+    """New people with a live connection each, made one after the other."""
+    return log_in(connect, register(connect, count))
+
+
+def make_pairs(clients: Sequence[Client]) -> list[Conversation]:
+    """A direct conversation for each two that follow each other."""
+    twos = [list(clients[at : at + 2]) for at in range(0, len(clients), 2)]
     for first, second in twos:
         first.send(wire.ConvNew(0, os.urandom(8), 1, (second.user,), None))
-    directs = [_made(two) for two in twos]
-    return Scene(clients, directs, make_group(clients[:group]) if group else None)
+    return [_made(two) for two in twos]
 
 
 def make_group(members: list[Client]) -> Conversation:

@@ -150,7 +150,7 @@ SERVED_AT_ONCE = 5_000
 NEWS_AT_ONCE = 200
 """Conversations of which what is new is read at once."""
 
-NEWS_ENTRIES = 32
+NEWS_ENTRIES = 100
 """Entries of one conversation that are pushed on a hint; with more a digest row is enough."""
 
 CLOCK_MS = 2_000
