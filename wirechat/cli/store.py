@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,20 +209,19 @@ async def _move(folder: Path, url: str, tell: Callable[[str, int, int], None], w
 @contextmanager
 def _told(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on a terminal, and one line when it is time to stop the server."""
+    console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task("")
     waiting = False
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("")
 
-        def tell(what: str, done: int, of: int) -> None:
-            nonlocal waiting
-            bar.update(task, description=what, completed=done, total=of or None)
-            if what == "waiting" and not waiting:
-                waiting = True
-                process = directory.holder(folder)
-                bar.console.print(
-                    f"everything is copied; stop the server now (process {process} has {folder})", highlight=False
-                )
+    def tell(what: str, done: int, of: int) -> None:
+        nonlocal waiting
+        bar.update(task, description=what, completed=done, total=of or None)
+        if what == "waiting" and not waiting:
+            waiting = True
+            process = directory.holder(folder)
+            console.print(f"everything is copied; stop the server now (process {process} has {folder})", soft_wrap=True)
 
+    with bar if console.is_terminal else nullcontext():
         yield tell
