@@ -387,8 +387,9 @@ async def test_the_operator_is_told_when_to_stop_the_server(
     holder = directory.holder
 
     def asked(folder: Path) -> int | None:
+        process = holder(folder)
         told.set()
-        return holder(folder)
+        return process
 
     async def moves() -> None:
         ended.append(await run("store", "move", f"sqlite:{tmp_path / 'data'}", cluster.place()))
@@ -417,6 +418,7 @@ async def test_the_old_data_can_be_served_again_with_another_epoch(tmp_path: Pat
         assert store.epoch != epoch
     async with open_postgres(place) as moved:
         assert moved.epoch == epoch
+        assert "stop all servers first" in await refused("store", "renew-epoch", "--store", place)
     result = await run("store", "renew-epoch", "--store", place)
     async with open_postgres(place) as moved:
         assert moved.epoch != epoch
