@@ -220,8 +220,11 @@ def _told(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
         bar.update(task, description=what, completed=done, total=of or None)
         if what == "waiting" and not waiting:
             waiting = True
-            process = directory.holder(folder) or "another"
-            console.print(f"everything is copied; stop the server now (process {process} has {folder})", soft_wrap=True)
+            process = directory.holder(folder)
+            holder = "another process" if process is None else f"process {process}"
+            console.print(
+                f"everything is copied; stop the server now ({holder} has {folder})", soft_wrap=True, markup=False
+            )
 
     with bar if console.is_terminal else nullcontext():
         yield tell
