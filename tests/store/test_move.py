@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -23,7 +24,7 @@ from tests.store.test_backup import refused, run
 from tests.store.test_complete import Oracle, write
 from wirechat import wire
 from wirechat.cli.verify import checking
-from wirechat.store import maintenance, move, postgres, stats
+from wirechat.store import directory, move, postgres, stats
 from wirechat.store.crossing import open_crossing
 from wirechat.store.database import Store, open_sqlite
 from wirechat.store.errors import DataError
@@ -97,6 +98,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(move, "WAIT_SECONDS", 0.01)
 
 
+def execute(folder: Path, sql: str) -> None:
+    """Behind everyone's back."""
+    db = apsw.Connection(str(folder / FILE))
+    db.execute(sql)
+    db.close()
+
+
 async def problems(store: Store) -> list[str]:
     found: list[str] = []
     await store.read(verify, found.append, read_hidden)
@@ -139,23 +147,22 @@ async def test_the_server_writes_meanwhile(tmp_path: Path, cluster: Cluster) -> 
     async def moves() -> None:
         found.append(await move.move(tmp_path / "data", place, tell))
 
-    async with trio.open_nursery() as nursery:  # noqa: SIM117  the store is closed while the move waits
-        async with open_sqlite(tmp_path / "data") as store:
-            oracles = await everything(store)
-            talk, chance = Talk(store), Random(2)
-            talk.now_ms = 9_000
-            nursery.start_soon(moves)
-            for number in range(40):
-                await write(talk, chance, oracles[number % 6], 5)
-                await talk.done(group(2, 3, 4))
-                await talk.mark(oracles[0].conv, 1, read=number)
-            with trio.fail_after(PATIENCE):
-                await waiting.wait()
-            await write(talk, chance, oracles[0], 20)
-            await trio.sleep(0.1)
-            await write(talk, chance, oracles[1], 20)
-            assert not found
-            before = await rows(store)
+    async with trio.open_nursery() as nursery, open_sqlite(tmp_path / "data") as store:
+        oracles = await everything(store)
+        talk, chance = Talk(store), Random(2)
+        talk.now_ms = 9_000
+        nursery.start_soon(moves)
+        for number in range(40):
+            await write(talk, chance, oracles[number % 6], 5)
+            await talk.done(group(2, 3, 4))
+            await talk.mark(oracles[0].conv, 1, read=number)
+        with trio.fail_after(PATIENCE):
+            await waiting.wait()
+        await write(talk, chance, oracles[0], 20)
+        await trio.sleep(0.1)
+        await write(talk, chance, oracles[1], 20)
+        assert not found
+        before = await rows(store)
     assert found[0].complete
     async with open_postgres(place) as store:
         assert await rows(store) == before
@@ -186,9 +193,7 @@ async def test_a_change_that_no_stamp_tells_of_is_found(tmp_path: Path, cluster:
         conv = await talk.group(1, 2)
         await talk.results(*(msg(conv, 2) for _ in range(30)))
         await move.move(tmp_path / "data", place, silently, wait=False)
-    db = apsw.Connection(str(tmp_path / "data" / FILE))
-    db.execute("UPDATE entry SET content = x'00' WHERE seq = 20")
-    db.close()
+    execute(tmp_path / "data", "UPDATE entry SET content = x'00' WHERE seq = 20")
     with pytest.raises(move.Differs, match=f"conversation {conv}, entries 17 to 32"):
         await move.move(tmp_path / "data", place, silently)
     await target_is_refused(place)
@@ -360,7 +365,7 @@ async def test_bad_input(tmp_path: Path, cluster: Cluster) -> None:
         result = await run("store", "move", source, place)
         assert (result.exit_code, "give sqlite:DIR" in result.output) == (2, True)
     result = await run("store", "move", f"sqlite:{tmp_path}", "mysql://x")
-    assert (result.exit_code, "the address of a database" in result.output) == (2, True)
+    assert (result.exit_code, "the target is not an address of PostgreSQL" in result.output) == (2, True)
     assert "there is no data of wirechat" in await refused("store", "move", f"sqlite:{tmp_path}", place)
     async with open_sqlite(tmp_path / "data"):
         pass
@@ -369,7 +374,7 @@ async def test_bad_input(tmp_path: Path, cluster: Cluster) -> None:
 
 
 async def test_it_says_what_it_did(tmp_path: Path, cluster: Cluster) -> None:
-    """For machines, too; and the operator is told when to stop the server."""
+    """For machines, too."""
     async with open_sqlite(tmp_path / "data") as store:
         await everything(store)
     result = await run("store", "move", f"sqlite:{tmp_path / 'data'}", cluster.place(), "--json")
@@ -379,12 +384,36 @@ async def test_it_says_what_it_did(tmp_path: Path, cluster: Cluster) -> None:
     assert 0 < told["stopped_seconds"] < PATIENCE
 
 
+async def test_the_operator_is_told_when_to_stop_the_server(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and by the process it is."""
+    told, ended = threading.Event(), []
+    holder = directory.holder
+
+    def asked(folder: Path) -> int | None:
+        process = holder(folder)
+        told.set()
+        return process
+
+    async def moves() -> None:
+        ended.append(await run("store", "move", f"sqlite:{tmp_path / 'data'}", cluster.place()))
+
+    monkeypatch.setattr(directory, "holder", asked)
+    async with trio.open_nursery() as nursery, open_sqlite(tmp_path / "data") as store:
+        await Talk(store).people(2)
+        nursery.start_soon(moves)
+        assert await trio.to_thread.run_sync(told.wait, PATIENCE)
+    first, second = ended[0].output.splitlines()
+    assert first == f"everything is copied; stop the server now (process {os.getpid()} has {tmp_path / 'data'})"
+    assert second.startswith("moved 0 conversations, 0 entries, all of it compared; start the servers")
+
+
 async def test_the_old_data_can_be_served_again_with_another_epoch(tmp_path: Path, cluster: Cluster) -> None:
     """Then no token of it is believed there, nor one from there here."""
     async with open_sqlite(tmp_path / "data") as store:
         await everything(store)
         epoch = store.epoch
-        assert "server has to be stopped" not in str(maintenance.refuse_missing(tmp_path / "data"))
     place = cluster.place()
     await move.move(tmp_path / "data", place, silently)
     assert "was moved to the PostgreSQL database" in await refused("store", "vacuum", "--data", tmp_path / "data")
@@ -394,11 +423,22 @@ async def test_the_old_data_can_be_served_again_with_another_epoch(tmp_path: Pat
         assert store.epoch != epoch
     async with open_postgres(place) as moved:
         assert moved.epoch == epoch
+        assert "stop all servers first" in await refused("store", "renew-epoch", "--store", place)
+    result = await run("store", "renew-epoch", "--store", place)
+    async with open_postgres(place) as moved:
+        assert moved.epoch != epoch
+        assert result.output == f"the new epoch of the database is {moved.epoch.hex()}\n"
+    assert "no data of wirechat" in await refused("store", "renew-epoch", "--store", cluster.place())
 
 
 async def test_a_device_comes_back_and_misses_nothing(tmp_path: Path, cluster: Cluster) -> None:
-    """P5: its token holds, it is told what it missed before the move and after it, and nothing else."""
+    """P5: its token holds, it is told what it missed before the move and after it, and nothing else. Also from a server
+    that has counted further than PostgreSQL's transactions.
+    """
     place = cluster.place()
+    async with open_sqlite(tmp_path / "data"):
+        pass
+    execute(tmp_path / "data", f"UPDATE stamp SET value = {1 << 40}")
     async with serving(tmp_path / "data") as rig:
         ann, bob = await rig.person("ann"), await rig.person("bob", sync=False)
         quiet, busy = [

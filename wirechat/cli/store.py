@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from rich.table import Table
 
 from wirechat.cli.running import call, run
 from wirechat.cli.verify import count as count_of
+from wirechat.settings.urls import StoreUrl
 from wirechat.store import directory, maintenance
 from wirechat.store.database import open_sqlite
 from wirechat.store.errors import DataError, StoreError
@@ -119,12 +120,25 @@ def checkpoint(data: Path) -> None:
 
 
 @store.command("renew-epoch", short_help="Make all clients load everything anew.")
-@DATA
-def renew_epoch(data: Path) -> None:
-    """Make all clients load everything anew. For data that was put back by a plain copy of files, which no client could
-    tell from the newest; wirechat restore does it by itself. The server has to be stopped.
+@click.option("--data", type=DIRECTORY, help="Data directory of a server.")
+@click.option("--store", "url", metavar="URL", help="Or the PostgreSQL database of a cluster.")
+def renew_epoch(data: Path | None, url: str | None) -> None:
+    """Make all clients load everything anew. For data that was put back by a plain copy of files or a snapshot of
+    disks, which no client could tell from the newest; wirechat restore does it by itself. Also for data that was moved
+    away and is to be served again as it was then. All servers have to be stopped.
     """
-    click.echo(f"{data}: its new epoch is {call(maintenance.renew_epoch, data)}")
+    if (data is None) == (url is None):
+        raise click.UsageError("give either --data or --store")
+    if data is not None:
+        click.echo(f"{data}: its new epoch is {call(maintenance.renew_epoch, data)}")
+    else:
+        click.echo(f"the new epoch of the database is {run(_renew_epoch, url)}")
+
+
+async def _renew_epoch(url: str) -> str:
+    from wirechat.store import postgres  # asyncpg takes a fifth of a second
+
+    return (await postgres.renew_epoch(url)).hex()
 
 
 @store.command(short_help="Bring the data of an older wirechat up to date.")
@@ -163,8 +177,10 @@ def move(source: str, target: str, no_wait: bool, as_json: bool) -> None:
     kind, _, folder = source.partition(":")
     if kind != "sqlite" or not folder:
         raise click.UsageError(f"{source} is no source: give sqlite:DIR, the data directory of a server")
-    if not target.startswith(("postgresql://", "postgres://")):
-        raise click.UsageError("the target has to be the address of a database: postgresql://USER@HOST/DATABASE")
+    try:
+        StoreUrl.parse(target)
+    except ValueError as error:
+        raise click.UsageError(f"the target {error}") from None
     with _told(Path(folder)) as tell:
         moved = run(_move, Path(folder), target, tell, not no_wait)
     if as_json:
@@ -193,20 +209,22 @@ async def _move(folder: Path, url: str, tell: Callable[[str, int, int], None], w
 @contextmanager
 def _told(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on a terminal, and one line when it is time to stop the server."""
+    console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task("")
     waiting = False
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("")
 
-        def tell(what: str, done: int, of: int) -> None:
-            nonlocal waiting
-            bar.update(task, description=what, completed=done, total=of or None)
-            if what == "waiting" and not waiting:
-                waiting = True
-                process = directory.holder(folder)
-                bar.console.print(
-                    f"everything is copied; stop the server now (process {process} has {folder})", highlight=False
-                )
+    def tell(what: str, done: int, of: int) -> None:
+        nonlocal waiting
+        bar.update(task, description=what, completed=done, total=of or None)
+        if what == "waiting" and not waiting:
+            waiting = True
+            process = directory.holder(folder)
+            holder = "another process" if process is None else f"process {process}"
+            console.print(
+                f"everything is copied; stop the server now ({holder} has {folder})", soft_wrap=True, markup=False
+            )
 
+    with bar if console.is_terminal else nullcontext():
         yield tell

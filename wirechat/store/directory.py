@@ -60,11 +60,13 @@ def holder(directory: Path) -> int | None:
 
 
 def moved_to(directory: Path) -> str | None:
-    """Where the data was moved to, if it was."""
+    """Where the data was moved to, if it was. Raises DataError."""
     try:
         return (directory / MOVED).read_text().strip()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DataError(f"cannot read {directory / MOVED}: {error.strerror}") from None
 
 
 def _take(descriptor: int, directory: Path) -> None:

@@ -34,7 +34,7 @@ GROUP = 500
 """Conversations after which it is noted how far the copy is."""
 BITE = 2000
 """Rows that are written in one transaction, or a little more."""
-PIECES = 200
+PIECES = 20
 """Pieces that are compared at a time."""
 WAIT_SECONDS = 1.0
 """Between two looks whether the server was stopped."""
@@ -217,6 +217,7 @@ class _Move:
         """From here on no server opens the source. It comes before the end, so that never two can be started."""
         path = self._source.folder / directory.MOVED
         with open(path, "w") as file:
+            os.fchmod(file.fileno(), 0o644)  # whoever runs the server has to read it
             file.write(f"{where}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
             file.flush()
             os.fsync(file.fileno())

@@ -77,6 +77,25 @@ async def look(url: str, feature: Feature[[], T]) -> T:
             return await read(connection, feature)
 
 
+async def renew_epoch(url: str) -> bytes:
+    """Draw another epoch; returns what it comes to. Raises DataError, also while servers are connected."""
+
+    async def renew(tx: Tx) -> bytes:
+        before = await _epoch(tx)
+        while True:
+            await meta.renew_epoch(tx, secrets.token_bytes)
+            if (epoch := await _epoch(tx)) != before:
+                return epoch
+
+    with refusing():
+        async with connected(url) as connection:
+            if not await _applied(connection):
+                raise DataError("there is no data of wirechat in this database")
+            if count := await _of_servers(connection):
+                raise DataError(f"{count} connections of servers are open; stop all servers first")
+            return await write(connection, renew)
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """What is wrong with a database is one line for the operator. Raises DataError."""
@@ -158,16 +177,21 @@ async def _check_alone(connection: Any, missing: Sequence[Migration]) -> None:
     """Servers of the version before go on beside most migrations. Raises DataError where they cannot."""
     if not any(migration.alone for migration in missing):
         return
-    row = await connection.fetchrow(
+    if count := await _of_servers(connection):
+        raise DataError(
+            f"this version changes the database so that older servers cannot go on, and {count} connections of"
+            " servers are open: stop all servers, then start this one (docs/operations/upgrade.md)"
+        )
+
+
+async def _of_servers(connection: Any) -> int:
+    """Connections of others that are called as ours are."""
+    count = await connection.fetchval(
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()",
         SETTINGS["application_name"],
     )
-    if row[0]:
-        raise DataError(
-            f"this version changes the database so that older servers cannot go on, and {row[0]} connections of"
-            " servers are open: stop all servers, then start this one (docs/operations/upgrade.md)"
-        )
+    return int(count)
 
 
 async def _check_rights(connection: Any) -> None:

@@ -173,6 +173,12 @@ async def look(url: str, feature: Feature[[], T]) -> T:
         return await cross(opening.look, url, feature)
 
 
+async def renew_epoch(url: str) -> bytes:
+    """Draw another epoch, so that every client starts anew. Returns what it comes to. Raises DataError."""
+    async with flat(), open_crossing() as cross:
+        return await cross(opening.renew_epoch, url)
+
+
 @asynccontextmanager
 async def flat() -> AsyncIterator[None]:
     """One error as it is, instead of in a group for each nursery on its way."""
