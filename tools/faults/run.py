@@ -20,11 +20,11 @@ from typing import Any
 import attrs
 import trio
 
+from tools.cluster.server import Server, ServerFailed
 from tools.faults.fault import Fault
 from tools.faults.judge import Findings, judge, read_independently, verify
 from tools.faults.roll import CrowdFailed
-from tools.faults.server import Server, ServerFailed
-from tools.faults.stage import NotConverged, Options, Stage
+from tools.faults.stage import DATA, NotConverged, Options, Stage
 from tools.history.checker import Violation
 
 RECOVERY_SECONDS_MAX = 5.0
@@ -78,7 +78,7 @@ async def run(fault: Fault, options: Options, tell: Callable[[str], None] = lamb
 
 
 async def _conduct(fault: Fault, options: Options, folder: Path, outcome: Outcome, tell: Callable[[str], None]) -> None:
-    server = Server(folder / "data", folder / "server.log", fault.environment(folder), options.tree)
+    server = Server(("--data", str(folder / DATA)), folder / "server.log", fault.environment(folder), options.tree)
     failure = None
     async with trio.open_nursery() as nursery:
         stage = Stage(folder, options, nursery, server, tell)
@@ -120,7 +120,7 @@ async def _act(fault: Fault, stage: Stage, outcome: Outcome) -> None:
     tell("stopping")
     await stage.converge()
     await stage.part()
-    reader = partial(read_independently, stage.server.urls["wirechat"], stage.server.data, stage.members[0])
+    reader = partial(read_independently, stage.server.urls["wirechat"], stage.case.data, stage.members[0])
     outcome.add(await trio.to_thread.run_sync(reader))
     await stage.server.terminate()
 

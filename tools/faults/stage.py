@@ -12,10 +12,10 @@ from typing import Any
 import attrs
 import trio
 
+from tools.cluster.server import ROOT, Server
 from tools.faults.crowd import Member
 from tools.faults.judge import Case, Log, lacking
 from tools.faults.roll import Crowd
-from tools.faults.server import ROOT, Server
 from tools.replay.people import Person, Registrar
 from tools.replay.pulse import Pulse
 
@@ -23,6 +23,10 @@ LOOK_SECONDS = 0.05
 REGISTER_SECONDS = 30.0
 SCHEMES = ("wirechat", "ws")
 """The first crowd comes over TCP, the second over WebSocket."""
+
+
+DATA = "data"
+"""The server's directory, in the folder of its stage."""
 
 
 class NotConverged(Exception):
@@ -72,7 +76,7 @@ class Stage:
     chance: Random = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.case = Case(self.server.data, self.members, [])
+        self.case = Case(self.folder / DATA, self.members, [])
         self.chance = Random(f"{self.options.seed}/fault")
 
     async def prepare(self, urls: Callable[[], Any]) -> None:
@@ -142,7 +146,7 @@ class Stage:
             await crowd.hear("resting", patience)
         for wait in self.also:
             await wait()
-        log = Log(self.server.data)
+        log = Log(self.case.data)
         try:
             while lack := await trio.to_thread.run_sync(lacking, log, self.members):
                 if time.monotonic() - began > patience:
