@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from wirechat.cli.cluster.demo import demo
+from wirechat.cli.cluster.status import status
 
 
 @click.group()
@@ -13,3 +14,4 @@ def cluster() -> None:
 
 
 cluster.add_command(demo)
+cluster.add_command(status)
