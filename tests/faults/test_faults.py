@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import attrs
+import pytest
 import trio
 
 from tools.faults.fault import Fault
 from tools.faults.kinds.chaos import Chaos
+from tools.faults.kinds.engines import PostgresKill
 from tools.faults.kinds.kill import Kill
+from tools.faults.kinds.nodes import NodeKill
 from tools.faults.kinds.quota import Quota
 from tools.faults.proxy import Weather
 from tools.faults.run import Outcome, run
@@ -44,6 +47,11 @@ def broken(bug: str, tree: Path) -> Options:
     return attrs.evolve(SHORT, tree=tree)
 
 
+def wrong(outcome: Outcome) -> list[str]:
+    """How fast and how large is for the bench: others use this machine too."""
+    return [line for line in outcome.violations if "slow recovery" not in line and "P6 memory" not in line]
+
+
 async def test_p1_p2_p5_killed_and_cut_and_what_is_broken_is_found(tmp_path: Path) -> None:
     """The server as it is loses nothing; one that acknowledges before the commit, and one that knows no cid, do."""
     hasty, forgetful = (
@@ -53,8 +61,17 @@ async def test_p1_p2_p5_killed_and_cut_and_what_is_broken_is_found(tmp_path: Pat
     killed, lost, doubled = await all_at_once(
         (Kill(), SHORT), (Quota(), hasty), (Hurricane(), attrs.evolve(forgetful, pause=0.05))
     )
-    wrong = [line for line in killed.violations if "slow recovery" not in line and "P6 memory" not in line]
-    assert not wrong  # how fast and how large is for the bench: others use this machine too
+    assert not wrong(killed)
     assert killed.acknowledged > 10
     assert lost.promises.get("P1"), lost
     assert doubled.promises.get("P2"), doubled
+
+
+@pytest.mark.postgres
+@pytest.mark.nats
+async def test_a_cluster_whose_nodes_and_database_are_killed_loses_nothing() -> None:
+    """Three nodes each; who loses his connection comes back to another."""
+    patient = attrs.evolve(SHORT, patience=30.0)  # a dozen processes start at once
+    for outcome in await all_at_once((NodeKill(), patient), (PostgresKill(), patient)):
+        assert not wrong(outcome)
+        assert outcome.acknowledged > 10

@@ -6,7 +6,7 @@ from random import Random
 
 import trio
 
-from tools.faults.proxy import Proxy, Way, Weather
+from tools.faults.proxy import Balancer, Proxy, Way, Weather
 
 PATIENCE = 10.0
 DATA = bytes(range(256)) * 20
@@ -76,3 +76,41 @@ async def test_half_open_one_direction_is_silent_and_the_next_connection_is_not(
             other = await trio.open_tcp_stream("127.0.0.1", proxy.port)
             await other.send_all(b"hello")
             assert await other.receive_some() == b"hello"
+
+
+async def test_a_cut_cable_is_silent_for_all_until_it_is_mended() -> None:
+    async with echoing(Weather()) as (proxy, before):
+        await before.send_all(b"hello")
+        assert await before.receive_some() == b"hello"
+        proxy.sever()
+        during = await trio.open_tcp_stream("127.0.0.1", proxy.port)
+        for stream in (before, during):
+            await stream.send_all(b"are you there?")
+            with trio.move_on_after(0.3) as silence:
+                await stream.receive_some()
+            assert silence.cancelled_caught
+        proxy.mend()
+        assert await everything(before) == await everything(during) == b""
+        after = await trio.open_tcp_stream("127.0.0.1", proxy.port)
+        await after.send_all(b"hello")
+        assert await after.receive_some() == b"hello"
+
+
+async def test_a_balancer_passes_by_who_is_away() -> None:
+    """Each new connection leads to the next one that is there."""
+
+    async def speaking(name: bytes) -> str:
+        async def speak(stream: trio.SocketStream) -> None:
+            await stream.send_all(name)
+
+        [listener] = await nursery.start(_serve, speak)
+        return f"127.0.0.1:{listener.socket.getsockname()[1]}"
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            targets = [await speaking(b"one"), "127.0.0.1:1", await speaking(b"three")]
+            balancer = Balancer("", Random(1), targets=targets)
+            await balancer.start(nursery)
+            heard = [await everything(await trio.open_tcp_stream("127.0.0.1", balancer.port)) for _ in range(4)]
+            assert sorted(heard) == [b"one", b"one", b"three", b"three"]
+            nursery.cancel_scope.cancel()

@@ -17,6 +17,7 @@ from tests.store.cluster import running
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.cluster import Kind
+from wirechat.server.standing import Heard, ask
 from wirechat.wire.registries import Capability
 from wirechat.world import REAL
 
@@ -379,6 +380,24 @@ async def test_clocks_that_differ_are_told(url: str, quick: None) -> None:
         of_one, of_other = one.server.cluster.troubles, other.server.cluster.troubles
         await until(lambda: any("behind this one" in line for line in of_one()))
         await until(lambda: any("ahead of this one" in line for line in of_other()))
+
+
+async def test_an_operator_who_asks_is_told_how_the_nodes_are(url: str, quick: None) -> None:
+    """By each of them, whatever else is on the bus; and whoever asks is no node for them."""
+    async with two_nodes(url) as (one, other, web):
+        await one.person("alice")
+        await until(lambda: users(other) == 1)
+        line = web.line()
+        line.hear(msgpack.packb((Kind.STANDS, 9)))
+        first, second = await ask(line, REAL.now_ms, 0.5)
+        assert (first.node, second.node) == (1, 2)
+        assert first.epoch == second.epoch == one.server.store.epoch
+        assert (first.about["users"], second.about["users"]) == (1, 0)
+        assert (first.about["connections"], first.about["draining"]) == (1, False)
+        assert first.heard == (Heard(2, first.heard[0].age_ms, first.heard[0].ahead_ms),)
+        assert abs(first.ahead_ms) < limits.CLOCK_MS
+        assert first.troubles == ()
+        assert known(one) == {2}
 
 
 async def test_a_bus_that_is_away_is_told(url: str) -> None:

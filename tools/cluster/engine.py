@@ -5,6 +5,8 @@ never by its name.
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ START_SECONDS = 60.0
 
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.02
+PORT_MIN = 10_000
 
 
 class EngineError(Exception):
@@ -24,9 +27,18 @@ class EngineError(Exception):
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port of loopback that nobody listens at, and that no outgoing connection is given: while a server is away its
+    clients try to connect, and one that is given the server's own port connects to itself and keeps it.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(PORT_MIN, lowest)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class Engine:
@@ -42,6 +54,7 @@ class Engine:
         self._user = user
         self._stop = stop
         self._process: subprocess.Popen[bytes] | None = None
+        self._paused: list[int] = []
 
     @property
     def pid(self) -> int:
@@ -52,9 +65,11 @@ class Engine:
     def start(self) -> None:
         """Start it, and wait until it listens. Raises EngineError."""
         with self.log.open("ab") as out:
+            # a group of its own: Ctrl-C is for whoever runs this, and ends it in order
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=self._user, cwd="/"
-            )
+                self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=self._user, cwd="/",
+                process_group=0,
+            )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while not self.ready():
             if time.monotonic() > deadline or self._process.poll() is not None:
@@ -73,8 +88,30 @@ class Engine:
         self._end(self._stop)
 
     def kill(self) -> None:
-        """End it at once."""
-        self._end(signal.SIGKILL)
+        """End it at once, with all its processes."""
+        if self.running:
+            family = self._family()
+            for pid in family:
+                _signal(pid, signal.SIGKILL)
+            self._end(signal.SIGKILL)
+            while any(map(_alive, family)):
+                time.sleep(LOOK_SECONDS)
+
+    @property
+    def running(self) -> bool:
+        """It was started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def _family(self) -> list[int]:
+        """Itself and the processes it has made, all of them stopped, so that no more are made meanwhile."""
+        found, looked = [self.pid], 0
+        while looked < len(found):
+            pid = found[looked]
+            _signal(pid, signal.SIGSTOP)
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            looked += 1
+        return found
 
     def crash(self, how: signal.Signals) -> None:
         """End it by this signal, without insisting on more than that it ends. Raises subprocess.TimeoutExpired."""
@@ -84,11 +121,13 @@ class Engine:
 
     def pause(self) -> None:
         """It stays, with its connections, and does nothing."""
-        self.send_signal(signal.SIGSTOP)
+        self._paused = self._family()
 
     def resume(self) -> None:
         """It goes on."""
-        self.send_signal(signal.SIGCONT)
+        for pid in self._paused:
+            _signal(pid, signal.SIGCONT)
+        self._paused = []
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to its first process."""
@@ -100,7 +139,7 @@ class Engine:
         if process is None or process.poll() is not None:
             return
         process.send_signal(how)
-        process.send_signal(signal.SIGCONT)  # a paused one would not hear it
+        self.resume()  # a paused one would not hear it
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -110,3 +149,17 @@ class Engine:
     def _last_line(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _alive(pid: int) -> bool:
+    """Neither gone nor a zombie, which nobody may ever bury where no init runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """To one that may have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

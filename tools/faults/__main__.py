@@ -29,7 +29,7 @@ EPILOG = """
 Examples:
 
 \b
-  python -m tools.faults                                all of them, some six minutes
+  python -m tools.faults                                all of them, some ten minutes
   python -m tools.faults --only kill --only chaos
   REQUIRE_ALL=1 python -m tools.faults                  what cannot be done here is an error
   python -m tools.faults --only quota --bug p1-acknowledge-before-the-commit   it must be found
@@ -62,7 +62,7 @@ def main(
     if only_list:
         for fault in faults:
             lacking = fault.lacks()
-            click.echo(f"{fault.name:12} {fault.about}{f' (not here: {lacking})' if lacking else ''}")
+            click.echo(f"{fault.name:20} {fault.about}{f' (not here: {lacking})' if lacking else ''}")
         return
     options = Options(seconds=seconds, seed=seed)
     with ExitStack() as stack:

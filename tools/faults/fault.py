@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+import trio
+
 from tools.faults.notebook import What, read
-from tools.faults.stage import Stage
+from tools.faults.stage import Options, Stage
 from tools.history.checker import Violation
 
 
@@ -35,6 +37,10 @@ class Fault:
     def environment(self, folder: Path) -> Mapping[str, str]:
         """What the server's environment needs for it."""
         return {}
+
+    def stage(self, folder: Path, options: Options, nursery: trio.Nursery, tell: Callable[[str], None]) -> Stage:
+        """Where it happens; nothing runs there yet."""
+        return Stage(folder, options, nursery, tell, self.environment(folder))
 
     async def routes(self, stage: Stage) -> Mapping[str, str]:
         """Where the clients connect, by scheme."""

@@ -51,6 +51,8 @@ class Case:
     restore: Restore | None = None
     until: float = math.inf
     caches: bool = True
+    store: str | None = None
+    """The database of a cluster, of which `data` is a copy."""
 
 
 @attrs.define
@@ -157,9 +159,10 @@ def _plain(record: Record) -> Record:
     return attrs.evolve(record, content=record.content[1]) if isinstance(record.content, tuple) else record
 
 
-def verify(data: Path) -> list[Violation]:
+def verify(case: Case) -> list[Violation]:
     """`wirechat verify`, which computes everything stored again from the logs."""
-    command = [sys.executable, "-m", "wirechat.cli.main", "verify", "--data", str(data)]
+    place = ("--data", str(case.data)) if case.store is None else ("--store", case.store)
+    command = [sys.executable, "-m", "wirechat.cli.main", "verify", *place]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return []

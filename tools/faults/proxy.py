@@ -46,6 +46,14 @@ class Weather:
 CALM = Weather()
 
 
+@attrs.define(eq=False)
+class _Line:
+    """One connection through a proxy."""
+
+    swallows: set[Way]
+    scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
+
+
 @attrs.define
 class Proxy:
     """One port in front of another. `weather` may be changed at any time."""
@@ -56,7 +64,9 @@ class Proxy:
     weather: Weather = CALM
     counts: Counter[str] = attrs.Factory(Counter)
     port: int = 0
-    _swallowed: list[set[Way]] = attrs.Factory(list)
+    severed: bool = False
+    """Nothing gets through, over connections of now and new ones."""
+    _lines: list[_Line] = attrs.Factory(list)
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Listen on a port of loopback and serve in `nursery`."""
@@ -65,27 +75,44 @@ class Proxy:
 
     def swallow(self, way: Way) -> None:
         """Half-open: all connections of now take bytes in this direction for ever and never deliver one."""
-        for swallowed in self._swallowed:
-            swallowed.add(way)
-        self.counts[f"half-open {way.value}"] += len(self._swallowed)
+        for line in self._lines:
+            line.swallows.add(way)
+        self.counts[f"half-open {way.value}"] += len(self._lines)
+
+    def sever(self) -> None:
+        """As if a cable were pulled: bytes vanish, and nobody is told."""
+        self.severed = True
+        for way in Way:
+            self.swallow(way)
+
+    def mend(self) -> None:
+        """The cable is back; connections that have lost something end."""
+        self.severed = False
+        for line in self._lines:
+            if line.swallows:
+                line.scope.cancel()
+
+    async def _connect(self) -> trio.SocketStream:
+        """To whom a new connection leads. Raises OSError."""
+        return await _open(self.target)
 
     async def _serve(self, client: trio.SocketStream) -> None:
-        host, _, port = self.target.rpartition(":")
         try:
-            server = await trio.open_tcp_stream(host, int(port))
+            server = await self._connect()
         except OSError:
             reset(client)
             return
-        swallowed: set[Way] = set()
-        self._swallowed.append(swallowed)
+        line = _Line(set(Way) if self.severed else set())
+        self._lines.append(line)
         try:
-            async with client, server, trio.open_nursery() as nursery:
-                nursery.start_soon(self._pass, Way.UP, client, server, swallowed)
-                nursery.start_soon(self._pass, Way.DOWN, server, client, swallowed)
+            with line.scope:
+                async with client, server, trio.open_nursery() as nursery:
+                    nursery.start_soon(self._pass, Way.UP, client, server, line.swallows)
+                    nursery.start_soon(self._pass, Way.DOWN, server, client, line.swallows)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass
         finally:
-            self._swallowed.remove(swallowed)
+            self._lines.remove(line)
 
     async def _pass(self, way: Way, source: trio.SocketStream, to: trio.SocketStream, swallowed: set[Way]) -> None:
         while chunk := await source.receive_some(CHUNK_BYTES):
@@ -119,6 +146,29 @@ class Proxy:
             chunk = chunk[TRICKLED_BYTES:]
         await to.send_all(chunk)
         return True
+
+
+@attrs.define
+class Balancer(Proxy):
+    """Each new connection goes to the next of several, or to the one behind it when it is away."""
+
+    targets: list[str] = attrs.field(factory=list, kw_only=True)
+    _turn: int = 0
+
+    async def _connect(self) -> trio.SocketStream:
+        """Raises OSError when all are away."""
+        for _ in self.targets:
+            self._turn += 1
+            try:
+                return await _open(self.targets[self._turn % len(self.targets)])
+            except OSError:
+                continue
+        raise ConnectionRefusedError
+
+
+async def _open(target: str) -> trio.SocketStream:
+    host, _, port = target.rpartition(":")
+    return await trio.open_tcp_stream(host, int(port))
 
 
 def reset(stream: trio.SocketStream) -> None:

@@ -20,10 +20,11 @@ from typing import Any
 import attrs
 import trio
 
+from tools.cluster.engine import EngineError
+from tools.cluster.server import ServerFailed
 from tools.faults.fault import Fault
 from tools.faults.judge import Findings, judge, read_independently, verify
 from tools.faults.roll import CrowdFailed
-from tools.faults.server import Server, ServerFailed
 from tools.faults.stage import NotConverged, Options, Stage
 from tools.history.checker import Violation
 
@@ -78,24 +79,26 @@ async def run(fault: Fault, options: Options, tell: Callable[[str], None] = lamb
 
 
 async def _conduct(fault: Fault, options: Options, folder: Path, outcome: Outcome, tell: Callable[[str], None]) -> None:
-    server = Server(folder / "data", folder / "server.log", fault.environment(folder), options.tree)
     failure = None
     async with trio.open_nursery() as nursery:
-        stage = Stage(folder, options, nursery, server, tell)
+        stage = fault.stage(folder, options, nursery, tell)
         try:
-            await _act(fault, stage, outcome)
-        except (ServerFailed, CrowdFailed, NotConverged) as error:
-            failure = error
+            try:
+                await _act(fault, stage, outcome)
+            except* (ServerFailed, EngineError, CrowdFailed, NotConverged) as errors:
+                failure = errors.exceptions[0]
+            finally:
+                await stage.clear()
+            outcome.told = stage.told
+            if failure is not None:
+                outcome.add([Violation("P5", "no recovery", f"{failure} ({stage.last_words()})")])
+            tell("judging")
+            for case in (*stage.earlier, stage.case):
+                _count(outcome, await trio.to_thread.run_sync(judge, case))
+                outcome.add(await trio.to_thread.run_sync(verify, case))
         finally:
-            await stage.clear()
+            await stage.close()
         nursery.cancel_scope.cancel()
-    outcome.told = stage.told
-    if failure is not None:
-        outcome.add([Violation("P5", "no recovery", f"{failure} ({server.last_words()})")])
-    tell("judging")
-    for case in (*stage.earlier, stage.case):
-        _count(outcome, await trio.to_thread.run_sync(judge, case))
-        outcome.add(await trio.to_thread.run_sync(verify, case.data))
 
 
 async def _act(fault: Fault, stage: Stage, outcome: Outcome) -> None:
@@ -120,16 +123,16 @@ async def _act(fault: Fault, stage: Stage, outcome: Outcome) -> None:
     tell("stopping")
     await stage.converge()
     await stage.part()
-    reader = partial(read_independently, stage.server.urls["wirechat"], stage.server.data, stage.members[0])
+    reader = partial(read_independently, stage.server.urls["wirechat"], stage.case.data, stage.members[0])
     outcome.add(await trio.to_thread.run_sync(reader))
-    await stage.server.terminate()
+    await stage.end()
 
 
 async def _memory(stage: Stage, seconds: float) -> int:
     """Of the server, at rest after so many seconds of load."""
     await stage.busy(seconds)
     await stage.converge()
-    return stage.server.resident_bytes
+    return stage.resident_bytes
 
 
 def _count(outcome: Outcome, findings: Findings) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import attrs
 import trio
 
+from tools.cluster.server import ROOT, Server
 from tools.faults.crowd import Member
 from tools.faults.judge import Case, Log, lacking
 from tools.faults.roll import Crowd
-from tools.faults.server import ROOT, Server
 from tools.replay.people import Person, Registrar
 from tools.replay.pulse import Pulse
 
@@ -23,6 +23,10 @@ LOOK_SECONDS = 0.05
 REGISTER_SECONDS = 30.0
 SCHEMES = ("wirechat", "ws")
 """The first crowd comes over TCP, the second over WebSocket."""
+
+
+DATA = "data"
+"""The server's directory, in the folder of its stage."""
 
 
 class NotConverged(Exception):
@@ -54,8 +58,10 @@ class Stage:
     folder: Path
     options: Options
     nursery: trio.Nursery
-    server: Server
     tell: Callable[[str], None] = lambda phase: None
+    environment: Mapping[str, str] = attrs.Factory(dict)
+    """Of the server."""
+    server: Server = attrs.field(init=False)
     told: dict[str, Any] = attrs.Factory(dict)
     crowds: list[Crowd] = attrs.Factory(list)
     members: list[Member] = attrs.Factory(list)
@@ -72,13 +78,15 @@ class Stage:
     chance: Random = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.case = Case(self.server.data, self.members, [])
+        data, log = self.folder / DATA, self.folder / "server.log"
+        self.server = Server(("--data", str(data)), log, self.environment, self.options.tree)
+        self.case = Case(data, self.members, [])
         self.chance = Random(f"{self.options.seed}/fault")
 
     async def prepare(self, urls: Callable[[], Any]) -> None:
         """Start the server and the crowds. `urls`: gives where the crowds connect, by scheme, once the server runs."""
         self.tell("starting")
-        await self.server.start()
+        await self.begin()
         people = await self.register(self.options.people)
         self.members += [self.member(person) for person in people]
         route: Mapping[str, str] = await urls()
@@ -91,6 +99,26 @@ class Stage:
         for crowd in self.crowds:
             await crowd.hear("ready")
         await self._converse([member.user for member in self.members])
+
+    async def begin(self) -> None:
+        """Start the server. Raises ServerFailed."""
+        await self.server.start()
+
+    async def look(self) -> None:
+        """Have in the directory of the case what is stored now."""
+
+    async def end(self) -> None:
+        """Let the server end in order. Raises ServerFailed."""
+        await self.server.terminate()
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory of the server that is in RAM."""
+        return self.server.resident_bytes
+
+    def last_words(self) -> str:
+        """What the server has said last."""
+        return self.server.last_words()
 
     async def register(self, count: int) -> list[Person]:
         """So many new accounts, each with a device."""
@@ -142,15 +170,20 @@ class Stage:
             await crowd.hear("resting", patience)
         for wait in self.also:
             await wait()
-        log = Log(self.server.data)
+        await self.look()
+        log = Log(self.case.data)
         try:
-            while lack := await trio.to_thread.run_sync(lacking, log, self.members):
+            while lack := await self._lack(log):
                 if time.monotonic() - began > patience:
                     raise NotConverged(f"{len(lack)} things are missing after {patience:g} s, such as {lack[0]}")
                 await trio.sleep(LOOK_SECONDS)
         finally:
             log.close()
         return time.monotonic() - began
+
+    async def _lack(self, log: Log) -> list[str]:
+        await self.look()
+        return await trio.to_thread.run_sync(lacking, log, self.members)
 
     async def part(self) -> None:
         """Everybody leaves."""
@@ -163,3 +196,6 @@ class Stage:
             for crowd in (*self.crowds, *self.others):
                 await crowd.kill()
             await self.server.kill()
+
+    async def close(self) -> None:
+        """What was judged is needed no more."""

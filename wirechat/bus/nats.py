@@ -17,6 +17,7 @@ import random
 import secrets
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -70,6 +71,8 @@ class NatsBus:
     def __init__(self, place: _Place) -> None:
         self.node = secrets.randbelow(2**53 - 1) + 1
         self.trouble: str | None = "the bus was not reached yet"
+        self.round_trip = 0.0
+        """Seconds to the server and back, when it was looked for last."""
         self.traffic = Traffic()
         self._place = place
         self._subjects = (f"{place.prefix}.all", self._subject(self.node))
@@ -157,6 +160,7 @@ class NatsBus:
             await link.aclose()
             raise
         self.trouble, self._connected = None, True
+        self.round_trip = link.round_trip
         return link
 
     async def _serve(self, link: _Link) -> None:
@@ -196,7 +200,8 @@ class NatsBus:
         """Ends when nobody answers."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
-            await link.client.flush(PROBE_TIMEOUT)
+            await link.ping(PROBE_TIMEOUT)
+            self.round_trip = link.round_trip
             self.trouble = link.forbidden
 
     async def _heard(self, message: Msg) -> None:
@@ -234,6 +239,7 @@ class _Link:
         """What nats-py complained of last."""
         self.forbidden: str | None = None
         """What we may not do there."""
+        self.round_trip = 0.0
         self._transport: _Transport | None = None
 
     async def open(self, place: _Place, subjects: tuple[str, ...], heard: Callable[[Msg], Any]) -> None:
@@ -254,9 +260,15 @@ class _Link:
         for subject in subjects:
             await client.subscribe(subject, cb=heard, pending_bytes_limit=WAITING_BYTES)
         for _ in range(2):  # the ping of the first overtakes the subscriptions, that of the second does not
-            await client.flush(CONNECT_SECONDS)
+            await self.ping(CONNECT_SECONDS)
         if self.forbidden is not None:
             raise _Forbidden(self.forbidden)
+
+    async def ping(self, seconds: int) -> None:
+        """Measure the way to the server and back. Raises TimeoutError, or an error of nats-py."""
+        began = time.monotonic()
+        await self.client.flush(seconds)
+        self.round_trip = time.monotonic() - began
 
     async def aclose(self) -> None:
         """Never waits long."""

@@ -50,8 +50,14 @@ def demo(data: Path, tcp: str, ws: str) -> None:
     run(run_server, load(Sources(None, {}, said)).settings, None, partial(_greet, data))
 
 
-def _sample() -> list[str]:
+def sample() -> list[str]:
+    """Short logs to replay; none where there is no checkout."""
     return sorted(str(path) for path in SAMPLE.glob("*.raw.txt"))
+
+
+def accounts_line() -> str:
+    """Who can log in, and how."""
+    return "   ".join(f"{handle} / {password}" for handle, password in PEOPLE.items())
 
 
 async def _greet(data: Path, store: Store, listeners: list[Listener]) -> None:
@@ -62,16 +68,15 @@ async def _greet(data: Path, store: Store, listeners: list[Listener]) -> None:
             await create_account(store, REAL, handle, handle.title(), phc)
     url = listeners[0].url
     metrics = listeners[-1].url.replace("ws", "http", 1) + "/metrics"
-    if files := _sample():
+    if files := sample():
         console.print("\nA short replay, as fast as it goes:")
         command = [sys.executable, "-m", "wirechat.cli.main", "replay", *files, "--url", url]
         await trio.run_process(command, check=False, stdin=subprocess.DEVNULL)
-    people = "   ".join(f"{handle} / {password}" for handle, password in PEOPLE.items())
     console.print(
         f"""
 [bold]wirechat is running.[/bold]
 
-  accounts   {people}
+  accounts   {accounts_line()}
   addresses  {"   ".join(listener.url for listener in listeners)}
 
 Talk to it from two other terminals (F1 shows the keys):

@@ -28,6 +28,7 @@ COMMANDS = {
     "loadgen": ("tools.loadgen.command", "loadgen", "Load a server, measure it, check that nothing was lost."),
     "plan": ("tools.plan.command", "plan", "Probe this machine: how many people it carries, what to change."),
     "replay": ("tools.replay.command", "replay", "Play IRC logs through a server and check that nothing was lost."),
+    "cluster": ("wirechat.cli.cluster", "cluster", "Try a cluster on this machine, and see how one is."),
 }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from wirechat.cli.running import complain
@@ -22,15 +23,28 @@ def configured(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --config and the flags; it is called with `Sources`, and what else it has as keywords."""
 
     @functools.wraps(command)
-    def wrapped(config: Path | None, verbose: bool, **others: Any) -> Any:
-        flags = {path: others.pop(_name(path)) for path in _flagged()}
-        said = {path: _plain(value) for path, value in flags.items() if value not in (None, (), False)}
+    def wrapped(sources: Sources, verbose: bool, **others: Any) -> Any:
         if verbose:
-            said[VERBOSE] = "debug"
-        return command(Sources(config, os.environ, said), **others)
+            sources = attrs.evolve(sources, flags={**sources.flags, VERBOSE: "debug"})
+        return command(sources, **others)
 
     wrapped = click.option("--verbose", is_flag=True, help="Log every broken connection.")(wrapped)
-    for path in reversed(_flagged()):
+    return configured_by(*_flagged())(wrapped)
+
+
+def configured_by(*paths: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command --config and the flags of these settings; it is called with `Sources` as above."""
+    return functools.partial(_configured, paths)
+
+
+def _configured(paths: Sequence[str], command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def wrapped(config: Path | None, **others: Any) -> Any:
+        flags = {path: others.pop(_name(path)) for path in paths}
+        said = {path: _plain(value) for path, value in flags.items() if value not in (None, (), False)}
+        return command(Sources(config, os.environ, said), **others)
+
+    for path in reversed(paths):
         wrapped = _option(path)(wrapped)
     return click.option(
         "--config",

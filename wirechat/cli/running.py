@@ -37,7 +37,7 @@ def run(command: Callable[..., Awaitable[T]], *args: Any) -> T:
         complain(error)
     except BaseExceptionGroup as group:
         if (bad := group.subgroup(BAD_INPUT)) is not None:
-            complain(_leaf(bad))
+            complain(leaf(bad))
         raise
 
 
@@ -55,7 +55,8 @@ def complain(error: BaseException) -> NoReturn:
     sys.exit(2)
 
 
-def _leaf(error: BaseException) -> BaseException:
+def leaf(error: BaseException) -> BaseException:
+    """The first of a group, however deep."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -88,7 +88,7 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
             nursery.start_soon(_turn_away, stop, listeners)
             if greeting is not None:
                 nursery.start_soon(greeting, store, [*listeners, *doors])
-            server = Server(config, REAL, store, bus)
+            server = Server(config, REAL, store, bus, [listener.url for listener in (*listeners, *doors)])
             side = [await _open_side_door(nursery, server, doors, settings.data.directory, bus)] if doors else []
             systemd.notify(systemd.READY)
             await server.run([*listeners, *side], stop)

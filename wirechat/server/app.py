@@ -10,7 +10,10 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from importlib import metadata
+from typing import Any
 
 import structlog
 import trio
@@ -53,7 +56,10 @@ Listeners = Sequence[AsyncIterable[Endpoint]]
 class Server:
     """Everything of one node, wired."""
 
-    def __init__(self, config: Config, world: World, store: Store, bus: Bus | None = None) -> None:
+    def __init__(
+        self, config: Config, world: World, store: Store, bus: Bus | None = None, addresses: Sequence[str] = ()
+    ) -> None:
+        """`addresses`: where it listens, for an operator who asks."""
         self.config = config
         self.world = world
         self.store = store
@@ -69,7 +75,10 @@ class Server:
         self._entering = 0
         """Connections whose tasks have yet to begin: many may come in one turn."""
         self.pulse = tending.Pulse()
-        self.cluster = None if bus is None else Cluster(bus, store, self.hub, world.now_ms, self._changed_here)
+        self._addresses = addresses
+        self.cluster = (
+            None if bus is None else Cluster(bus, store, self.hub, world.now_ms, self._changed_here, self._about)
+        )
         """What is between this node and the others; None: it is alone."""
         if self.cluster is not None:
             self.hub.others = self.cluster
@@ -110,6 +119,13 @@ class Server:
     def _changed_here(self, user: int) -> None:
         self.presence.changed(user)
         self.typing.changed(user)
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "version": metadata.version("wirechat"), "host": socket.gethostname(), "addresses": list(self._addresses),
+            "connections": len(self.connections),
+            "horizon_ms": int(1000 * self.pulse.horizon_seconds), "draining": self.draining,
+        }  # fmt: skip
 
     def _settle(self) -> None:
         self.journal.start()

@@ -11,7 +11,7 @@ that nodes of two versions can run side by side.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -54,6 +54,10 @@ class Kind(enum.IntEnum):
     """Users whose profile, audience or blocks are others now."""
     TYPING = 10
     """Conversation, whether it begins, user, who may see it."""
+    STATUS = 11
+    """For how it is; by an operator, who is no node. See `standing`."""
+    STANDS = 12
+    """Epoch of the store, clock in ms, what it says of itself by name, nodes it hears, what troubles it."""
 
 
 @attrs.define
@@ -71,19 +75,23 @@ class Counts:
 
 
 class Cluster:
-    """See `others.Others`. `changed` is called when the profile, the audience or the blocks of a user have changed
-    elsewhere.
+    """See `others.Others`.
+
+    changed     called when the profile, the audience or the blocks of a user have changed elsewhere
+    about       what an operator who asks is told of this node, by name
     """
 
     def __init__(
-        self, bus: Bus, store: Store, hub: Hub, now_ms: Callable[[], int], changed: Callable[[int], None]
-    ) -> None:
+        self, bus: Bus, store: Store, hub: Hub, now_ms: Callable[[], int], changed: Callable[[int], None],
+        about: Callable[[], Mapping[str, Any]],
+    ) -> None:  # fmt: skip
         self.alone = False
         self._bus = bus
         self._store = store
         self._hub = hub
         self._now_ms = now_ms
         self._changed = changed
+        self._about = about
         self.directory = Directory(hub.moves)
         self.counts = Counts()
         self._moved: dict[int, None] = {}
@@ -111,6 +119,7 @@ class Cluster:
             Kind.REVOKED: self._revoked,
             Kind.CHANGED: self._changes,
             Kind.TYPING: self._typing,
+            Kind.STATUS: self._status,
         }
 
     @property
@@ -304,6 +313,12 @@ class Cluster:
         node = self._known(number)
         if node is not None:
             self._forget(node)
+
+    def _status(self, number: int, *_: Any) -> None:
+        now = trio.current_time()
+        heard = [(node.number, int(1000 * (now - node.heard_at)), node.ahead_ms) for node in self.directory.nodes]
+        about = self._store.epoch, self._now_ms(), {"users": len(self._told), **self._about()}, heard, self.troubles()
+        self._send(number, Kind.STANDS, *about)
 
     def _hinted(self, number: int, named: Sequence[int], *_: Any) -> None:
         for conv, head, rrev in zip(named[::3], named[1::3], named[2::3], strict=True):

@@ -62,7 +62,9 @@ class Bus:
         example='"nats://nats.example.org:4222"',
         flag="--bus",
     )
-    prefix: Prefix = setting(Prefix("wirechat"), "How its subjects begin; another one for each cluster on one NATS.")
+    prefix: Prefix = setting(
+        Prefix("wirechat"), "How its subjects begin; another one for each cluster on one NATS.", flag="--bus-prefix"
+    )
     credentials: Path | None = setting(
         None, "File of credentials, as nsc writes it; or a user or token in bus.url.", example='"wirechat.creds"'
     )

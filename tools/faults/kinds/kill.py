@@ -31,7 +31,7 @@ class Kill(Fault):
 
 
 async def _locked_kill(stage: Stage) -> None:
-    other = apsw.Connection(str(stage.server.data / FILE))
+    other = apsw.Connection(str(stage.case.data / FILE))
     try:
         other.set_busy_timeout(5000)
         other.execute("BEGIN IMMEDIATE")

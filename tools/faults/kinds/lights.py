@@ -52,7 +52,7 @@ class Lights(Fault):
 
     async def reach(self, stage: Stage) -> None:
         """Everybody is in and has everything of their groups."""
-        found = await trio.to_thread.run_sync(heads, stage.server.data)
+        found = await trio.to_thread.run_sync(heads, stage.case.data)
         await self.lights.tell(do="reach", heads={str(conv): found[conv] for conv in self.convs})
         await self.lights.hear("reached", stage.options.patience)
 

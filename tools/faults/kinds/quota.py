@@ -23,7 +23,7 @@ class Quota(Fault):
     about = "files may not grow (RLIMIT_FSIZE), as with a quota"
 
     async def strike(self, stage: Stage) -> None:
-        size = (stage.server.data / f"{FILE}-wal").stat().st_size
+        size = (stage.case.data / f"{FILE}-wal").stat().st_size
         resource.prlimit(stage.server.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         await trio.sleep(stage.options.seconds)
         resource.prlimit(stage.server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -9,10 +9,10 @@ from pathlib import Path
 import attrs
 import trio
 
+from tools.cluster.server import ServerFailed
 from tools.faults.fault import Fault, unaware
 from tools.faults.judge import heads
 from tools.faults.notebook import What, read
-from tools.faults.server import ServerFailed
 from tools.faults.stage import Stage
 from tools.faults.witness import Restore as Restored
 from tools.faults.witness import Witness
@@ -33,12 +33,13 @@ class Restore(Fault):
         server, case = stage.server, stage.case
         file, data = stage.folder / "backup.wirechat", stage.folder / "restored"
         self._taken = time.monotonic()
-        await _wirechat(stage.options.tree, "backup", "--data", str(server.data), str(file))
+        await _wirechat(stage.options.tree, "backup", *server.place, str(file))
         await trio.sleep(stage.options.seconds / 2)
         await server.kill()
         stage.earlier.append(attrs.evolve(case, until=time.monotonic(), caches=False))
         await _wirechat(stage.options.tree, "restore", str(file), "--data", str(data))
-        server.data = case.data = data
+        case.data = data
+        server.place = ("--data", str(data))
         self._restored = case.restore = Restored(time.monotonic(), heads(data))
         await server.start()
 

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import resource
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import attrs
 import trio
 
+from tools.cluster.engine import free_port
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.02
-PORT_MIN = 10_000
 SCHEMES = {"wirechat": "--tcp", "ws": "--ws"}
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on, and that no outgoing connection is given: while the server is away its
-    clients try to connect, and one that is given the server's own port connects to itself and keeps it.
-    """
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(PORT_MIN, lowest)
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 class ServerFailed(Exception):
@@ -48,13 +32,13 @@ class ServerFailed(Exception):
 class Server:
     """One server. `urls` by scheme, once it listens; the same after each start.
 
-    data            its directory
+    place           the flags that say where its data is
     log             file for what it says; each life goes on where the one before ended
     environment     on top of ours: settings, and what a fault needs
     tree            the source tree to run, another one for a planted bug
     """
 
-    data: Path
+    place: Sequence[str]
     log: Path
     environment: Mapping[str, str] = attrs.Factory(dict)
     tree: Path = ROOT
@@ -73,7 +57,7 @@ class Server:
     async def start(self) -> None:
         """Start it and wait until it listens. Raises ServerFailed with its last words."""
         places = [word for scheme, flag in SCHEMES.items() for word in (flag, self._address(scheme))]
-        command = [sys.executable, "-m", "wirechat.cli.main", "serve", "--data", str(self.data), *places]
+        command = [sys.executable, "-m", "wirechat.cli.main", "serve", *self.place, *places]
         self._out = self.log.open("ab")
         self._told_from = self.log.stat().st_size
         self._process = await trio.lowlevel.open_process(
@@ -82,6 +66,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._out,
+            process_group=0,  # Ctrl-C is for whoever runs this, and ends it in order
             env={**os.environ, "PYTHONPATH": str(self.tree), **self.environment},
         )
         with trio.move_on_after(START_SECONDS):
