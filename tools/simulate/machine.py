@@ -67,7 +67,6 @@ class ServerMachine:
         self._chance = chance
         self._rate = plan.store_trouble
         self._trouble = Trouble(chance=chance)
-        self._is_settled = False
         self.is_up = False
         """It serves; at the latest a moment later it did once."""
         self.server: app.Server | None = None
@@ -105,7 +104,7 @@ class ServerMachine:
             except Exception as error:  # noqa: BLE001  whatever it is, a server must not die of it
                 self._history.violations.append(Violation("P10", "the server died", describe(error)))
         self._power = None
-        self.is_up = self._is_settled = False
+        self.is_up = False
         self._network.close(self.name)
         self._lanes.clear()
 
@@ -124,7 +123,6 @@ class ServerMachine:
             listener = Listener()
             self._network.open(self.name, listener)
             self.is_up = True
-            self._is_settled = False
             ail = at(trio.current_time() + STARTING_SECONDS, self._ail)
             config = Config(limits=Limits(inflight=self._plan.inflight))
             self._bus = None if self._exchange is None else self._exchange.join(self.name)
@@ -135,8 +133,7 @@ class ServerMachine:
                 ail.off()
 
     def _ail(self) -> None:
-        """From now on its store may fail."""
-        self._is_settled = True
+        """Its store fails now and then, once it is up."""
         self._trouble.rate = self._rate
 
     def heal(self) -> None:
@@ -166,9 +163,10 @@ class ServerMachine:
 
     def cut_off(self, seconds: float) -> bool:
         """Its store is out of reach for so long. False while it is down, or has just come up."""
-        if self._is_settled:
+        begun = self.is_up and self.server is not None and self.server.hub.horizon > 0  # its first question is answered
+        if begun:
             self._trouble.away_until = self.informed_since = trio.current_time() + seconds
-        return self._is_settled
+        return begun
 
     def pause(self, seconds: float) -> bool:
         """It gets no time for so long, and then goes on as if nothing had been. False when it is down or stands still
