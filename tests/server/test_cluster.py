@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import attrs
 import msgpack
@@ -13,9 +12,8 @@ import trio
 from tests.server.nodes import Web, known, node, two_nodes, until, users
 from tests.server.rig import Client, Rig
 from tests.store.cluster import Cluster as Postgres
-from tests.store.cluster import running
 from wirechat import wire
-from wirechat.server import limits
+from wirechat.server import limits, tending
 from wirechat.server.cluster import Kind
 from wirechat.server.standing import Heard, ask
 from wirechat.wire.registries import Capability
@@ -24,17 +22,6 @@ from wirechat.world import REAL
 pytestmark = pytest.mark.postgres
 
 NEVER = 1000.0
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running() as server:
-        yield server
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> str:
-    return postgres.place()
 
 
 @pytest.fixture
@@ -85,12 +72,15 @@ async def test_p5_when_every_hint_is_lost_the_pass_tells(url: str) -> None:
         assert (await bob.expect(wire.Event)).seq == sent.seq
 
 
-async def test_p5_of_much_that_was_missed_a_row_tells(url: str, quick: None) -> None:
+async def test_p5_of_much_that_was_missed_a_row_tells(url: str, no_pass: None) -> None:
     async with two_nodes(url) as (one, other, web):
         alice, bob, conv = await pair(one, other)
         web.cut()
         cids = [os.urandom(8) for _ in range(limits.NEWS_ENTRIES + 1)]
         await alice.send(*(wire.Send(n, conv, cid, 1, wire.Content(1, "x")) for n, cid in enumerate(cids, 100)))
+        for _ in cids:
+            await alice.expect(wire.SendOk)
+        await tending.one_pass(other.server.store, other.server.hub)
         rows = await bob.expect(wire.Rows)
         assert [(row.conv, row.head) for row in rows.rows] == [(conv, 1 + len(cids))]
 
@@ -362,9 +352,9 @@ async def test_who_missed_something_of_a_node_asks(url: str, quick: None) -> Non
         await until(lambda: users(one) == 0)
 
 
-async def test_two_clusters_on_one_prefix_are_told(url: str, postgres: Postgres) -> None:
+async def test_two_clusters_on_one_prefix_are_told(url: str, cluster: Postgres) -> None:
     web = Web()
-    async with node(url, web) as one, node(postgres.place(), web):
+    async with node(url, web) as one, node(cluster.place(), web):
         assert one.server.cluster is not None
         troubles = one.server.cluster.troubles
         await until(lambda: any("prefix" in line for line in troubles()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -10,20 +10,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.store.cluster import Cluster, running
 from tests.store.talk import PATIENCE, Talk
 from wirechat.store.database import Store, open_sqlite
 from wirechat.store.postgres import open_postgres
 
 Opening = Callable[[], AbstractAsyncContextManager[Store]]
 """Opens the store of this test, again and again."""
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """One PostgreSQL for the whole session; one that cannot start is an error, never a skip."""
-    with running() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.store.cluster import Cluster
 from tests.store.talk import (
     LARGE,
     Talk,
@@ -75,11 +74,6 @@ class Explaining(PostgresTx):
         for args in rows[:1]:
             await self._explain(sql, args)
         await super().executemany(sql, rows)
-
-
-@pytest.fixture
-def url(cluster: Cluster) -> str:
-    return cluster.place()
 
 
 @pytest.fixture

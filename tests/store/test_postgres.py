@@ -29,11 +29,6 @@ pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("bounded")]
 
 
 @pytest.fixture
-def url(cluster: Cluster) -> str:
-    return cluster.place()
-
-
-@pytest.fixture
 async def store(url: str) -> AsyncIterator[PostgresStore]:
     async with open_postgres(url) as opened:
         yield opened

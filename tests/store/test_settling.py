@@ -12,7 +12,6 @@ import attrs
 import pytest
 import trio
 
-from tests.store.cluster import Cluster
 from tests.store.proxy import Line, Moment, Proxy, between
 from tests.store.talk import LARGE, Talk, account, add, append, block, edit, forward, group, msg
 from wirechat.store import pools, settling
@@ -25,11 +24,6 @@ from wirechat.store.tx import Tx
 pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("bounded")]
 MOMENTS = [Line.lose_the_answer, Line.lose_the_question, Line.leave_at_once]
 BY_NAME = pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
-
-
-@pytest.fixture
-def url(cluster: Cluster) -> str:
-    return cluster.place()
 
 
 @pytest.fixture

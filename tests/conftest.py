@@ -1,4 +1,4 @@
-"""PostgreSQL for the tests of a cluster."""
+"""What tests of several wings share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.store.cluster import Cluster, running
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """One for the whole session; one that cannot start is an error, never a skip."""
+    """One PostgreSQL for the whole session; one that cannot start is an error, never a skip."""
     with running() as server:
         yield server
 
