@@ -72,7 +72,8 @@ async def test_p5_when_every_hint_is_lost_the_pass_tells(url: str) -> None:
         assert (await bob.expect(wire.Event)).seq == sent.seq
 
 
-async def test_p5_of_much_that_was_missed_a_row_tells(url: str, no_pass: None) -> None:
+async def test_p5_of_much_that_was_missed_a_row_tells(url: str, no_pass: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "NEWS_ENTRIES", 5)
     async with two_nodes(url) as (one, other, web):
         alice, bob, conv = await pair(one, other)
         web.cut()
