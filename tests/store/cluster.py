@@ -46,8 +46,12 @@ class Cluster:
         """End it at once: what is not in its log is lost, as when the machine fails."""
         self._server.crash(signal.SIGQUIT)
 
+    def stop(self) -> None:
+        """End it in good order; whoever is connected is told."""
+        self._server.stop()
+
     def start_again(self) -> None:
-        """After a crash."""
+        """After a crash, or a stop."""
         self._server.start()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -82,6 +82,38 @@ async def test_a_running_transaction_holds_the_horizon(talk: Talk, url: str) -> 
     later = await talk.store.read(sync.horizon)
     assert later > held
     assert await talk.store.read(sync.digest, 1, later, 0, 10) == []
+
+
+async def test_whoever_holds_the_horizon_is_seen(talk: Talk, url: str) -> None:
+    """How long, and how much began since."""
+    conv = await talk.group(1, 2)
+    async with session(url) as other:
+        await other.sql("BEGIN")
+        await other.sql("SELECT pg_current_xact_id()")
+        first = await talk.store.read(sync.held)
+        for _ in range(3):
+            await talk.say(conv, 1)
+        later = await talk.store.read(sync.held)
+        assert 0 < first.seconds < later.seconds
+        assert later.transactions >= first.transactions + 3
+        await other.sql("ROLLBACK")
+    assert await talk.store.read(sync.held) == sync.Held(0.0, 0)
+
+
+async def test_no_transaction_of_ours_holds_it_for_long(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short its statements are. It is surely not executed."""
+    monkeypatch.setattr(pools, "TRANSACTION_SECONDS", 1)
+
+    async def dawdle(tx: Tx) -> None:
+        await accounts.create(tx, 50, "half", None, None, 5)
+        while True:
+            await tx.execute("SELECT pg_sleep(0.05)")
+
+    async with open_postgres(url) as store:
+        with trio.fail_after(PATIENCE), pytest.raises(Unavailable, match="transaction timeout"):
+            await store.write(dawdle)
+        assert await store.read(sync.held) == sync.Held(0.0, 0)
+        assert await store.read(accounts.find, "half") is None
 
 
 async def test_the_pass_finds_what_commits_late(talk: Talk, url: str) -> None:
@@ -385,6 +417,51 @@ async def test_a_crash_of_the_server_loses_nothing_that_was_acknowledged() -> No
             cluster.start_again()
             assert await talk.head(1, conv) == 21
             assert await talk.say(conv, 1) == 22
+
+
+async def test_a_server_that_was_restarted_needs_no_restart_of_the_nodes() -> None:
+    """Every connection of both pools was open, and is dead: whatever is asked then is answered. What was asked while it
+    was away was refused, or nobody knows.
+    """
+    with running() as cluster:
+        async with open_postgres(cluster.place()) as store:
+            talk = await Talk(store).people(9)
+            convs = [await talk.group(1, 2) for _ in range(12)]
+            acknowledged = dict.fromkeys(convs, 1)
+
+            async def say(conv: int) -> None:
+                (result,) = await talk.results(msg(conv, 1))
+                if isinstance(result, Appended):
+                    acknowledged[conv] = result.seq
+                else:
+                    assert isinstance(result, Unavailable | OutcomeUnknown)
+
+            async def everyone(do: Callable[[int], Any]) -> None:
+                async with trio.open_nursery() as nursery:
+                    for conv in convs:
+                        nursery.start_soon(do, conv)
+
+            async def whatever(conv: int) -> None:
+                with suppress(Unavailable):
+                    await store.read(slow)
+
+            async def slow(tx: Tx) -> None:
+                await tx.execute("SELECT pg_sleep(0.1)")
+
+            for how in (cluster.crash, cluster.stop):
+                await everyone(whatever)
+                async with trio.open_nursery() as nursery:
+                    for do in (say, whatever):
+                        nursery.start_soon(everyone, do)
+                    await trio.to_thread.run_sync(how)
+                cluster.start_again()
+                before = dict(acknowledged)
+                await everyone(say)
+                for conv in convs:
+                    assert acknowledged[conv] > before[conv]
+                    assert await talk.head(1, conv) == acknowledged[conv]
+                assert (await store.read_ordered(sync.changed, 0))[0] > 0
+                assert await store.write(accounts.set_password, "user1", "new")
 
 
 async def test_a_bad_argument_is_a_mistake_and_no_outage(store: PostgresStore) -> None:

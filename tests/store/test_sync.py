@@ -121,3 +121,9 @@ async def test_a_horizon_covers_what_came_before_it(talk: Talk) -> None:
         assert all(stamp >= horizon for conv, head, stamp in after if head != seen[conv])
         assert all(stamp < later for *_, stamp in after)
         horizon, before = later, after
+
+
+async def test_nothing_holds_the_horizon(talk: Talk) -> None:
+    """While nobody writes."""
+    await talk.group(1, 2)
+    assert await talk.store.read(sync.held) == sync.Held(0.0, 0)

@@ -16,7 +16,7 @@ import trio
 from wirechat.server import limits
 from wirechat.server.cluster import Cluster
 from wirechat.store.database import Store
-from wirechat.store.errors import DataError, StoreError
+from wirechat.store.errors import DataError, Newer, StoreError
 from wirechat.store.features import meta
 from wirechat.store.migrations import pending
 
@@ -79,7 +79,7 @@ class Health:
                 name, False, f"no answer in {limits.PROBE_SECONDS:g} s; look at the disk or database and its load"
             )
         except _Unwell as error:
-            return Check(name, False, str(error))
+            return Check(name, error.bearable, str(error), warning=error.bearable)
         except (StoreError, OSError) as error:
             return Check(name, False, f"{error}; look at the log and at the disk or database")
 
@@ -105,6 +105,9 @@ class Health:
     async def _migrated(self) -> str:
         try:
             missing = pending(self._store.engine, await self._store.read(meta.applied))
+        except Newer:  # that node would not have begun if this one could not go on
+            text = "another server has brought the data up to date for a newer wirechat; this one goes on"
+            raise _Unwell(f"{text}: restart it with that version", bearable=True) from None
         except DataError as error:
             raise _Unwell(str(error)) from None
         if missing:
@@ -120,4 +123,8 @@ class Health:
 
 
 class _Unwell(Exception):
-    """The text says what is wrong and what to do."""
+    """The text says what is wrong and what to do. `bearable`: the node works all the same."""
+
+    def __init__(self, text: str, *, bearable: bool = False) -> None:
+        super().__init__(text)
+        self.bearable = bearable

@@ -29,7 +29,9 @@ from wirechat.server.cluster import Cluster, Counts
 from wirechat.server.histogram import Histogram
 from wirechat.server.session import Mode
 from wirechat.store.errors import StoreError
-from wirechat.store.features import meta
+from wirechat.store.features import meta, sync
+from wirechat.store.features.sync import Held
+from wirechat.store.tx import Tx
 from wirechat.wire.registries import AuthMethod
 
 if TYPE_CHECKING:
@@ -61,32 +63,40 @@ class Metrics:
         for collector in (
             node,
             _Others(self._server.cluster, self._bus),
-            _StoreSize(await self._bytes()),
+            _Stored(await self._ask()),
             self._process,
         ):
             registry.register(collector)
         return generate_latest(registry)
 
-    async def _bytes(self) -> int | None:
+    async def _ask(self) -> tuple[int, Held] | None:
         with trio.move_on_after(limits.PROBE_SECONDS):
             try:
-                return await self._store.read(meta.size)
+                return await self._store.read(_size_and_horizon)
             except StoreError:
                 pass
         return None
 
 
-class _StoreSize(Collector):
-    """What only the store knows."""
+async def _size_and_horizon(tx: Tx) -> tuple[int, Held]:
+    return await meta.size(tx), await sync.held(tx)
 
-    def __init__(self, size: int | None) -> None:
-        self._size = size
+
+class _Stored(Collector):
+    """What only the store knows; None: it did not answer."""
+
+    def __init__(self, told: tuple[int, Held] | None) -> None:
+        self._told = told
 
     def collect(self) -> Iterator[Metric]:
-        answers = self._size is not None
-        yield _gauge("store_up", "1 when the store answered a read just now, else 0.", answers)
-        if self._size is not None:
-            yield _gauge("store_bytes", "Size of the data with its indexes, without the write-ahead log.", self._size)
+        yield _gauge("store_up", "1 when the store answered a read just now, else 0.", self._told is not None)
+        if self._told is not None:
+            size, held = self._told
+            yield _gauge("store_bytes", "Size of the data with its indexes, without the write-ahead log.", size)
+            about = "Age of the oldest transaction of the database that writes; horizons cannot pass it."
+            yield _gauge("horizon_held_seconds", about, held.seconds)
+            about = "Transactions ended since that one began, at most: so far horizons lie behind."
+            yield _gauge("horizon_held_transactions", about, held.transactions)
 
 
 class _Others(Collector):

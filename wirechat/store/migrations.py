@@ -9,7 +9,7 @@ from importlib import resources
 
 import attrs
 
-from wirechat.store.errors import DataError
+from wirechat.store.errors import DataError, Newer
 
 
 @attrs.frozen
@@ -46,7 +46,7 @@ def pending(engine: str, applied: list[tuple[int, str]]) -> list[Migration]:
     """What is still to be applied, given (number, checksum) of what was. Raises DataError."""
     known = migrations(engine)
     if len(applied) > len(known):
-        raise DataError("the data was written by a newer wirechat; install that one")
+        raise Newer("the data was written by a newer wirechat; install that one")
     for (number, checksum), migration in zip(applied, known, strict=False):
         if (number, checksum) != (migration.number, migration.checksum):
             raise DataError(f"migration {number} of this data is not ours; it belongs to another program or version")

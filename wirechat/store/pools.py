@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -54,6 +54,9 @@ look into a partitioned table anew.
 
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+_BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What asyncpg says when its connection is gone, or is just being ended by the server."""
 
 _WORLD = {"08", "25", "53", "55", "57", "58"}
 """Classes of errors in which the server or the connection failed, not the statement."""
@@ -151,7 +154,7 @@ Check = Callable[[Any], Coroutine[Any, Any, None]]
 
 async def _open_pool(url: str, check: Check, settings: Mapping[str, str]) -> Any:
     return await asyncpg.create_pool(
-        url, min_size=1, max_size=CONNECTIONS, max_queries=10**9, init=partial(_begin, check), reset=_as_it_is,
+        url, min_size=0, max_size=CONNECTIONS, max_queries=10**9, init=partial(_begin, check), reset=_as_it_is,
         timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings,
     )  # fmt: skip
 
@@ -179,7 +182,7 @@ async def connected(url: str) -> AsyncIterator[Any]:
         ) from error
     except ValueError as error:
         raise Unavailable(f"its address cannot be read; it is {ADDRESS}, special characters as %XX") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, *_BROKEN) as error:
         raise Unavailable(f"no connection: {error}") from error
     try:
         yield connection
@@ -190,8 +193,8 @@ async def connected(url: str) -> AsyncIterator[Any]:
 async def write(connection: Any, run: Run[T]) -> T:
     """One durable transaction on a connection."""
     with told():
-        await connection.execute(_WRITE)
         try:
+            await connection.execute(_WRITE)
             result = await run(PostgresTx(connection))
         except BaseException:
             await _rollback(connection)
@@ -203,8 +206,8 @@ async def write(connection: Any, run: Run[T]) -> T:
 async def read(connection: Any, run: Run[T]) -> T:
     """One snapshot on a connection."""
     with told():
-        await connection.execute(_READ)
         try:
+            await connection.execute(_READ)
             return await run(PostgresTx(connection))
         finally:
             await _rollback(connection)
@@ -225,7 +228,7 @@ async def _acquired(pool: Any) -> AsyncIterator[Any]:
 async def _release(pool: Any, connection: Any) -> None:
     try:
         await pool.release(connection, timeout=GIVE_UP_SECONDS)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except (asyncpg.PostgresError, *_BROKEN):
         pass  # it was broken, and the pool has dropped it
 
 
@@ -235,18 +238,23 @@ async def _commit(connection: Any) -> None:
     except Exception as error:
         if isinstance(error, asyncpg.PostgresError) and error.sqlstate[:2] in _UNDONE:
             raise
+        _cut(connection)
         raise OutcomeUnknown(f"the commit was interrupted: {error!r}") from error
     if answer != "COMMIT":
         raise Unavailable(f"the transaction was undone: {answer}")
 
 
 async def _rollback(connection: Any) -> None:
-    if not connection.is_closed():
-        try:
-            async with asyncio.timeout(GIVE_UP_SECONDS):  # asyncpg would wait for a lost answer without end
-                await connection.execute("ROLLBACK")
-        except Exception:  # noqa: BLE001  the connection is not to be trusted
-            connection.terminate()
+    try:
+        async with asyncio.timeout(GIVE_UP_SECONDS):  # asyncpg would wait for a lost answer without end
+            await connection.execute("ROLLBACK")
+    except Exception:  # noqa: BLE001  the connection is not to be trusted, if there still is one
+        _cut(connection)
+
+
+def _cut(connection: Any) -> None:
+    with suppress(asyncpg.InterfaceError):  # it is gone already
+        connection.terminate()
 
 
 # what may be concluded from an error before the commit
@@ -263,7 +271,7 @@ def told() -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, *_BROKEN) as error:
         concluded = _concluded(error)
         if concluded is None:
             raise

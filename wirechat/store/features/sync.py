@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+
 from wirechat.store.records import ACCOUNT, DigestRow
 from wirechat.store.tx import Row, Tx
 
@@ -30,6 +32,27 @@ _ROW = f"""
 """
 
 
+_HELD = {
+    "sqlite": "SELECT 0, 0",
+    "postgres": "SELECT (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::float8"
+    " FROM pg_stat_activity WHERE backend_xid IS NOT NULL),"
+    " pg_snapshot_xmax(now.seen)::text::bigint - pg_snapshot_xmin(now.seen)::text::bigint"
+    " FROM (SELECT pg_current_snapshot() AS seen) now",
+}
+
+
+@attrs.frozen
+class Held:
+    """What keeps the horizon from going on: transactions that write and have not ended, of whatever program, in
+    whatever database of the server.
+    """
+
+    seconds: float
+    """Age of the oldest one that the role may see; of other roles it may with `pg_read_all_stats`."""
+    transactions: int
+    """How many others ended since the oldest began, at most: by so much the horizon lies behind."""
+
+
 NEVER = 2**62
 """A stamp that is never given."""
 
@@ -39,6 +62,13 @@ async def horizon(tx: Tx) -> int:
     row = await tx.fetchrow(_HORIZON[tx.engine])
     assert row is not None
     return int(row[0])
+
+
+async def held(tx: Tx) -> Held:
+    """How far the horizon lies behind."""
+    row = await tx.fetchrow(_HELD[tx.engine])
+    assert row is not None
+    return Held(max(float(row[0]), 0.0), int(row[1]))
 
 
 async def stamp(tx: Tx) -> int:
