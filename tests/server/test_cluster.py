@@ -12,6 +12,7 @@ import trio
 from tests.server.nodes import Web, known, node, two_nodes, until, users
 from tests.server.rig import Client, Rig
 from tests.store.cluster import Cluster as Postgres
+from tests.transcripts.people import narrow, stalled
 from wirechat import wire
 from wirechat.server import limits, tending
 from wirechat.server.cluster import Kind
@@ -111,6 +112,19 @@ async def test_p8_a_hint_shows_the_entry_as_it_is(url: str, no_pass: None) -> No
         web.lines[1].hear(msgpack.packb((Kind.NEWS, 1, [conv, sent.seq, 0])))
         events = [await bob.expect(wire.Event), await bob.expect(wire.Event)]
         assert [(event.seq, event.content) for event in events] == [(sent.seq, None), (sent.seq + 1, None)]
+
+
+async def test_p8_what_a_hint_brought_waits_without_its_text(url: str, no_pass: None) -> None:
+    """Deleted while the way to the client was full."""
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, conv = await pair(one, other)
+        slow = await narrow(other, bob)
+        await stalled(other, slow, alice, conv)
+        sent = await alice.say(conv, "secret")
+        await until(lambda: other.server.hub.position(conv)[0] >= sent.seq)
+        await alice.ask(wire.Send(0, conv, os.urandom(8), wire.EntryKind.DELETE, None, sent.seq), wire.SendOk)
+        said = await slow.expect(wire.Event, lambda event: event.seq == sent.seq)
+        assert said.content is None
 
 
 async def test_a_hint_is_not_believed(url: str, no_pass: None) -> None:

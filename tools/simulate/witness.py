@@ -289,8 +289,9 @@ class Witness:
         self._history.ok(self._name(request), reply.seq, reply.ts)
         self._of(request.conv).to(reply.seq)
         if not reply.dup and isinstance(request, wire.Send | wire.MemberAdd):
-            added = self._truth.log(request.conv)[reply.seq - 1].users
-            others = set(added) if isinstance(request, wire.MemberAdd) else self._others(request)
+            entries = self._truth.log(request.conv)[reply.seq - 1 : reply.seq]  # none, if it was lost
+            added = {user for entry in entries for user in entry.users}
+            others = added if isinstance(request, wire.MemberAdd) else self._others(request)
             self._check_walls(reply.rid, others, request)
         if isinstance(request, wire.Send) and request.kind == EntryKind.DELETE and request.ref is not None:
             self._gone.acknowledged(request.conv, request.ref)
