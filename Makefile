@@ -9,10 +9,10 @@ SESSIONS ?= 1000
 ROUNDS ?= 5
 JOBS ?= 2
 
-.PHONY: help env run test check format docs simulate bugs branches powercuts fuzz faults mutants bench bench-peers enumeration sbom clean
+.PHONY: help env run cluster-demo test check format docs simulate bugs branches powercuts fuzz faults mutants bench bench-peers enumeration sbom clean
 
 help:  ## Show what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 env: $(VENV)/.ready  ## Make the virtual environment
 
@@ -25,6 +25,9 @@ $(VENV)/.ready: setup.cfg
 
 run: env  ## Run a server on this machine with two demo accounts and a short replay
 	@$(BIN)/wirechat demo
+
+cluster-demo: env  ## Run PostgreSQL, NATS and three servers on this machine, to try a cluster: NODES=N, ONCE=1
+	@$(BIN)/wirechat cluster demo $(if $(NODES),--nodes $(NODES)) $(if $(ONCE),--once)
 
 test: env  ## The full suite, with a real PostgreSQL and NATS from their wheels
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile

@@ -83,8 +83,9 @@ def _paragraph(text: str) -> str:
 
 def _options(command: click.Command, context: click.Context) -> str:
     records, shared = _records(command, context), _records(serve, context)
-    rows = [_row(*record) for record in records if command is serve or record not in shared]
-    if command is not serve and set(shared) <= set(records):
+    all_of_serve = command is not serve and set(shared) <= set(records)
+    rows = [_row(*record) for record in records if not all_of_serve or record not in shared]
+    if all_of_serve:
         rows.append("| … | the options of `wirechat serve`, which say for which server |")
     return "\n".join(["| option | meaning |", "|---|---|", *rows]) if rows else ""
 

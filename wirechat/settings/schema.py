@@ -63,8 +63,9 @@ class Bus:
         flag="--bus",
     )
     prefix: Prefix = setting(
-        Prefix("wirechat"), "How its subjects begin; another one for each cluster on one NATS.", flag="--bus-prefix"
-    )
+        Prefix("wirechat"), "How its subjects begin; another one for each cluster on one NATS.", unit="name",
+        flag="--bus-prefix",
+    )  # fmt: skip
     credentials: Path | None = setting(
         None, "File of credentials, as nsc writes it; or a user or token in bus.url.", example='"wirechat.creds"'
     )

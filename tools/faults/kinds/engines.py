@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import trio
 
-from tools.cluster.engine import Engine
+from tools.cluster.engine import Engine, EngineError
+from tools.cluster.postgres import Postgres
 from tools.faults.cluster import ClusterFault, ClusterStage, unheard
 from tools.history.checker import Violation
 from wirechat.bus.nats import AWAY
 
 AWAY_SECONDS = 3.0
+HELD_SECONDS = 0.7
 PAUSED_SECONDS = 8.0
 
 
@@ -20,13 +24,16 @@ class _Postgres(ClusterFault):
 
 
 class PostgresKill(_Postgres):
-    """Commits are interrupted: some were made and never answered."""
+    """While somebody holds the table of entries, so that batches of all nodes are certainly on their way."""
 
     name = "postgres-kill"
     about = "kill -9 of all processes of PostgreSQL under three nodes; it comes back after a while"
 
     async def hurt(self, stage: ClusterStage) -> None:
-        await _kill(stage.site.postgres)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, _hold, stage.site.postgres)
+            await trio.sleep(HELD_SECONDS)
+            await kill(stage.site.postgres)
 
 
 class PostgresPause(_Postgres):
@@ -52,7 +59,7 @@ class NatsKill(_Nats):
     about = "kill -9 of NATS under three nodes; it comes back after a while"
 
     async def hurt(self, stage: ClusterStage) -> None:
-        await _kill(stage.site.nats)
+        await kill(stage.site.nats)
 
 
 class NatsPause(_Nats):
@@ -65,7 +72,14 @@ class NatsPause(_Nats):
         await _pause(stage.site.nats)
 
 
-async def _kill(engine: Engine) -> None:
+def _hold(postgres: Postgres) -> None:
+    """Nobody writes an entry until the server ends."""
+    with contextlib.suppress(EngineError):
+        postgres.sql("BEGIN; LOCK TABLE entry IN EXCLUSIVE MODE; SELECT pg_sleep(60)")
+
+
+async def kill(engine: Engine) -> None:
+    """End it, and start it again after a while."""
     await trio.to_thread.run_sync(engine.kill)
     await trio.sleep(AWAY_SECONDS)
     await trio.to_thread.run_sync(engine.start)
