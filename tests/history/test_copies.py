@@ -80,3 +80,10 @@ def test_what_is_unread_at_each_head() -> None:
     assert tally.unread(LOG, times, 1, 0, 7) == ({3}, {3})
     assert tally.unread(LOG, times, 1, 0, 9) == (set(), set())
     assert tally.unread(LOG, ((3, None),), 2, 0, 9) == ({9}, set())
+
+
+def test_what_was_deleted_before_anybody_read_the_log_was_there_until_then() -> None:
+    """Its text is gone, also from its edits; that it was there is not."""
+    log = [*LOG[:2], Entry(1, 3, 120, 2, MSG, None), Entry(1, 4, 130, 2, EDIT, None, 3), *LOG[4:]]
+    assert tally.unread(log, ((1, None),), 1, 0, 7) == ({3}, set())
+    assert tally.unread(log, ((1, None),), 1, 0, 8) == (set(), set())

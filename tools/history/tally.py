@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from tools.history.entries import MSG, PIN, Entry, Periods, is_within
-from tools.history.reference import Record, fold
+from tools.history.reference import Record, deleted, fold
 
 
 def unread(
@@ -33,8 +33,9 @@ def unread(
 
 
 def messages(log: Sequence[Entry], head: int) -> Iterator[Record]:
-    """Those that are not deleted."""
-    return (record for record in fold(log, head).values() if record.kind == MSG and record.content is not None)
+    """Those that are not deleted. What one says may be unknown: it was deleted later, before anybody read the log."""
+    gone = deleted(log[:head])
+    return (record for record in fold(log, head).values() if record.kind == MSG and record.seq not in gone)
 
 
 def mentions(log: Sequence[Entry]) -> set[tuple[int, int]]:
