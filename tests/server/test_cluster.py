@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import attrs
 import msgpack
@@ -14,9 +15,11 @@ from tests.server.rig import Client, Rig
 from tests.store.cluster import Cluster as Postgres
 from tests.transcripts.people import narrow, stalled
 from wirechat import wire
-from wirechat.server import limits, tending
+from wirechat.server import limits, offering, tending
 from wirechat.server.cluster import Kind
+from wirechat.server.hub import Hub
 from wirechat.server.standing import Heard, ask
+from wirechat.store.database import Store
 from wirechat.wire.registries import Capability
 from wirechat.world import REAL
 
@@ -411,3 +414,38 @@ async def test_a_bus_that_is_away_is_told(url: str) -> None:
         web.lines[0].trouble = "NATS cannot be reached"
         assert one.server.cluster is not None
         assert one.server.cluster.troubles() == ["NATS cannot be reached"]
+
+
+async def test_a_pass_reads_nothing_of_what_concerns_nobody_here(
+    url: str, no_pass: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither rows nor members, once it knows who is in it; and it notices when somebody here is added."""
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, carol = await one.person("alice"), await one.person("bob"), await other.person("carol")
+        web.cut()
+        conv = await one.group(alice, bob)
+        read: list[int] = []
+        real = offering.offer
+
+        async def offer(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) -> None:
+            read.extend(lagging)
+            await real(store, hub, lagging)
+
+        monkeypatch.setattr(offering, "offer", offer)
+        await tending.one_pass(other.server.store, other.server.hub)
+        assert conv in read
+        read.clear()
+        await alice.say(conv, "between the two of us")
+        await tending.one_pass(other.server.store, other.server.hub)
+        assert conv not in read
+        added = await alice.ask(wire.MemberAdd(0, conv, os.urandom(8), (carol.user,)), wire.MemberAddOk)
+        await tending.one_pass(other.server.store, other.server.hub)
+        assert (await carol.expect(wire.Event)).seq == added.seq
+        removed = await alice.ask(wire.MemberDel(0, conv, os.urandom(8), carol.user), wire.MemberDelOk)
+        await tending.one_pass(other.server.store, other.server.hub)
+        assert (await carol.expect(wire.Event)).seq == removed.seq
+        read.clear()
+        await alice.say(conv, "carol does not see this")
+        await tending.one_pass(other.server.store, other.server.hub)
+        assert conv not in read
+        await carol.silence()

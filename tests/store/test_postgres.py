@@ -127,10 +127,10 @@ async def test_the_pass_finds_what_commits_late(talk: Talk, url: str) -> None:
         )  # fmt: skip
         await talk.say(one, 1)
         horizon, changed = await talk.store.read_ordered(sync.changed, 0)
-        assert {conv: head for conv, head, _ in changed} == {one: 2, two: 1}
+        assert {conv: head for conv, head, *_ in changed} == {one: 2, two: 1}
         await other.sql("COMMIT")
     _, changed = await talk.store.read_ordered(sync.changed, horizon)
-    assert {conv: head for conv, head, _ in changed} == {one: 2, two: 2}
+    assert {conv: head for conv, head, *_ in changed} == {one: 2, two: 2}
 
 
 async def test_no_change_is_stamped_below_a_horizon_that_did_not_show_it(talk: Talk, url: str) -> None:
@@ -181,7 +181,7 @@ async def test_an_ordered_read_waits_for_what_it_saw(
     while await talk.head(1, conv) == 1:
         pass
     assert not told
-    assert (await store.read_ordered(sync.changed, 0))[1] == [(conv, 2, 0)]
+    assert (await store.read_ordered(sync.changed, 0))[1] == [(conv, 2, 0, 1)]
     assert told
 
 

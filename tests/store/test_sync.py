@@ -81,7 +81,7 @@ async def test_the_pass_finds_what_changed_on_the_node(talk: Talk) -> None:
     await talk.done(remove(three, 1, 3))
     upto, changed = await talk.store.read_ordered(sync.changed, since)
     assert upto > since
-    assert sorted(changed) == sorted([(one, 2, 0), (two, 1, 1), (three, 2, 0)])
+    assert sorted(changed) == sorted([(one, 2, 0, 1), (two, 1, 1, 1), (three, 2, 0, 2)])
     assert quiet not in {conv for conv, *_ in changed}
     assert (await talk.store.read_ordered(sync.changed, upto)) == (upto, [])
 

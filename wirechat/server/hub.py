@@ -197,6 +197,19 @@ class Hub:
         """The member list of this conversation may be outdated."""
         self._members.pop(conv, None)
 
+    def check(self, conv: int, version: int) -> None:
+        """The members are of this version by now."""
+        members = self._members.get(conv)
+        if members is not None and members.version != version:
+            del self._members[conv]
+
+    def concerns(self, conv: int) -> bool:
+        """A member may be connected here, or somebody who was put out and was not told; no when the list is known."""
+        members = self._members.get(conv)
+        if members is None or members.version > self.head(conv):
+            return True
+        return any(user in self._sessions for user in members.since)
+
     def regrouped(self, users: Iterable[int]) -> None:
         """They may share conversations with others than before."""
         self._regrouped.update(dict.fromkeys(users))

@@ -13,7 +13,7 @@ from wirechat.server.features.sync import row_of
 from wirechat.server.hub import Hub
 from wirechat.server.outbox import Push
 from wirechat.store.database import Store
-from wirechat.store.features import news, sync
+from wirechat.store.features import conversations, news, sync
 from wirechat.store.records import News
 from wirechat.wire.registries import EntryKind
 
@@ -30,6 +30,16 @@ async def offer(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) 
     rest = {conv: reached for conv, reached in lagging.items() if hub.lags(conv, *reached)}
     if rest:
         await offer_rows(store, hub, rest)
+        await _learn_members(store, hub, [conv for conv in rest if hub.members(conv) is None])
+
+
+async def _learn_members(store: Store, hub: Hub, convs: Sequence[int]) -> None:
+    """So that the next pass knows whom these concern: on most nodes nobody."""
+    if not hub.others.alone:
+        for start in range(0, len(convs), limits.NEWS_AT_ONCE):
+            lists = await store.read(conversations.member_lists, convs[start : start + limits.NEWS_AT_ONCE])
+            for conv, members in lists.items():
+                hub.remember(conv, members)
 
 
 async def offer_rows(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) -> None:

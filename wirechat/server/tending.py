@@ -100,10 +100,15 @@ async def one_pass(store: Store, hub: Hub) -> None:
     for twice: one may have been logging in while the first pass went by.
     """
     horizon, changed = await store.read_ordered(sync.changed, hub.horizon)
-    lagging = {conv: (head, rrev) for conv, head, rrev in changed if hub.lags(conv, head, rrev)}
+    lagging: dict[int, tuple[int, int]] = {}
+    for conv, head, rrev, version in changed:
+        if hub.lags(conv, head, rrev):
+            hub.check(conv, version)  # another node may have changed the members
+            if hub.concerns(conv):
+                lagging[conv] = head, rrev
+            else:
+                hub.offered(conv, head, rrev)
     if lagging:
-        for conv in lagging:
-            hub.forget(conv)  # another node may have changed them
         await offering.offer(store, hub, lagging)
     if horizon != hub.horizon_before:
         hub.revoked(await store.read(devices.revoked_since, hub.horizon_before))

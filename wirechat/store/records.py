@@ -309,7 +309,7 @@ class News:
     """The receipt counter after which `marks` begin."""
     complete: bool
     """All of it is here; otherwise there is more than is worth pushing."""
-    members: Members | None
+    members: Members | None = None
     """None: the version that is known holds."""
     entries: list[Entry] = attrs.Factory(list)
     marks: list[tuple[int, int, int]] = attrs.Factory(list)

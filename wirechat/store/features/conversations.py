@@ -15,6 +15,18 @@ async def member_list(tx: Tx, conv: int) -> Members:
     return Members(version[0] if version else 0, dict(rows))
 
 
+async def member_lists(tx: Tx, convs: Sequence[int]) -> dict[int, Members]:
+    """The current members of several that exist."""
+    versions = await tx.fetchmany("SELECT conv, version FROM conv WHERE conv = $1", [(conv,) for conv in convs])
+    found = {conv: Members(version, {}) for conv, version in versions}
+    for conv, user, since in await tx.fetchmany(
+        "SELECT conv, user_id, since FROM member WHERE conv = $1 AND until IS NULL ORDER BY user_id",
+        [(conv,) for conv in convs],
+    ):
+        found[conv].since[user] = since
+    return found
+
+
 async def standing(tx: Tx, user: int, conv: int) -> tuple[int, int | None] | Refusal:
     """(since, until) of a member's last period; NO_CONVERSATION for one who was never in."""
     row = await tx.fetchrow("SELECT since, until FROM member WHERE conv = $1 AND user_id = $2", conv, user)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wirechat.store.features.conversations import member_lists
 from wirechat.store.features.history import entry_of
-from wirechat.store.records import Members, News
+from wirechat.store.records import News
 from wirechat.store.tx import Tx
 
 Wanted = tuple[int, int, int, int]
@@ -20,29 +21,21 @@ async def news(tx: Tx, wanted: Sequence[Wanted], limit: int) -> list[News]:
         "SELECT c.conv, c.head, c.version, r.rrev FROM conv c JOIN conv_rc r ON r.conv = c.conv WHERE c.conv = $1",
         [(conv,) for conv, *_ in wanted],
     )}  # fmt: skip
-    found = {}
+    found: dict[int, News] = {}
+    unknown: list[int] = []
     for conv, head, receipts, version in wanted:
         now_head, now_version, rrev = heads.get(conv, (0, 0, 0))
         if now_head > head or rrev > receipts:
             known = head > 0 or now_head == 1
             complete = known and now_head - head <= limit and rrev - receipts <= limit
-            members = None if now_version == version else Members(now_version, {})
-            found[conv] = News(conv, now_head, rrev, receipts, complete, members)
-    await _read_members(tx, found)
+            found[conv] = News(conv, now_head, rrev, receipts, complete)
+            unknown += [conv] if now_version != version else []
+    for conv, members in (await member_lists(tx, unknown)).items():
+        found[conv].members = members
     ranges = [(conv, head) for conv, head, *_ in wanted if conv in found and found[conv].complete]
     await _read_entries(tx, found, [(conv, head) for conv, head in ranges if found[conv].head > head])
     await _read_marks(tx, found, [conv for conv, _ in ranges if found[conv].rrev > found[conv].receipts])
     return list(found.values())
-
-
-async def _read_members(tx: Tx, found: dict[int, News]) -> None:
-    for conv, user, since in await tx.fetchmany(
-        "SELECT conv, user_id, since FROM member WHERE conv = $1 AND until IS NULL ORDER BY user_id",
-        [(conv,) for conv, each in found.items() if each.members is not None],
-    ):
-        members = found[conv].members
-        assert members is not None
-        members.since[user] = since
 
 
 async def _read_entries(tx: Tx, found: dict[int, News], after: Sequence[tuple[int, int]]) -> None:

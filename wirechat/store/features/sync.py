@@ -95,18 +95,18 @@ async def digest(
     return [_digest_row(row) for row in rows]
 
 
-async def changed(tx: Tx, since: int) -> tuple[int, list[tuple[int, int, int]]]:
-    """(horizon of this snapshot, (conv, head, rrev) of what was stamped at `since` or later)."""
+async def changed(tx: Tx, since: int) -> tuple[int, list[tuple[int, int, int, int]]]:
+    """(horizon of this snapshot, (conv, head, rrev, version of members) of what was stamped at `since` or later)."""
     upto = await horizon(tx)
     if tx.engine == "sqlite" and upto == since:
         return upto, []
     rows = await tx.fetch(
-        "SELECT c.conv, c.head, r.rrev FROM conv c JOIN conv_rc r ON r.conv = c.conv WHERE c.conv IN ("
+        "SELECT c.conv, c.head, r.rrev, c.version FROM conv c JOIN conv_rc r ON r.conv = c.conv WHERE c.conv IN ("
         "SELECT conv FROM conv WHERE stamp >= $1 UNION SELECT conv FROM conv_rc WHERE rstamp >= $1"
         " UNION SELECT conv FROM member WHERE stamp >= $1) ORDER BY c.conv",
         since,
     )
-    return upto, [(conv, head, rrev) for conv, head, rrev in rows]
+    return upto, [(conv, head, rrev, version) for conv, head, rrev, version in rows]
 
 
 async def regrouped(tx: Tx, since: int) -> list[int]:
