@@ -53,12 +53,11 @@ async def sweep(connections: Iterable[Connection], hub: Hub, pulse: Pulse) -> No
     while True:
         due = trio.current_time() + limits.SWEEP_SECONDS
         await trio.sleep_until(due)
-        now = trio.current_time()
-        pulse.lag.observe(now - due)
+        pulse.lag.observe(trio.current_time() - due)
         everyone = list(connections)
         for start in range(0, len(everyone), limits.LOOKED_AFTER_AT_ONCE):
             for connection in everyone[start : start + limits.LOOKED_AFTER_AT_ONCE]:
-                _look_after(connection, now)
+                _look_after(connection, due)  # who spoke while this process stood still was not heard yet
             hub.flush()
             await trio.lowlevel.checkpoint()
 

@@ -1,0 +1,51 @@
+"""The sweep over connections."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from wirechat.server import limits
+from wirechat.server.hub import Hub
+from wirechat.server.tending import Pulse, sweep
+
+HEARTBEAT = 2.0
+
+
+class Quiet:
+    """A connection that says nothing any more."""
+
+    def __init__(self) -> None:
+        self.heard_at = trio.current_time()
+        self.endpoint = SimpleNamespace(sent_at=self.heard_at, blocked=False)
+        self.limits = SimpleNamespace(heartbeat_ms=1000 * HEARTBEAT)
+        self.tokens, self.deadline, self.session, self.pinged = 0, math.inf, None, False
+        self.closed: list[int] = []
+
+    def close(self, code: int, message: str) -> None:
+        self.closed.append(code)
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+async def test_7_27_who_spoke_while_the_process_stood_still_is_not_silent(
+    mock_clock: trio.testing.MockClock, speaks: bool
+) -> None:
+    """Stopped for longer than anybody may be silent, it reads first what came meanwhile."""
+    connection: Any = Quiet()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, [connection], Hub(), Pulse())
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(10 * HEARTBEAT)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not connection.closed
+        if speaks:
+            connection.heard_at = trio.current_time()
+        mock_clock.jump(limits.SWEEP_SECONDS)
+        await trio.testing.wait_all_tasks_blocked()
+        assert bool(connection.closed) is not speaks
+        nursery.cancel_scope.cancel()
