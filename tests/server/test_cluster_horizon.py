@@ -12,7 +12,7 @@ import trio
 from tests.server.nodes import Web, node, until
 from tests.server.rig import Client
 from tests.store.cluster import Cluster, running
-from tests.store.talk import msg
+from tests.store.talk import msg, packed
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.store.features import journal, sync
@@ -44,7 +44,7 @@ class Writer:
 
     def __init__(self, store: PostgresStore, *convs: int, user: int) -> None:
         self._store = store
-        self._batch = [msg(conv, user) for conv in convs]
+        self._batch = [msg(conv, user, packed(1, b"late")) for conv in convs]
         self._ends = False
 
     async def run(self) -> None:
@@ -92,10 +92,17 @@ async def test_what_commits_late_is_told_late_and_not_lost(url: str) -> None:
         await passes(rig)
         then = await horizon(bob)
         writer.end()
-        await bob.expect(wire.Rows, lambda rows: (late, 2) in {(row.conv, row.head) for row in rows.rows})
+        await bob.expect(wire.Message, lambda message: tells(message, late, 2))
         again = await rig.again(bob)
         (page,) = await again.sync(then)
         assert (late, 2) in {(row.conv, row.head) for row in page.rows}
+
+
+def tells(message: wire.Message, conv: int, seq: int) -> bool:
+    """The entry itself, or a row that tells of it."""
+    if isinstance(message, wire.Event):
+        return (message.conv, message.seq) == (conv, seq)
+    return isinstance(message, wire.Rows) and (conv, seq) in {(row.conv, row.head) for row in message.rows}
 
 
 async def test_a_writer_holds_the_horizon_and_nothing_else(url: str) -> None:

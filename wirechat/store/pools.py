@@ -153,10 +153,13 @@ Check = Callable[[Any], Coroutine[Any, Any, None]]
 
 
 async def _open_pool(url: str, check: Check, settings: Mapping[str, str]) -> Any:
-    return await asyncpg.create_pool(
+    """With one connection from the start, which tells others that a server is here; its passes keep it open."""
+    pool = await asyncpg.create_pool(
         url, min_size=0, max_size=CONNECTIONS, max_queries=10**9, init=partial(_begin, check), reset=_as_it_is,
         timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings,
     )  # fmt: skip
+    async with pool.acquire():
+        return pool
 
 
 async def _begin(check: Check, connection: Any) -> None:
