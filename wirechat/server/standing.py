@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-import msgpack
 import trio
 
 from wirechat.bus.base import Bus
+from wirechat.server import limits
 from wirechat.server.cluster import Kind
+from wirechat.wire.packing import MALFORMED, pack, unpack
 
 ANSWER_SECONDS = 1.5
 ASKED = 2
@@ -61,7 +62,7 @@ async def ask(bus: Bus, now_ms: Callable[[], int], seconds: float = ANSWER_SECON
         nursery.start_soon(bus.run, receive)
         for _ in range(ASKED):
             asked_ms = now_ms()
-            bus.send(None, msgpack.packb((int(Kind.STATUS), bus.node)))
+            bus.send(None, pack((int(Kind.STATUS), bus.node)))
             await trio.sleep(seconds / ASKED)
         nursery.cancel_scope.cancel()
     return [found[node] for node in sorted(found)]
@@ -70,10 +71,10 @@ async def ask(bus: Bus, now_ms: Callable[[], int], seconds: float = ANSWER_SECON
 def _read(data: bytes, meanwhile_ms: int) -> Standing | None:
     """None for what is no answer, or cannot be read."""
     try:
-        kind, node, epoch, clock_ms, about, heard, troubles, *_ = msgpack.unpackb(data, use_list=False)
+        kind, node, epoch, clock_ms, about, heard, troubles, *_ = unpack(data, limits.BUS_ITEMS_MAX)
         if kind != Kind.STANDS:
             return None
         hears = tuple(Heard(*each[:3]) for each in heard)
-        return Standing(node, epoch, clock_ms - meanwhile_ms, about, hears, tuple(troubles))
-    except (ValueError, TypeError, msgpack.UnpackException):
+        return Standing(node, epoch, clock_ms - meanwhile_ms, dict(about), hears, tuple(troubles))
+    except MALFORMED:
         return None
