@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import trio
 
-from tests.server.nodes import Web, node, until
+from tests.server.nodes import Web, node, two_nodes, until
 from tests.server.rig import Client
-from tests.store.cluster import Cluster, running
 from tests.store.talk import msg, packed
 from wirechat import wire
 from wirechat.server import limits
-from wirechat.store.features import journal, sync
+from wirechat.store.features import devices, journal, sync
 from wirechat.store.postgres import PostgresStore, open_postgres
 from wirechat.store.tx import Tx
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Cluster]:
-    with running() as server:
-        yield server
-
-
-@pytest.fixture
-def url(postgres: Cluster) -> str:
-    return postgres.place()
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +118,24 @@ async def passes(rig: Any, count: int = 5) -> None:
     pulse = rig.server.pulse.passes
     enough = pulse.cumulative()[-1] + count
     await until(lambda: pulse.cumulative()[-1] >= enough)
+
+
+async def test_8_28_a_device_is_cut_off_while_a_writer_holds_the_horizon(url: str) -> None:
+    """Although every hint is lost: the pass looks for what ends sessions whether the horizon moves or not."""
+    async with two_nodes(url) as (one, there, web), open_postgres(url) as other, trio.open_nursery() as nursery:
+        alice = await one.person("alice")
+        twin = await there.again(alice)
+        await twin.sync()
+        web.cut()
+        writer = Writer(other, user=alice.user)
+        nursery.start_soon(writer.run)
+        await writer.begun()
+        await passes(there, 3)
+        await other.write(_revoke, alice.user, alice.device)
+        with trio.fail_after(5):
+            assert await twin.closed() == wire.errors.DEVICE_REVOKED
+        writer.end()
+
+
+async def _revoke(tx: Tx, user: int, device: int) -> None:
+    assert await devices.revoke(tx, user, device, await sync.stamp(tx)) is True

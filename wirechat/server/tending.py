@@ -109,12 +109,12 @@ async def one_pass(store: Store, hub: Hub) -> None:
                 hub.offered(conv, head, rrev)
     if lagging:
         await offering.offer(store, hub, lagging)
-    if horizon != hub.horizon_before:
+    if not hub.others.alone:  # also while a long writer holds the horizon
+        for device, login in await store.read(devices.logged_in_since, hub.horizon_before):
+            hub.outdated(device, login)
+        hub.regrouped(await store.read(sync.regrouped, hub.horizon))
+    if horizon != hub.horizon_before or not hub.others.alone:
         hub.revoked(await store.read(devices.revoked_since, hub.horizon_before))
-        if not hub.others.alone:
-            for device, login in await store.read(devices.logged_in_since, hub.horizon_before):
-                hub.outdated(device, login)
-            hub.regrouped(await store.read(sync.regrouped, hub.horizon))
     hub.horizon_before, hub.horizon = hub.horizon, horizon
     for session in hub.sessions():
         session.advance(horizon)
