@@ -11,7 +11,7 @@ from tools.faults.kinds.engines import NatsKill, NatsPause, PostgresKill, Postgr
 from tools.faults.kinds.files import Files
 from tools.faults.kinds.halfopen import HalfOpen
 from tools.faults.kinds.kill import Kill
-from tools.faults.kinds.nodes import NodeKill, NodePause
+from tools.faults.kinds.nodes import NodeKill, NodePause, NodeRestart
 from tools.faults.kinds.pause import Pause
 from tools.faults.kinds.quota import Quota
 from tools.faults.kinds.restore import Restore
@@ -20,5 +20,5 @@ from tools.faults.kinds.sync import Sync
 
 ALL: tuple[type[Fault], ...] = (
     Kill, Pause, Files, Disk, Quota, Sync, Deaf, Storm, HalfOpen, Chaos, CatchUp, Restore, Clock,
-    NodeKill, NodePause, PostgresKill, PostgresPause, NatsKill, NatsPause, CutFromStore, CutFromBus,
+    NodeKill, NodeRestart, NodePause, PostgresKill, PostgresPause, NatsKill, NatsPause, CutFromStore, CutFromBus,
 )  # fmt: skip

@@ -34,6 +34,22 @@ class NodeKill(ClusterFault):
         return [*unaware(stage, What.LOST, self.began), *self.went_on(stage)]
 
 
+class NodeRestart(ClusterFault):
+    """As in an upgrade: each node answers what it has read, sends its people away, and comes back."""
+
+    name = "node-restart"
+    about = "SIGTERM to each of three nodes in turn, started again once it has drained, under load"
+
+    async def hurt(self, stage: ClusterStage) -> None:
+        for node in stage.site.nodes:
+            await node.terminate()
+            await node.start()
+            await trio.sleep(AWAY_SECONDS)
+
+    def bitten(self, stage: ClusterStage) -> list[Violation]:
+        return [*unaware(stage, What.LOST, self.began), *self.went_on(stage)]
+
+
 class NodePause(ClusterFault):
     """Longer than the others wait for its word. What it thinks to know when it wakes up is old."""
 
