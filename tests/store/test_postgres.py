@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -47,9 +48,9 @@ class Session:
 
 
 @asynccontextmanager
-async def session(url: str) -> AsyncIterator[Session]:
+async def session(url: str, **how: Any) -> AsyncIterator[Session]:
     async with open_crossing() as cross:
-        connection = await cross(asyncpg.connect, url)
+        connection = await cross(partial(asyncpg.connect, url, **how))
         try:
             yield Session(cross, connection)
         finally:
@@ -295,6 +296,17 @@ async def test_a_held_conversation_stalls_no_other(talk: Talk, url: str, monkeyp
         assert isinstance(stuck[0].results[0], Unavailable)
         await other.sql("ROLLBACK")
         assert isinstance((await append(node, [msg(held, 1)], 5, {})).results[0], Appended)
+
+
+async def test_a_node_that_stands_still_in_a_transaction_holds_the_others_up_for_two_seconds(
+    talk: Talk, url: str
+) -> None:
+    """It does not hear of its end; what it holds is free all the same, before another's statement gives up."""
+    conv = await talk.group(1, 2)
+    async with open_postgres(url) as node, session(url, server_settings=pools.SETTINGS) as still:
+        await still.sql("BEGIN")
+        await still.sql("SELECT 1 FROM conv WHERE conv = $1 FOR UPDATE", conv)
+        assert isinstance((await append(node, [msg(conv, 1)], 5, {})).results[0], Appended)
 
 
 async def test_nodes_that_start_together_migrate_once(cluster: Cluster) -> None:

@@ -33,7 +33,7 @@ def as_json(outcomes: Sequence[Outcome]) -> dict[str, object]:
 def print_table(outcomes: Sequence[Outcome], console: Console) -> None:
     """A row for each fault, then what is wrong and what was left out."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("fault")
+    table.add_column("fault", no_wrap=True)
     table.add_column("result")
     for column in ("recovery s", "memory MiB", "acknowledged", "connections", *COLUMNS, "other"):
         table.add_column(column, justify="right", no_wrap=True)

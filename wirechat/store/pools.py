@@ -40,9 +40,11 @@ ONCE = {"application_name": "wirechat-once"}
 SETTINGS = {
     "application_name": "wirechat",
     "statement_timeout": "5000",
-    "idle_in_transaction_session_timeout": "10000",
+    "idle_in_transaction_session_timeout": "2000",
 }
-"""In ms. A node that dies in the middle of a transaction must not hold its locks, nor the horizon, for long."""
+"""In ms. A node that dies or stands still in the middle of a transaction must not hold its locks, for which the others
+wait, nor the horizon, for long.
+"""
 
 TRANSACTION_SECONDS = 10
 """The longest transaction, where the server knows such a limit (17); else only statements and pauses have one."""
