@@ -10,7 +10,10 @@ import trio
 from tests.server.rig import PATIENCE, serving
 from wirechat import wire
 from wirechat.server import limits
+from wirechat.server.connection import Connection
+from wirechat.server.features.session import Sessions
 from wirechat.store.features import devices
+from wirechat.store.features.devices import Login
 
 
 async def test_a_device_that_stays_is_noted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +42,34 @@ async def test_a_device_that_came_again_is_known_after_its_old_connection_has_en
                 await trio.sleep(0.01)
         rig.server.hub.revoked([again.device])
         assert await again.closed() == wire.errors.DEVICE_REVOKED
+
+
+async def test_4_7_an_older_login_that_is_told_later_ends_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logins that share a commit go on in any order. Who came back would be told that somebody else has his device."""
+    prove, entered = Sessions._prove, trio.Event()
+    older = True
+
+    async def late(self: Sessions, connection: Connection, auth: wire.Auth, next_token: bytes) -> Login:
+        nonlocal older
+        waits, older = older, False
+        login = await prove(self, connection, auth, next_token)
+        if waits:
+            await entered.wait()
+        return login
+
+    async with serving(tmp_path) as rig:
+        phone = await rig.person("ada")
+        monkeypatch.setattr(Sessions, "_prove", late)
+        before = await rig.greeted()
+        signed = phone.key.sign(wire.auth.signed_bytes(before.welcome.nonce, phone.device, 0, b""))
+        await before.send(wire.Auth(1, 3, proof=signed, device=phone.device))
+        with trio.fail_after(PATIENCE):
+            while older:  # noqa: ASYNC110  the server tells nobody
+                await trio.sleep(0.01)
+        again = await rig.again(phone)
+        entered.set()
+        assert await before.closed() == wire.errors.REPLACED
+        await again.sync()
+        await again.silence()

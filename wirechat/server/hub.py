@@ -78,9 +78,14 @@ class Hub:
     # who is online
 
     def join(self, session: Session) -> Session | None:
-        """Enter a session; returns the older one of the same device, which is no longer in the hub."""
+        """Enter a session, unless a newer one of the same device is here; returns the older of both, which must end.
+
+        Logins that share a commit are told of it in any order.
+        """
         replaced = self._devices.get(session.device)
         if replaced is not None:
+            if replaced.login > session.login:
+                return session
             self.leave(replaced)
         self._devices[session.device] = session
         self._sessions.setdefault(session.user, []).append(session)
