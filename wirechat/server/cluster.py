@@ -26,6 +26,7 @@ from wirechat.server.directory import Directory, Node, Served
 from wirechat.server.hub import Hub
 from wirechat.store.database import Store
 from wirechat.store.errors import StoreError
+from wirechat.store.features import devices
 from wirechat.wire.packing import MALFORMED, pack, unpack
 
 log = structlog.get_logger(__name__)
@@ -101,6 +102,9 @@ class Cluster:
         self._telling = 0
         self._news: dict[int, tuple[int, int, tuple[int, ...]]] = {}
         """Conversation -> (head, receipts, who left), not sent yet."""
+        self._entered: dict[int, int] = {}
+        """Device -> number of its login, of sessions of which the store does not know yet."""
+        self._note = trio.Event()
         self._wanted: dict[int, None] = {}
         """Conversations of which others say that there is something new."""
         self._more = trio.Event()
@@ -162,6 +166,8 @@ class Cluster:
         """See `Others`."""
         for node in self.directory.of(user):
             self._send(node.number, Kind.LOGIN, user, device, login)
+        self._entered[device] = login
+        self._note.set()
 
     def revoked(self, devices: Iterable[int]) -> None:
         """See `Others`."""
@@ -227,6 +233,7 @@ class Cluster:
                 nursery.start_soon(self._bus.run, self.receive)
                 nursery.start_soon(self._keep_alive)
                 nursery.start_soon(self._keep_reading)
+                nursery.start_soon(self._keep_noting)
         finally:
             self._send(None, Kind.BYE)
 
@@ -257,6 +264,22 @@ class Cluster:
                 self.counts.hints_read += await offering.offer_news(self._store, self._hub, convs)
             except StoreError as error:
                 log.debug("what others say is new waits for the pass", reason=str(error))
+
+    async def _keep_noting(self) -> None:
+        """Write down who has a session here, for the passes of nodes that no hint reaches. Not with the login itself:
+        that may commit when its connection is gone, and must not end the one that came in its place.
+        """
+        while True:
+            await self._note.wait()
+            self._note = trio.Event()
+            entered, self._entered = self._entered, {}
+            try:
+                await self._store.write(devices.entered, list(entered.items()))
+            except StoreError as error:
+                log.debug("who has logged in is written down later", reason=str(error))
+                self._entered = entered | self._entered
+                self._note.set()
+                await trio.sleep(limits.ALIVE_SECONDS)
 
     # what the others tell
 

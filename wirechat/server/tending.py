@@ -110,7 +110,7 @@ async def one_pass(store: Store, hub: Hub) -> None:
     if lagging:
         await offering.offer(store, hub, lagging)
     if not hub.others.alone:  # also while a long writer holds the horizon
-        for device, login in await store.read(devices.logged_in_since, hub.horizon_before):
+        for device, login in await store.read(devices.entered_since, hub.horizon_before):
             hub.outdated(device, login)
         hub.regrouped(await store.read(sync.regrouped, hub.horizon))
     if horizon != hub.horizon_before or not hub.others.alone:

@@ -42,10 +42,8 @@ async def issue_resume(tx: Tx, device: int, token: bytes, until_ms: int) -> Logi
     token once more changes nothing but the number of the login.
     """
     login = await tx.fetchrow(
-        "UPDATE device SET login = login + 1, login_stamp = $1 WHERE device = $2 AND NOT revoked"
-        " RETURNING user_id, device, login",
-        await sync.stamp(tx), device,
-    )  # fmt: skip
+        "UPDATE device SET login = login + 1 WHERE device = $1 AND NOT revoked RETURNING user_id, device, login", device
+    )
     if login is None:
         return None
     row = await tx.fetchrow("SELECT coalesce(max(number), 0) + 1 FROM resume WHERE device = $1", device)
@@ -73,11 +71,19 @@ async def use_resume(tx: Tx, token: bytes, next_token: bytes, now_ms: int, until
     return await issue_resume(tx, device, next_token, until_ms)
 
 
-async def logged_in_since(tx: Tx, since: int) -> list[tuple[int, int]]:
-    """(device, number of its newest login) of those that logged in with this stamp or a later one."""
-    return [(device, number) for device, number in await tx.fetch(
-        "SELECT device, login FROM device WHERE login_stamp >= $1", since
-    )]  # fmt: skip
+async def entered(tx: Tx, logins: Iterable[tuple[int, int]]) -> None:
+    """(device, number of the login) of new sessions: older sessions of these devices must end, wherever they are."""
+    stamp = await sync.stamp(tx)
+    await tx.executemany(
+        "UPDATE device SET entered = $1, entered_stamp = $2 WHERE device = $3 AND entered < $1",
+        [(number, stamp, device) for device, number in sorted(logins)],
+    )
+
+
+async def entered_since(tx: Tx, since: int) -> list[tuple[int, int]]:
+    """(device, number of the newest login that has a session) of those stamped at `since` or later."""
+    rows = await tx.fetch("SELECT device, entered FROM device WHERE entered_stamp >= $1 ORDER BY device", since)
+    return [(device, number) for device, number in rows]
 
 
 async def forget_resume(tx: Tx) -> None:

@@ -93,6 +93,6 @@ async def settle(tx: Tx) -> None:
         await tx.execute(
             "UPDATE stamp SET system = $1, value = greatest(value, (SELECT max(stamp) FROM conv),"
             " (SELECT max(rstamp) FROM conv_rc), (SELECT max(stamp) FROM member),"
-            " (SELECT max(greatest(stamp, login_stamp)) FROM device))",
+            " (SELECT max(greatest(stamp, entered_stamp)) FROM device))",
             server[0],
         )
