@@ -20,6 +20,7 @@ from wirechat.server.cluster import Kind
 from wirechat.server.hub import Hub
 from wirechat.server.standing import Heard, ask
 from wirechat.store.database import Store
+from wirechat.store.features import devices
 from wirechat.wire.registries import Capability
 from wirechat.world import REAL
 
@@ -449,3 +450,13 @@ async def test_a_pass_reads_nothing_of_what_concerns_nobody_here(
         await tending.one_pass(other.server.store, other.server.hub)
         assert conv not in read
         await carol.silence()
+
+
+async def test_a_login_whose_connection_was_gone_puts_nobody_out(url: str, quick: None) -> None:
+    """It commits late; its device has come to another node meanwhile and stays there."""
+    async with two_nodes(url) as (one, other, _):
+        alice, _, _ = await pair(one, other)
+        late = await other.server.store.write(devices.issue_resume, alice.device, os.urandom(32), 2**62)
+        assert late is not None
+        await alice.silence(0.5)
+        await alice.ask(wire.Devices(0), wire.DevicesOk)
