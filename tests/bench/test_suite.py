@@ -37,7 +37,7 @@ def test_a_benchmark_answers_its_question(name: str) -> None:
     assert {row.name for row in seen} == set(rows)
     for row in seen:
         assert row.figures.keys() <= FIGURES.keys()
-        if name != "idle":  # a page more or less is no sign: there are few connections
+        if name not in ("idle", "cluster"):  # a page or a tick more or less is no sign: there are few connections
             assert all(math.isfinite(value) and value > 0 for value in row.figures.values()), row
         assert row.figures.get("bytes", 0) <= BYTES.get(row.name, math.inf)
 

@@ -55,10 +55,10 @@ async def everything(store: Store, seed: int = 1) -> list[Oracle]:
     """One of everything, in conversations of more than a block."""
     talk = await Talk(store).people(9)
     chance, oracles = Random(seed), []
-    for _ in range(6):
+    for _ in range(2):
         item = group(1, 2, 3)
         oracle = Oracle(item, await talk.done(item))
-        for size in (40, 40, 40):
+        for size in (20, 20):
             await write(talk, chance, oracle, size)
         oracles.append(oracle)
     one = (await talk.done(direct(1, 2))).conv
@@ -118,7 +118,7 @@ async def test_everything_arrives(tmp_path: Path, cluster: Cluster) -> None:
         oracles = await everything(store)
         before = await rows(store)
     moved = await move.move(tmp_path / "data", place, silently)
-    assert (moved.complete, moved.conversations) == (True, 8)
+    assert (moved.complete, moved.conversations) == (True, 4)
     assert moved.entries == len(before["entry"])
     async with open_postgres(place) as store:
         assert await rows(store) == before
@@ -153,7 +153,7 @@ async def test_the_server_writes_meanwhile(tmp_path: Path, cluster: Cluster) -> 
         talk.now_ms = 9_000
         nursery.start_soon(moves)
         for number in range(40):
-            await write(talk, chance, oracles[number % 6], 5)
+            await write(talk, chance, oracles[number % 2], 5)
             await talk.done(group(2, 3, 4))
             await talk.mark(oracles[0].conv, 1, read=number)
         with trio.fail_after(PATIENCE):
@@ -237,7 +237,7 @@ async def test_interrupted_anywhere_it_goes_on(
             async with open_sqlite(tmp_path / "data") as store:
                 talk = Talk(store)
                 talk.now_ms = 10_000 + steps
-                await write(talk, chance, oracles[steps % 6], 3)
+                await write(talk, chance, oracles[steps % 2], 3)
                 before = await rows(store)
         else:
             break
@@ -380,7 +380,7 @@ async def test_it_says_what_it_did(tmp_path: Path, cluster: Cluster) -> None:
     result = await run("store", "move", f"sqlite:{tmp_path / 'data'}", cluster.place(), "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.output)
-    assert (told["complete"], told["conversations"]) == (True, 8)
+    assert (told["complete"], told["conversations"]) == (True, 4)
     assert 0 < told["stopped_seconds"] < PATIENCE
 
 
