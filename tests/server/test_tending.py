@@ -49,3 +49,16 @@ async def test_7_27_who_spoke_while_the_process_stood_still_is_not_silent(
         await trio.testing.wait_all_tasks_blocked()
         assert bool(connection.closed) is not speaks
         nursery.cancel_scope.cancel()
+
+
+async def test_7_27_a_slow_reader_is_not_silent(autojump_clock: trio.testing.MockClock) -> None:
+    """Its requests wait unread while answers wait for it, and now and then it takes some of them (P6)."""
+    connection: Any = Quiet()
+    connection.endpoint.blocked = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, [connection], Hub(), Pulse())
+        for _ in range(10):
+            await trio.sleep(HEARTBEAT)
+            connection.endpoint.sent_at = trio.current_time()
+        assert not connection.closed
+        nursery.cancel_scope.cancel()

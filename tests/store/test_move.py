@@ -209,6 +209,7 @@ async def test_interrupted_anywhere_it_goes_on(
     tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before and after every step, and each time somebody writes before it is run again."""
+    monkeypatch.setattr(move, "PIECES", 2)
     place = cluster.place()
     async with open_sqlite(tmp_path / "data") as store:
         oracles = await everything(store)
