@@ -409,7 +409,8 @@ class Person:
         if self._chance.random() < 0.1:
             await client.messages.forward(elsewhere, self._chance.randint(1, 3), conv)
         else:
-            await client._call(*self._chance.choice(PROBES)(elsewhere, self._chance.randbytes(8)))
+            request, reply = self._chance.choice(PROBES)(elsewhere, self._chance.randbytes(8))
+            await client._call(request, reply, partial(_note_entry, client, elsewhere))
 
     def _may(self, client: Client, conv: int, role: Role) -> bool:
         """Whether this device thinks that it may, or tries anyway."""
@@ -503,6 +504,12 @@ async def _together(deeds: Iterable[Callable[[], Awaitable[object]]]) -> None:
             nursery.start_soon(do, deed)
     if errors:
         raise errors[0]
+
+
+def _note_entry(client: Client, conv: int, answer: wire.Reply) -> None:
+    """Somebody may let him in while he asks; then the answer tells of an entry, and nothing else does."""
+    if (seq := getattr(answer, "seq", 0)) > 0:
+        client._state.sync.exists(conv, seq)
 
 
 async def _ask_once(client: Client, request: wire.Send) -> None:
