@@ -186,6 +186,23 @@ async def test_an_ordered_read_waits_for_what_it_saw(
     assert told
 
 
+async def test_an_append_that_waits_for_a_lock_holds_up_no_pass(talk: Talk, store: PostgresStore, url: str) -> None:
+    """Nothing of it can be seen yet. What a hint read would be pushed when it is old, and deleted perhaps (P8)."""
+    conv = await talk.group(1, 2)
+    told: list[Commit] = []
+    async with session(url) as other:
+        await other.sql("BEGIN")
+        await other.sql("SELECT 1 FROM conv WHERE conv = $1 FOR UPDATE", conv)
+        store.start_append([msg(conv, 1)], 5, {}, told.append)
+        assert (await store.read_ordered(sync.changed, 0))[1] == [(conv, 1, 0, 1)]
+        assert not told
+        await other.sql("ROLLBACK")
+    last = (await append(store, [msg(conv, 1)], 5, {})).results[0]
+    assert isinstance(last, Appended)
+    assert last.seq == 3
+    assert told
+
+
 # several nodes
 
 

@@ -44,7 +44,7 @@ class AppendStore(Protocol):
     def start_append(
         self, batch: Sequence[Append], now_ms: int, known: dict[int, int], done: Callable[[Commit], None]
     ) -> None:
-        """Append in one transaction; `done` is called in the Trio thread, in commit order."""
+        """Append durably; `done` is called in the Trio thread, in commit order for each conversation."""
 
 
 @attrs.define

@@ -52,7 +52,7 @@ class PostgresStore:
             trio.lowlevel.current_trio_token().run_sync_soon(done, refused)
             return
         turn = self._appends.enter({item.conv for item in batch})
-        self._nursery.start_soon(self._append, turn, partial(self._appending, batch, now_ms, known), done)
+        self._nursery.start_soon(self._append, turn, partial(self._appending, turn, batch, now_ms, known), done)
 
     async def _append(
         self, turn: Turn, work: Callable[[], Coroutine[Any, Any, Commit]], done: Callable[[Commit], None]
@@ -64,9 +64,14 @@ class PostgresStore:
             finally:
                 self._appends.leave(turn)
 
-    async def _appending(self, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
+    async def _appending(self, turn: Turn, batch: Sequence[Append], now_ms: int, known: Mapping[int, int]) -> Commit:
+        async def run(some: Sequence[Append], tx: Tx) -> Commit:
+            commit = await journal.append(tx, some, now_ms, known)
+            turn.visible = True
+            return commit
+
         async def attempt(some: Sequence[Append]) -> Commit:
-            return await settling.append(self._pools.write, lambda tx: journal.append(tx, some, now_ms, known))
+            return await settling.append(self._pools.write, partial(run, some))
 
         return await appending.append(attempt, batch)
 
@@ -79,9 +84,11 @@ class PostgresStore:
         return await self._finish(self._pools.read, lambda tx: feature(tx, *args, **kwargs))
 
     async def read_ordered(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """See `Store`. What it saw was committed by appends that were begun before it ended."""
+        """See `Store`. What it saw was committed by appends whose commit was begun before it ended; one that waits for
+        a lock of another node is not waited for.
+        """
         result = await self.read(feature, *args, **kwargs)
-        await self._appends.all_told()
+        await self._appends.visible_told()
         return result
 
     async def _finish(
@@ -108,6 +115,8 @@ class Turn:
         self.convs = tuple(convs)
         self.told = trio.Event()
         """Its `done` was called."""
+        self.visible = False
+        """A commit of it was begun: from now on others may see some of it."""
         self._before = tuple(before)
 
     async def come(self) -> None:
@@ -140,9 +149,9 @@ class Appends:
             if self._last[conv] is turn:
                 del self._last[conv]
 
-    async def all_told(self) -> None:
-        """Wait for those that are in flight now."""
-        for turn in tuple(self._all):
+    async def visible_told(self) -> None:
+        """Wait for those of which a read that has just ended may have seen something."""
+        for turn in [turn for turn in self._all if turn.visible]:
             await turn.told.wait()
 
 
