@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import msgpack
@@ -129,6 +130,32 @@ async def test_p8_what_a_hint_brought_waits_without_its_text(url: str, no_pass: 
         await alice.ask(wire.Send(0, conv, os.urandom(8), wire.EntryKind.DELETE, None, sent.seq), wire.SendOk)
         said = await slow.expect(wire.Event, lambda event: event.seq == sent.seq)
         assert said.content is None
+
+
+async def test_p8_what_was_read_too_long_ago_is_not_shown(
+    url: str, no_pass: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleted between the read and the push, which has to wait for something else."""
+    async with two_nodes(url) as (one, other, _):
+        alice, bob, conv = await pair(one, other)
+        store, was_read, is_deleted = other.server.store, trio.Event(), trio.Event()
+        real = store.read_ordered
+
+        async def late(*args: Any) -> Any:
+            found = await real(*args)
+            was_read.set()
+            await is_deleted.wait()
+            return found
+
+        monkeypatch.setattr(store, "read_ordered", late)
+        monkeypatch.setattr(limits, "NEWS_SECONDS", 0.0)
+        said = await alice.say(conv, "secret")
+        await was_read.wait()
+        gone = await alice.ask(wire.Send(0, conv, os.urandom(8), wire.EntryKind.DELETE, None, said.seq), wire.SendOk)
+        is_deleted.set()
+        rows = await bob.expect(wire.Message, lambda message: isinstance(message, wire.Event | wire.Rows))
+        assert isinstance(rows, wire.Rows), rows
+        assert [row.head for row in rows.rows] == [gone.seq]
 
 
 async def test_a_hint_is_not_believed(url: str, no_pass: None) -> None:

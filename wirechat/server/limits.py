@@ -153,6 +153,9 @@ NEWS_AT_ONCE = 200
 NEWS_ENTRIES = 100
 """Entries of one conversation that are pushed on a hint; with more a digest row is enough."""
 
+NEWS_SECONDS = 1.0
+"""Entries whose reading took longer are not pushed, a digest row is: what is deleted is gone after a second (P8)."""
+
 CLOCK_MS = 2_000
 """Clocks of nodes that are further apart than this are told to the operator."""
 
