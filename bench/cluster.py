@@ -12,7 +12,6 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import attrs
 import psutil
@@ -109,7 +108,7 @@ def _cpu_ns(process: psutil.Process) -> int:
 def _side(run: Run, serving: int) -> Iterator[Side]:
     """People spread over the first nodes in turn, so that with two nodes each pair is split."""
     with ExitStack() as stack:
-        folder, monitor = stack.enter_context(_open_scratch()), free_port()
+        folder, monitor = stack.enter_context(scratch()), free_port()
         store = stack.enter_context(postgres.running(folder))
         bus = stack.enter_context(nats.running(folder, options=f"http: 127.0.0.1:{monitor}"))
         nodes = [stack.enter_context(_node(run, store.url, bus.url)) for _ in range(NODES)]
@@ -120,14 +119,6 @@ def _side(run: Run, serving: int) -> Iterator[Side]:
         time.sleep(run.size(10, 1) * SETTLE_SECONDS / 10)
         pairs = people.make_pairs(clients)
         yield Side(nodes, psutil.Process(store.pid), psutil.Process(bus.pid), monitor, Load(clients), pairs)
-
-
-@contextmanager
-def _open_scratch() -> Iterator[Path]:
-    """PostgreSQL runs as a user of its own, who must get there."""
-    with scratch() as folder:
-        folder.chmod(0o755)
-        yield folder
 
 
 @contextmanager

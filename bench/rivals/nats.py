@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import certificate
-from bench.rivals.processes import free_port, running
+from bench.rivals.processes import running
 from bench.rivals.rival import Foreign, Guarantee, first_line
 from bench.rivals.seats import Seat, enter
 from bench.rivals.server import Server
+from tools.cluster.engine import free_port
 from tools.cluster.nats import program
 from tools.loadgen.targets.nats import Nats as Dialect
 

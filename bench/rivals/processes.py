@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -19,12 +18,6 @@ STOP_SECONDS = 10.0
 
 Cpu = dict[tuple[int, int], int]
 """CPU time in nanoseconds by process and thread."""
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Processes:
@@ -80,21 +73,19 @@ def running(
     port: int,
     *,
     environment: Mapping[str, str] | None = None,
-    user: str | None = None,
-    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Processes]:
     """Start it in `scratch` and wait until it listens at the port; it ends with the block. Raises BenchError."""
     log = scratch / f"{Path(command[0]).name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [str(word) for word in command], cwd=scratch, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=user,
+            [str(word) for word in command], cwd=scratch, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
     try:
         _wait(process, port, log)
         yield Processes(process.pid)
     finally:
-        end(process, stop)
+        _end(process)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -107,10 +98,10 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise BenchError(f"{Path(str(process.args[0])).name} did not start: {lines[-1] if lines else 'it said nothing'}")  # type: ignore[index]
 
 
-def end(process: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask it to stop, and insist."""
     if process.poll() is None:
-        process.send_signal(stop)
+        process.terminate()
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import certificate
-from bench.rivals.processes import free_port, running
+from bench.rivals.processes import running
 from bench.rivals.rival import Foreign, Guarantee, first_line
 from bench.rivals.server import Server
+from tools.cluster.engine import free_port
 from tools.loadgen.targets.xmpp import Xmpp
 
 CONFIGURATION = """\

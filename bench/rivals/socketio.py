@@ -9,9 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.benchmark import ROOT
-from bench.rivals.processes import free_port, running
+from bench.rivals.processes import running
 from bench.rivals.rival import Foreign, Guarantee
 from bench.rivals.server import Server
+from tools.cluster.engine import free_port
 from tools.loadgen.targets.socketio import SocketIo as Dialect
 
 PACKAGES = ("python-socketio", "uvicorn", "aiosqlite", "websockets", "uvloop")

@@ -15,9 +15,10 @@ import pytest
 import trio
 import trustme
 
-from tests.server.proxies import PROXIES, Proxy, free_port, require, running
+from tests.server.proxies import PROXIES, Proxy, require, running
 from tests.server.rig import PATIENCE
 from tests.server.rig import Client as Frames
+from tools.cluster.engine import free_port
 from wirechat import wire
 from wirechat.client import Client, open_client, register
 from wirechat.server import limits

