@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import attrs
-import psutil
 
 from bench import people
 from bench.benchmark import Benchmark, Row, Run
@@ -23,6 +22,7 @@ from bench.hot_path import figures as of_load
 from bench.load import Load, Work
 from bench.people import Conversation
 from bench.process import Process, scratch
+from bench.rivals.processes import Cpu, Processes, spent_ns
 from tools.cluster import nats, postgres
 from tools.cluster.engine import free_port
 
@@ -42,25 +42,35 @@ ROWS = {
 
 
 @attrs.frozen
+class Look:
+    """What was spent up to a moment: CPU time, of the nodes in nanoseconds, and bytes that came to the bus."""
+
+    nodes: int
+    idle: int
+    store: Cpu
+    bus: Cpu
+    carried: int
+
+
+@attrs.frozen
 class Side:
     """A cluster with people on it."""
 
     nodes: Sequence[Process]
     """The last one serves nobody."""
-    store: psutil.Process
-    bus: psutil.Process
+    store: Processes
+    bus: Processes
     monitor: int
     """Port at which NATS says what went through it."""
     load: Load
     pairs: Sequence[Conversation]
 
-    def spent(self) -> dict[str, int]:
-        """CPU nanoseconds so far, and bytes that came to the bus."""
+    def look(self) -> Look:
+        """Now."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor}/varz") as answer:
             carried = json.load(answer)["in_bytes"]
         *busy, idle = (node.cpu_ns() for node in self.nodes)
-        engines = {"store": _cpu_ns(self.store), "bus": _cpu_ns(self.bus), "carried": carried}
-        return {"nodes": sum(busy), "idle": idle, **engines}
+        return Look(sum(busy), idle, self.store.cpu(), self.bus.cpu(), carried)
 
 
 def measure(run: Run) -> Iterator[Row]:
@@ -74,34 +84,23 @@ def measure(run: Run) -> Iterator[Row]:
 
 
 def _figures(run: Run, side: Side, window: int, per_second: float) -> dict[str, float]:
-    looks: list[dict[str, int]] = []
+    looks: list[Look] = []
 
     def cpu_ns() -> int:
-        looks.append(side.spent())
-        return looks[-1]["nodes"]
+        looks.append(side.look())
+        return looks[-1].nodes
 
     per_second *= len(side.pairs) / PAIRS
     work = Work([(each.members[0], each) for each in side.pairs], window, per_second)
     seen = side.load.run(work, WARM_UP * run.seconds, run.seconds, cpu_ns)
-    spent = {name: looks[1][name] - looks[0][name] for name in looks[0]}
+    before, after = looks
     return {
         **of_load(seen),
-        "us_store": spent["store"] / 1000 / seen.measured,
-        "us_bus": spent["bus"] / 1000 / seen.measured,
-        "us_idle_node": spent["idle"] / 1000 / seen.measured,
-        "bus_bytes": spent["carried"] / seen.measured,
+        "us_store": spent_ns(before.store, after.store) / 1000 / seen.measured,
+        "us_bus": spent_ns(before.bus, after.bus) / 1000 / seen.measured,
+        "us_idle_node": (after.idle - before.idle) / 1000 / seen.measured,
+        "bus_bytes": (after.carried - before.carried) / seen.measured,
     }
-
-
-def _cpu_ns(process: psutil.Process) -> int:
-    """Of a process and its children; those that have ended meanwhile do not count."""
-    total = 0.0
-    for each in (process, *process.children(recursive=True)):
-        try:
-            total += sum(each.cpu_times()[:2])
-        except psutil.NoSuchProcess:
-            continue
-    return int(1e9 * total)
 
 
 @contextmanager
@@ -118,7 +117,7 @@ def _side(run: Run, serving: int) -> Iterator[Side]:
             stack.callback(client.close)
         time.sleep(run.size(10, 1) * SETTLE_SECONDS / 10)
         pairs = people.make_pairs(clients)
-        yield Side(nodes, psutil.Process(store.pid), psutil.Process(bus.pid), monitor, Load(clients), pairs)
+        yield Side(nodes, Processes(store.pid), Processes(bus.pid), monitor, Load(clients), pairs)
 
 
 @contextmanager

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
-import psutil
 import trio
 
 from bench.benchmark import Benchmark, Row, Run
 from bench.founding import Founding, Writers, postgres, sqlite
 from bench.process import scratch
+from bench.rivals.processes import Processes
 from wirechat.store.database import Store
 from wirechat.store.features import history, sync
 from wirechat.store.records import HistoryPage
@@ -116,16 +116,8 @@ async def _open(engine: str, folder: Path) -> AsyncIterator[Place]:
             yield Place(store, time.process_time)
     else:
         async with postgres(folder) as (store, pid):
-            root = psutil.Process(pid)
-
-            def cpu() -> float:
-                seconds = time.process_time()
-                for process in (root, *root.children(recursive=True)):
-                    with suppress(psutil.NoSuchProcess):  # its helpers come and go
-                        seconds += sum(process.cpu_times()[:2])
-                return seconds
-
-            yield Place(store, cpu)
+            server = Processes(pid)
+            yield Place(store, lambda: time.process_time() + sum(server.cpu().values()) / 1e9)
 
 
 async def _wal(store: Store) -> int | None:

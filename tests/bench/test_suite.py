@@ -21,6 +21,8 @@ SOME = {"idle": ("idle_tls",), "hot_path": ("pairs_w10", "floor_w10", "pairs_500
 """Benchmark -> rows: the others differ in numbers, or stand in others too, and each server takes a second to start."""
 BYTES = {"idle_resume": 64, "resume": 64, "message": 210, "ack": 9, "heartbeat": 48}
 """Row -> the most it may take on a socket, which no machine changes."""
+RESTING = {"us_bus", "us_idle_node", "bus_bytes"}
+"""Of those who may have nothing to do for a tenth of a second."""
 
 
 def bench(*arguments: str) -> Result:
@@ -37,8 +39,10 @@ def test_a_benchmark_answers_its_question(name: str) -> None:
     assert {row.name for row in seen} == set(rows)
     for row in seen:
         assert row.figures.keys() <= FIGURES.keys()
-        if name not in ("idle", "cluster"):  # a page or a tick more or less is no sign: there are few connections
-            assert all(math.isfinite(value) and value > 0 for value in row.figures.values()), row
+        if name != "idle":  # a page more or less is no sign: there are few connections
+            for figure, value in row.figures.items():
+                assert math.isfinite(value), row
+                assert value > 0 or figure in RESTING, row
         assert row.figures.get("bytes", 0) <= BYTES.get(row.name, math.inf)
 
 
