@@ -306,13 +306,9 @@ class Cluster:
             self._send(number, Kind.ASK)
 
     def _serves(self, number: int, telling: int, served: Sequence[Served], *_: Any) -> None:
-        node = self._known(number)
+        node = self.directory.node(number)
         if node is not None:
             self.directory.changed(node, telling, served)
-
-    def _known(self, number: int) -> Node | None:
-        """A node that is known to be of this cluster."""
-        return next((node for node in self.directory.nodes if node.number == number), None)
 
     def _ask(self, number: int, *_: Any) -> None:
         self.flush()
@@ -321,7 +317,7 @@ class Cluster:
             self._send(number, Kind.WHOLE, self._telling, part, len(bites), bite)
 
     def _whole(self, number: int, telling: int, part: int, parts: int, served: Sequence[Served], *_: Any) -> None:
-        node = self._known(number)
+        node = self.directory.node(number)
         if node is None:
             return
         if self._parts.get(number, (-1, {}))[0] != telling:
@@ -333,7 +329,7 @@ class Cluster:
             self.directory.whole(node, telling, [each for bite in have.values() for each in bite])
 
     def _bye(self, number: int, *_: Any) -> None:
-        node = self._known(number)
+        node = self.directory.node(number)
         if node is not None:
             self._forget(node)
 

@@ -47,6 +47,10 @@ class Directory:
         """Those heard of lately."""
         return list(self._nodes.values())
 
+    def node(self, number: int) -> Node | None:
+        """One of them."""
+        return self._nodes.get(number)
+
     @property
     def users(self) -> int:
         """How many are served elsewhere."""

@@ -1,9 +1,13 @@
-"""Entries of the store as EVENT frames."""
+"""Entries of the store as EVENT frames, and which kinds of them change who is in what."""
 
 from __future__ import annotations
 
 from wirechat import wire
 from wirechat.store.records import Entry
+from wirechat.wire.registries import EntryKind
+
+MEMBERSHIP = (EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE)
+"""Kinds after which others are in a conversation than before."""
 
 
 def event_of(entry: Entry) -> wire.Event:

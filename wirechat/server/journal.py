@@ -21,6 +21,7 @@ import trio
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.errors import RequestError, of_refusal, of_store
+from wirechat.server.events import MEMBERSHIP
 from wirechat.server.histogram import Histogram
 from wirechat.server.hub import Hub
 from wirechat.server.outbox import Push
@@ -33,7 +34,6 @@ log = structlog.get_logger(__name__)
 
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BATCH_ENTRIES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
-MEMBERSHIP = (wire.EntryKind.CREATE, wire.EntryKind.ADD, wire.EntryKind.REMOVE)
 
 
 class AppendStore(Protocol):

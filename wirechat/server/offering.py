@@ -10,7 +10,7 @@ import trio
 
 from wirechat import wire
 from wirechat.server import limits
-from wirechat.server.events import event_of
+from wirechat.server.events import MEMBERSHIP, event_of
 from wirechat.server.features.sync import row_of
 from wirechat.server.hub import Hub
 from wirechat.server.outbox import Push
@@ -18,8 +18,6 @@ from wirechat.store.database import Store
 from wirechat.store.features import conversations, news, sync
 from wirechat.store.records import News
 from wirechat.wire.registries import EntryKind
-
-MEMBERSHIP = (EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE)
 
 
 async def offer(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) -> None:
