@@ -1,9 +1,10 @@
 """The one way into the log. P1 to P4 are made here, once.
 
 All appends of a node pass through one pipeline with natural batching: one commit in flight, on PostgreSQL one for each
-conversation and a few in all, so that a lock that another node holds stalls nobody else. The next batch is what arrived
-meanwhile, as far as it can be handed out in one turn, no timer. Only after the commit, and in commit order, is the
-sender answered and the entry delivered.
+conversation and a few in all, so that a lock that another node holds stalls those who share its batch, and nobody
+else before all commits in flight have met one. The next batch is what arrived meanwhile, as far as it can be handed out
+in one turn, no timer. Only after the commit, and in the order of commits of each conversation, is the sender answered
+and the entry delivered.
 The next commit is started before that, so that the disk works while the loop does.
 """
 
