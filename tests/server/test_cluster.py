@@ -487,3 +487,15 @@ async def test_a_login_whose_connection_was_gone_puts_nobody_out(url: str, quick
         assert late is not None
         await alice.silence(0.5)
         await alice.ask(wire.Devices(0), wire.DevicesOk)
+
+
+async def test_another_cluster_on_the_bus_ends_nothing(url: str, no_pass: None) -> None:
+    """Its devices and users may have the same numbers."""
+    async with two_nodes(url) as (one, other, web):
+        alice, _, _ = await pair(one, other)
+        stranger = 77
+        for message in ((Kind.REVOKED, stranger, [alice.device]), (Kind.LOGIN, stranger, alice.user, alice.device, 99)):
+            web.lines[0].hear(msgpack.packb(message))
+        await alice.silence()
+        web.lines[0].hear(msgpack.packb((Kind.REVOKED, 2, [alice.device])))
+        assert await alice.closed() == wire.errors.DEVICE_REVOKED

@@ -61,6 +61,10 @@ class Kind(enum.IntEnum):
     """Epoch of the store, clock in ms, what it says of itself by name, nodes it hears, what troubles it."""
 
 
+FROM_ANYBODY = frozenset({Kind.ALIVE, Kind.ASK, Kind.STATUS})
+"""All else counts only from nodes that said that they have this store."""
+
+
 @attrs.define
 class Counts:
     """What went through, for the operator."""
@@ -288,7 +292,8 @@ class Cluster:
         try:
             kind, number, *fields = unpack(data, limits.BUS_ITEMS_MAX)
             heard = self._heard.get(kind)
-            if heard is not None and number != self._bus.node:
+            ours = kind in FROM_ANYBODY or self.directory.node(number) is not None
+            if heard is not None and ours and number != self._bus.node:
                 heard(number, *fields)
         except (*MALFORMED, AttributeError, LookupError) as error:
             self.counts.garbled += 1

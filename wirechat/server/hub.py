@@ -205,7 +205,7 @@ class Hub:
     def check(self, conv: int, version: int) -> None:
         """The members are of this version by now."""
         members = self._members.get(conv)
-        if members is not None and members.version != version:
+        if members is not None and members.version < version:
             del self._members[conv]
 
     def concerns(self, conv: int) -> bool:
