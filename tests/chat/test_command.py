@@ -196,7 +196,14 @@ def test_a_password_once_and_no_server_the_second_time(server: ServerProcess, tm
                     assert device.name.startswith("wirechat chat on ")
                     await client.account.revoke_device(device.device)
 
+    running = Pty(url, "--handle", "zoe")
+    running.until("connected")
     trio.run(revoke)
+    running.until("This device has to log in again: this device was revoked")
+    running.until("Password of zoe")
+    assert "Traceback" not in running.output
+    running.close()
+
     again = Pty(url, "--handle", "zoe")
     again.until("This device has to log in again")
     again.until("Password of zoe")

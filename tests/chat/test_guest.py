@@ -19,6 +19,7 @@ class Client:
 
     def __init__(self) -> None:
         self.all = Events()
+        self.open = True
 
     def events(self) -> Feed:
         return self.all.feed(100)
@@ -31,6 +32,7 @@ def run(story: Callable[[Guest, Client, list[object]], Coroutine[Any, Any, None]
         @asynccontextmanager
         async def opening() -> AsyncIterator[Client]:
             yield client
+            client.open = False
             await trio.sleep(0.05)  # as a client that says goodbye
 
         guest = Guest(opening, told.append)  # type: ignore[arg-type]
@@ -101,5 +103,19 @@ def test_calls_that_come_with_the_end_or_after_it_are_cancelled() -> None:
         with pytest.raises(asyncio.CancelledError):
             await guest.call(trio.sleep, 0)
         await guest.stop()
+
+    run(story)
+
+
+def test_what_is_cached_stays_open_until_the_screen_is_gone() -> None:
+    """The client gives up whenever it must, and the screen may be about to look at its cache."""
+
+    async def story(guest: Guest, client: Client, told: list[object]) -> None:
+        client.all.close(ConnectionFailed("revoked"))
+        assert isinstance(await guest.ended, ConnectionFailed)
+        await asyncio.sleep(0.1)
+        assert client.open
+        await guest.stop()
+        assert not client.open
 
     run(story)

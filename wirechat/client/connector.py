@@ -103,7 +103,7 @@ class Connector:
             await self._state.committer.commit()
         except CacheError as error:
             return error
-        return LoginFailed("this device was logged out; log in with the password", code=errors.DEVICE_REVOKED)
+        return LoginFailed("this device was revoked; log in again with the password", code=errors.DEVICE_REVOKED)
 
     def _delay(self, error: ClientError) -> float:
         goaway, self._goaway = self._goaway, None

@@ -1,7 +1,8 @@
 """The client on Trio, as a guest in a program that runs on asyncio.
 
 Rules: both loops take turns in one thread, so what the client answers at once (logs, lists) may be asked from either
-side; what waits goes through `call`. The guest ends by itself when the client gives up, and is ended by `stop`.
+side; what waits goes through `call`. When the client gives up, what it has cached stays open until `stop`: the screen
+may look at it once more.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ class Guest:
         self._nursery: trio.Nursery | None = None
         self.ended: asyncio.Future[ClientError | None] = self._loop.create_future()
         """Why the client has given up; None when it was stopped."""
+        self._over: asyncio.Future[None] = self._loop.create_future()
 
     async def start(self) -> Client:
         """Returns when the client is open. Raises what opening it raises."""
@@ -47,7 +49,7 @@ class Guest:
             return await asyncio.shield(self._opened)
         except asyncio.CancelledError:
             self._soon(self._scope.cancel)
-            await asyncio.wait([self.ended])
+            await asyncio.wait([self._over])
             raise
 
     async def call(self, fn: Callable[..., Awaitable[T]], *args: object) -> T:
@@ -60,24 +62,25 @@ class Guest:
     async def stop(self) -> None:
         """Says goodbye to the server and returns when everything has ended."""
         self._soon(self._stop.set)
-        await asyncio.wait([self.ended])
+        await asyncio.wait([self._over])
 
     # --- on Trio
 
-    async def _main(self) -> ClientError | None:
+    async def _main(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
         with self._scope:
-            async with self._opening() as client, trio.open_nursery() as self._nursery:
-                self._nursery.start_soon(self._stopped, self._nursery.cancel_scope)
-                events = client.events()
-                self._opened.set_result(client)
-                try:
-                    async for event in events:
-                        self._told(event)
-                except ClientError as error:
-                    self._nursery.cancel_scope.cancel()
-                    return error
-        return None
+            async with self._opening() as client:
+                async with trio.open_nursery() as self._nursery:
+                    self._nursery.start_soon(self._stopped, self._nursery.cancel_scope)
+                    events = client.events()
+                    self._opened.set_result(client)
+                    try:
+                        async for event in events:
+                            self._told(event)
+                    except ClientError as error:
+                        self.ended.set_result(error)
+                        self._nursery.cancel_scope.cancel()
+                await self._stop.wait()
 
     async def _stopped(self, scope: trio.CancelScope) -> None:
         await self._stop.wait()
@@ -114,14 +117,13 @@ class Guest:
         except trio.RunFinishedError:
             return False
 
-    def _done(self, result: outcome.Outcome[ClientError | None]) -> None:
-        if isinstance(result, outcome.Error):
-            if self._opened.done():
-                self.ended.set_exception(result.error)
-            else:
-                self._opened.set_exception(result.error)
-                self.ended.set_result(None)
-        elif isinstance(result, outcome.Value):
-            self.ended.set_result(result.value)
-            if not self._opened.done():
-                self._opened.cancel()
+    def _done(self, result: outcome.Outcome[None]) -> None:
+        self._over.set_result(None)
+        if isinstance(result, outcome.Error) and not self._opened.done():
+            self._opened.set_exception(result.error)
+        elif isinstance(result, outcome.Error) and not self.ended.done():
+            self.ended.set_exception(result.error)
+        if not self.ended.done():
+            self.ended.set_result(None)
+        if not self._opened.done():
+            self._opened.cancel()
