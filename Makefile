@@ -26,7 +26,7 @@ $(VENV)/.ready: setup.cfg
 run: env  ## Run a server on this machine with two demo accounts and a short replay
 	@$(BIN)/wirechat demo
 
-cluster-demo: env  ## Run PostgreSQL, NATS and three servers on this machine, to try a cluster: NODES=N, ONCE=1
+cluster-demo: env  ## Run PostgreSQL, NATS and three servers on this machine, to try a cluster: NODES=3, ONCE=1
 	@$(BIN)/wirechat cluster demo $(if $(NODES),--nodes $(NODES)) $(if $(ONCE),--once)
 
 test: env  ## The full suite, with a real PostgreSQL and NATS from their wheels

@@ -15,11 +15,13 @@ import trio
 
 from tests.cli.command import refused, wirechat
 from tests.cli.node import PATIENCE, Node, port, started
+from tests.store.cluster import Cluster
 from tests.store.cluster import running as databases
 from tools.cluster.engine import free_port
 from tools.cluster.nats import running
 from wirechat.client import open_client
 from wirechat.client.client import Client
+from wirechat.server import health
 
 pytestmark = [pytest.mark.postgres, pytest.mark.nats]
 
@@ -57,6 +59,22 @@ async def command(*arguments: object) -> str:
     return ended.out
 
 
+async def bus_findings(store: str, *bus: str) -> list[tuple[str, str]]:
+    """(state, text) of what the doctor says of the bus, if there is one, and of the nodes on it."""
+    doctor = partial(wirechat, "doctor", "--json", "--store", store, *bus, "--tcp", "127.0.0.1:0")
+    found = json.loads((await trio.to_thread.run_sync(doctor)).out)["findings"]
+    return [(each["state"], each["text"]) for each in found if each["check"] in ("bus", "nodes")]
+
+
+async def attention(store: str, *bus: str) -> list[str]:
+    """What `cluster status` says that needs it; its exit status is 1 then."""
+    asked = partial(wirechat, "cluster", "status", "--store", store, *bus, "--json")
+    ended = await trio.to_thread.run_sync(asked)
+    found: list[str] = json.loads(ended.out)["attention"]
+    assert ended.status == (1 if found else 0)
+    return found
+
+
 async def hears(client: Client, conv: int, text: str) -> None:
     """This message arrives."""
     with trio.fail_after(PATIENCE):
@@ -78,7 +96,7 @@ async def test_two_nodes_are_one_server(tmp_path: Path, url: str) -> None:
                 await command("user", "add", "--store", url, handle, "--password", PASSWORD)
             listed = json.loads(await command("user", "list", "--store", url, "--json"))
             assert [each["handle"] for each in listed] == ["alice", "bob"]
-            await until(two, http, lambda bus: bus["text"] == "1 other nodes are heard")
+            await until(two, http, lambda bus: bus["text"] == "other nodes heard: 1")
             async with (
                 open_client(here, handle="alice", password=PASSWORD) as alice,
                 open_client(there, handle="bob", password=PASSWORD) as bob,
@@ -95,7 +113,7 @@ async def test_two_nodes_are_one_server(tmp_path: Path, url: str) -> None:
                 await hears(bob, conv, "by the pass")
                 assert "wirechat_bus_up 0.0" in (await get(two, "/metrics", http))[1]
                 nats.start()
-                await until(two, http, lambda bus: bus["text"] == "1 other nodes are heard")
+                await until(two, http, lambda bus: bus["text"] == "other nodes heard: 1")
                 metrics = (await get(two, "/metrics", http))[1]
                 assert "wirechat_bus_up 1.0" in metrics
                 assert "wirechat_cluster_nodes 1.0" in metrics
@@ -233,3 +251,42 @@ async def test_a_node_survives_its_database() -> None:
             await answers(node, http, 200)
             assert await node.stop() == 0
         assert "Traceback" not in node.log
+
+
+async def test_servers_of_one_database_without_a_bus_are_told(url: str) -> None:
+    """At the start of the second one, in /readyz of both, and by the doctor."""
+    async with started("--store", url, *LISTEN) as one:
+        http = await one.url("http")
+        await until(one, http, lambda bus: bus["text"] == "none, and no other server uses the database")
+        async with started("--store", url, *LISTEN) as two:
+            assert (await two.told(health.NO_BUS))["others"] == 1
+            told = await until(one, http, lambda bus: bus.get("warning", False))
+            assert "give all of them the same --bus" in told["text"]
+            assert await bus_findings(url) == [("warning", "none, and 2 servers use the database")]
+        assert await bus_findings(url) == []
+
+
+async def test_a_status_compares_the_bus_with_the_store(cluster: Cluster, tmp_path: Path, url: str) -> None:
+    """The nodes that answer are of another store; a server of the store does not answer. The doctor hears of that
+    from the nodes.
+    """
+    with running(tmp_path) as nats:
+        bus = ("--bus", f"nats://127.0.0.1:{nats.port}")
+        async with started("--store", url, *bus, *LISTEN) as node:
+            line = await node.told("this node")
+            assert (line["store"], line["bus"]) == (url, bus[1])
+            http = await node.url("http")
+            await until(node, http, lambda bus: bus["text"] == "other nodes heard: 0")
+            elsewhere = cluster.place()
+            await command("user", "add", "--store", elsewhere, "alice", "--password", PASSWORD)
+            assert "these nodes work on another store than this one: " in (await attention(elsewhere, *bus))[0]
+            assert await attention(url, *bus) == []
+            assert await bus_findings(url, *bus) == [("ok", bus[1])]
+            async with started("--store", elsewhere, *bus, *LISTEN):
+                await until(node, http, lambda bus: bus.get("warning", False))
+                found = await bus_findings(url, *bus)
+                assert ("warning", f"{line['node']}: another cluster uses this bus with the same prefix") in found
+            async with started("--store", url, *LISTEN) as apart:
+                await apart.url("http")
+                apart_from_us = "servers connected to the database: 2, but answering on this bus: 1;"
+                assert any(line.startswith(apart_from_us) for line in await attention(url, *bus))

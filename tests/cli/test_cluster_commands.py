@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ import pytest
 import trio
 
 from tests.cli.command import refused, wirechat
+from tools.cluster import site
 from tools.cluster.engine import Engine, EngineError, free_port
 
 pytestmark = [pytest.mark.postgres, pytest.mark.nats]
@@ -70,6 +72,19 @@ async def test_a_demo_runs_until_it_is_interrupted_and_leaves_nothing(place: Pat
 def test_without_its_packages_a_demo_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tools.cluster.site", None)
     assert refused("cluster", "demo", "--json").endswith("pip install 'wirechat[demo]'")
+
+
+def test_an_interrupted_beginning_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C reaches the programs that make the database, too, and they fail by it."""
+
+    def interrupted(folder: Path, nodes: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        raise EngineError("initdb failed")
+
+    monkeypatch.setattr(site, "Site", interrupted)
+    ended = wirechat("cluster", "demo")
+    assert (ended.status, ended.err) == (0, "wirechat: interrupted\n")
 
 
 def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import attrs
 import msgpack
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from tests.server.nodes import Web, known, node, two_nodes, until, users
 from tests.server.rig import Client, Rig
@@ -400,11 +402,35 @@ async def test_who_missed_something_of_a_node_asks(url: str, quick: None) -> Non
 
 async def test_two_clusters_on_one_prefix_are_told(url: str, cluster: Postgres) -> None:
     web = Web()
-    async with node(url, web) as one, node(cluster.place(), web):
-        assert one.server.cluster is not None
-        troubles = one.server.cluster.troubles
-        await until(lambda: any("prefix" in line for line in troubles()))
-        assert known(one) == set()
+    with capture_logs() as lines:
+        async with node(url, web) as one, node(cluster.place(), web):
+            await until(lambda: len(lines) >= 2)
+            assert known(one) == set()
+            assert one.server.cluster is not None
+            assert any("prefix" in line for line in one.server.cluster.troubles())
+    assert "bus.prefix" in next(line["todo"] for line in lines if line["log_level"] == "error")
+
+
+async def test_a_log_names_nodes_that_come_stop_and_fall_silent(
+    url: str, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the machine they are on; one that is heard after a silence is told, too."""
+    monkeypatch.setattr(limits, "NODE_SILENT_SECONDS", 0.5)
+    here = {"node": f"{2:014x}", "host": socket.gethostname()}
+
+    def told(event: str) -> int:
+        return sum(here.items() <= line.items() for line in lines if line["event"] == event)
+
+    web = Web()
+    with capture_logs() as lines:
+        async with node(url, web):
+            async with node(url, web):
+                await until(lambda: told("a node is heard") == 1)
+                web.cut()
+                await until(lambda: told("a node is silent") == 1)
+                web.mend()
+                await until(lambda: told("a node is heard") == 2)
+            await until(lambda: told("a node has stopped") == 1)
 
 
 async def test_clocks_that_differ_are_told(url: str, quick: None) -> None:

@@ -1,4 +1,4 @@
-"""The sweep over connections."""
+"""The sweep over connections, and the pass over a store that fails."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from wirechat.server import limits
 from wirechat.server.hub import Hub
-from wirechat.server.tending import Pulse, sweep
+from wirechat.server.tending import AWAY, BACK, Pulse, keep_passing, sweep
+from wirechat.store.errors import Unavailable
 
 HEARTBEAT = 2.0
 
@@ -62,3 +64,24 @@ async def test_7_27_a_slow_reader_is_not_silent(autojump_clock: trio.testing.Moc
             connection.endpoint.sent_at = trio.current_time()
         assert not connection.closed
         nursery.cancel_scope.cancel()
+
+
+class Failing:
+    """A store that fails as it is told, until it is told nothing."""
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = list(reasons)
+
+    async def read_ordered(self, *_: Any) -> tuple[int, list[Any]]:
+        if self.reasons:
+            raise Unavailable(self.reasons.pop(0))
+        return 0, []
+
+
+async def test_a_store_that_is_away_is_told_once_and_its_return_too(autojump_clock: trio.testing.MockClock) -> None:
+    """Each reason once: the last of them may say that only a restart helps."""
+    store: Any = Failing("gone", "gone", "restored", "gone", "restored")
+    with capture_logs() as lines, trio.move_on_after(10 * limits.PASS_SECONDS):
+        await keep_passing(store, Hub(), Pulse())
+    assert [(line["event"], line.get("reason")) for line in lines] == [(AWAY, "gone"), (AWAY, "restored"), (BACK, None)]
+    assert all(line["todo"] for line in lines[:2])

@@ -371,7 +371,7 @@ async def test_bad_input(tmp_path: Path, cluster: Cluster) -> None:
     async with open_sqlite(tmp_path / "data"):
         pass
     nowhere = "postgresql://127.0.0.1:1/nothing"
-    assert "no connection" in await refused("store", "move", f"sqlite:{tmp_path / 'data'}", nowhere)
+    assert "127.0.0.1:1: Connection refused" in await refused("store", "move", f"sqlite:{tmp_path / 'data'}", nowhere)
 
 
 async def test_it_says_what_it_did(tmp_path: Path, cluster: Cluster) -> None:

@@ -76,6 +76,17 @@ async def test_no_password_is_shown(address: str) -> None:
     assert PASSWORD not in line
 
 
+async def test_a_host_that_is_not_there_and_one_that_refuses() -> None:
+    """Which one, and what to do."""
+    nowhere = await refused("postgresql://ann@nowhere.invalid:5433/chat")
+    assert "nowhere.invalid:5433: there is no such host; correct the address" in nowhere
+    for host in ("127.0.0.1:1", "localhost:1"):
+        assert f"{host}: Connection refused; look whether PostgreSQL runs there" in await refused(
+            f"postgresql://ann:s3cret@{host}/chat"
+        )
+    assert "/nowhere: No such file or directory" in await refused("postgresql://ann@/chat?host=/nowhere")
+
+
 async def test_an_address_that_cannot_be_read() -> None:
     """It is said what one looks like."""
     for bad in ("nonsense", "postgresql://h:port/x", "http://h/x"):
@@ -106,14 +117,21 @@ def asked_for_passwords(cluster: Cluster, name: str) -> Iterator[None]:
     cluster.sql("SELECT pg_reload_conf()")
 
 
-async def test_a_wrong_password(cluster: Cluster, role: tuple[str, str]) -> None:
-    """And none."""
+async def test_a_wrong_password(
+    cluster: Cluster, role: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And none, and a file of passwords that is not read because others may read it."""
     name, address = role
     with asked_for_passwords(cluster, name):
         for bad in (address.replace(PASSWORD, "t0psecret"), address.replace(f":{PASSWORD}", "")):
             line = await refused(bad)
             assert opening.ADVICE["28P01"] in line
             assert "t0psecret" not in line
+        file = tmp_path / "passwords"
+        file.write_text(f"*:*:*:*:{PASSWORD}")
+        file.chmod(0o644)
+        monkeypatch.setenv("PGPASSFILE", str(file))
+        assert f"the password file {file} has group or world access" in await refused(bad)
         assert "make the schema" in await refused(address)
 
 

@@ -20,11 +20,13 @@ from wirechat.cli.reload import Reloading
 from wirechat.cli.running import die, run
 from wirechat.cli.workers import run_workers, told
 from wirechat.server.app import Server
+from wirechat.server.health import NO_BUS, NO_BUS_ADVICE, Health
 from wirechat.server.listeners import Address, Listener, Tls
 from wirechat.settings import checks
 from wirechat.settings.reading import Sources
 from wirechat.settings.schema import Settings
 from wirechat.store.database import Store
+from wirechat.store.features import activity
 from wirechat.store.sqlite import COPIES
 from wirechat.world import REAL
 
@@ -72,6 +74,10 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
     async with open_store(settings) as store, open_bus(settings.bus) as bus:
         if settings.data.directory is not None:
             _remind(settings.data.directory)
+        if bus is not None:
+            log.info("this node", node=f"{bus.node:014x}", store=str(settings.store.url), bus=str(settings.bus.url))
+        if settings.store.url is not None and bus is None and (count := await store.read(activity.servers)):
+            log.warning(NO_BUS, others=count, todo=NO_BUS_ADVICE)
         listeners, doors = _listen_all(settings, tls)
         for listener in (*listeners, *doors):
             log.info("listening", url=listener.url)
@@ -102,7 +108,6 @@ async def _open_side_door(
     nursery: trio.Nursery, server: Server, doors: list[Listener], data: Path | None, bus: NatsBus | None
 ) -> SideDoor:
     """Serve HTTP until the nursery is cancelled. Imported by those who want it: it takes a third of a second."""
-    from wirechat.server.health import Health
     from wirechat.server.http import application
     from wirechat.server.metrics import Metrics
     from wirechat.server.sidedoor import SideDoor

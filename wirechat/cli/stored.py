@@ -47,9 +47,9 @@ class Stored:
         beside a running server. Raises DataError.
         """
         if self.url is not None:
-            from wirechat.store.postgres import open_postgres  # asyncpg takes a fifth of a second
+            from wirechat.store.postgres import COMMAND, open_postgres  # asyncpg takes a fifth of a second
 
-            async with open_postgres(self.url.text) as store:
+            async with open_postgres(self.url.text, COMMAND) as store:
                 yield store
             return
         assert self.data is not None

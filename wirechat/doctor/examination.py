@@ -26,7 +26,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if settings.store.url is not None:
         finding, newest = cluster.database(settings.store.url)
         yield finding
-    yield from cluster.bus(settings.bus)
+    yield from cluster.bus(settings.bus, settings.store.url)
     yield from machine.clock(now, newest)
     yield from certificate(settings, now)
     yield from machine.encryption(settings)

@@ -76,9 +76,10 @@ class Server:
         """Connections whose tasks have yet to begin: many may come in one turn."""
         self.pulse = tending.Pulse()
         self._addresses = addresses
-        self.cluster = (
-            None if bus is None else Cluster(bus, store, self.hub, world.now_ms, self._changed_here, self._about)
-        )
+        self._host = socket.gethostname()
+        self.cluster = None if bus is None else Cluster(
+            bus, store, self.hub, world.now_ms, self._changed_here, self._about, self._host
+        )  # fmt: skip
         """What is between this node and the others; None: it is alone."""
         if self.cluster is not None:
             self.hub.others = self.cluster
@@ -122,7 +123,7 @@ class Server:
 
     def _about(self) -> dict[str, Any]:
         return {
-            "version": metadata.version("wirechat"), "host": socket.gethostname(), "addresses": list(self._addresses),
+            "version": metadata.version("wirechat"), "host": self._host, "addresses": list(self._addresses),
             "connections": len(self.connections),
             "horizon_ms": int(1000 * self.pulse.horizon_seconds), "draining": self.draining,
         }  # fmt: skip

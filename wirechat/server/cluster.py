@@ -36,7 +36,7 @@ class Kind(enum.IntEnum):
     """What a message is about, and what follows its first two elements."""
 
     ALIVE = 1
-    """Once a second: epoch of the store, clock in ms, number of the last telling, how many users."""
+    """Once a second: epoch of the store, clock in ms, number of the last telling, how many users, host."""
     SERVES = 2
     """Number of this telling, what is new of the users (see `directory.Served`)."""
     ASK = 3
@@ -84,11 +84,12 @@ class Cluster:
 
     changed     called when the profile, the audience or the blocks of a user have changed elsewhere
     about       what an operator who asks is told of this node, by name
+    host        its machine, for the logs of the others
     """
 
     def __init__(
         self, bus: Bus, store: Store, hub: Hub, now_ms: Callable[[], int], changed: Callable[[int], None],
-        about: Callable[[], Mapping[str, Any]],
+        about: Callable[[], Mapping[str, Any]], host: str,
     ) -> None:  # fmt: skip
         self.alone = False
         self._bus = bus
@@ -97,6 +98,7 @@ class Cluster:
         self._now_ms = now_ms
         self._changed = changed
         self._about = about
+        self._host = host
         self.directory = Directory(hub.moves)
         self.counts = Counts()
         self._moved: dict[int, None] = {}
@@ -244,11 +246,11 @@ class Cluster:
     async def _keep_alive(self) -> None:
         while True:
             self.flush()
-            fields = self._store.epoch, self._now_ms(), self._telling, len(self._told)
+            fields = self._store.epoch, self._now_ms(), self._telling, len(self._told), self._host
             self._send(None, Kind.ALIVE, *fields)
             await trio.sleep(limits.ALIVE_SECONDS)
             for node in self.directory.silent():
-                log.warning("a node is silent", node=f"{node.number:014x}")
+                log.warning("a node is silent", node=f"{node.number:014x}", host=node.host)
                 self._forget(node)
 
     def _forget(self, node: Node) -> None:
@@ -299,13 +301,20 @@ class Cluster:
             self.counts.garbled += 1
             log.debug("a message on the bus cannot be read", reason=str(error))
 
-    def _alive(self, number: int, epoch: bytes, clock_ms: int, telling: int, users: int, *_: Any) -> None:
+    def _alive(
+        self, number: int, epoch: bytes, clock_ms: int, telling: int, users: int, host: str = "", *_: Any
+    ) -> None:
+        shown = {"node": f"{number:014x}", "host": str(host)}
         if epoch != self._store.epoch:
             if self._foreign_at is None:
-                log.error("another cluster uses this bus with the same prefix", node=f"{number:014x}")
+                todo = "give each a bus.prefix of its own, or restart those that knew the database before a restore"
+                log.error("another cluster uses this bus with the same prefix", **shown, todo=todo)
             self._foreign_at = trio.current_time()
             return
+        if self.directory.node(number) is None:
+            log.info("a node is heard", **shown)
         node = self.directory.heard(number)
+        node.host = shown["host"]
         node.ahead_ms = clock_ms - self._now_ms()
         if self.directory.must_ask(node, telling, users):
             self._send(number, Kind.ASK)
@@ -336,6 +345,7 @@ class Cluster:
     def _bye(self, number: int, *_: Any) -> None:
         node = self.directory.node(number)
         if node is not None:
+            log.info("a node has stopped", node=f"{number:014x}", host=node.host)
             self._forget(node)
 
     def _status(self, number: int, *_: Any) -> None:

@@ -29,6 +29,8 @@ class Node:
     users: dict[int, Served] = attrs.Factory(dict)
     asked_at: float = -limits.ASK_SECONDS
     """When it was asked for all of its users."""
+    host: str = ""
+    """Its machine, as it is called there."""
     ahead_ms: int = 0
     """Of its clock, against ours; what is on the way for long looks like a clock that is late."""
 

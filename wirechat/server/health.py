@@ -17,10 +17,15 @@ from wirechat.server import limits
 from wirechat.server.cluster import Cluster
 from wirechat.store.database import Store
 from wirechat.store.errors import DataError, Newer, StoreError
-from wirechat.store.features import meta
+from wirechat.store.features import activity, meta
 from wirechat.store.migrations import pending
 
 MIB = 1024 * 1024
+NO_BUS = "other servers use this database, and this one has no bus"
+NO_BUS_ADVICE = (
+    "give all of them the same --bus: without it messages between them take up to a second, and who logs in or is"
+    " removed on one is not noticed by the other"
+)
 
 
 @attrs.frozen
@@ -68,6 +73,8 @@ class Health:
         made.append(await self._bounded("migrations", self._migrated))
         if (folder := self._folder) is not None:
             made.append(await self._bounded("disk", lambda: self._has_room(folder)))
+        if self._cluster is None and self._store.engine == "postgres":
+            made.append(await self._bounded("bus", self._is_alone))
         return made
 
     async def _bounded(self, name: str, check: Callable[[], Awaitable[str]]) -> Check:
@@ -96,7 +103,7 @@ class Health:
             return []
         if troubles := self._cluster.troubles():
             return [Check("bus", True, f"{'; '.join(troubles)}. Until then others' messages take up to a second", True)]
-        return [Check("bus", True, f"{len(self._cluster.directory.nodes)} other nodes are heard")]
+        return [Check("bus", True, f"other nodes heard: {len(self._cluster.directory.nodes)}")]
 
     async def _reads(self) -> str:
         await self._store.read(meta.identity)
@@ -113,6 +120,11 @@ class Health:
         if missing:
             raise _Unwell(f"{len(missing)} are missing; restart the server on this data")
         return "up to date"
+
+    async def _is_alone(self) -> str:
+        if count := await self._store.read(activity.servers):
+            raise _Unwell(f"{NO_BUS} (others: {count}); {NO_BUS_ADVICE}", bearable=True)
+        return "none, and no other server uses the database"
 
     async def _has_room(self, folder: Path) -> str:
         usage = await trio.to_thread.run_sync(shutil.disk_usage, folder, abandon_on_cancel=True)

@@ -79,16 +79,26 @@ def _look_after(connection: Connection, now: float) -> None:
         connection.send(wire.Ping(int(now * 1000)))
 
 
+AWAY = "the store does not answer: nothing can be sent or read until it does"
+BACK = "the store answers again"
+
+
 async def keep_passing(store: Store, hub: Hub, pulse: Pulse) -> None:
-    """Pass over the store once a second, for ever."""
+    """Pass over the store once a second, for ever. Each reason why that fails is told once, until it works again."""
+    told: set[str] = set()
     while True:
         await trio.sleep(limits.PASS_SECONDS)
         began = trio.current_time()
         try:
             await one_pass(store, hub)
             pulse.passed(began)
+            if told:
+                log.info(BACK)
+                told.clear()
         except StoreError as error:
-            log.warning("the pass over the store failed; the horizons wait", reason=str(error))
+            if (reason := str(error)) not in told:
+                log.warning(AWAY, reason=reason, todo="look whether the database runs and has room, or at the disk")
+                told.add(reason)
 
 
 async def one_pass(store: Store, hub: Hub) -> None:

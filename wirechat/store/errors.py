@@ -25,6 +25,10 @@ class DataError(StoreError):
     """The data cannot be used: locked, foreign, too new, changed. One line for the operator."""
 
 
+class NoData(DataError):
+    """There is none yet."""
+
+
 class Newer(DataError):
     """A newer wirechat has brought the data up to date."""
 

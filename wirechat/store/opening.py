@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from wirechat.store.errors import DataError, StoreError, Unavailable
-from wirechat.store.features import meta, moving
+from wirechat.store.errors import DataError, NoData, StoreError, Unavailable
+from wirechat.store.features import activity, meta, moving
 from wirechat.store.migrations import Migration, pending
 from wirechat.store.pools import (
     CONNECTIONS,
-    SETTINGS,
     EngineError,
     Pools,
     PostgresTx,
@@ -40,7 +39,7 @@ LOCK_SECONDS = 5
 
 ADVICE = {
     "28000": "check user, host and TLS against the server's pg_hba.conf",
-    "28P01": "check the user and the password in the address",
+    "28P01": "check the user and the password: it stands in the address, in PGPASSWORD or in ~/.pgpass",
     "3D000": "make it with CREATE DATABASE, or correct the address",
     "3F000": "make the schema that search_path names, or give the role the right to use it",
     "42501": "give the role the database, or the rights to make, read and write tables in this schema",
@@ -58,21 +57,26 @@ async def prepare(url: str) -> tuple[bytes, bytes]:
             return await write(connection, partial(_migrate, connection))
 
 
-async def pools(url: str, epoch: bytes) -> Pools:
-    """Connections to the database that has this epoch."""
+async def pools(url: str, epoch: bytes, name: str) -> Pools:
+    """Connections called `name` to the database that has this epoch."""
 
     async def check(connection: Any) -> None:
-        if await _epoch(PostgresTx(connection)) != epoch:
+        if await epoch_of(PostgresTx(connection)) != epoch:
             raise Unavailable("the database was restored or has failed over; restart this server")
 
-    return await open_pools(url, check)
+    return await open_pools(url, check, name)
 
 
 async def look(url: str, feature: Feature[[], T]) -> T:
     """Run a feature in one snapshot, changing nothing. Raises DataError."""
     with refusing():
         async with connected(url) as connection:
-            if pending("postgres", await _applied(connection)):
+            applied = await _applied(connection)
+            if not applied:
+                raise NoData(
+                    "there is no data of wirechat in this database; correct the address, or start a server on it"
+                )
+            if pending("postgres", applied):
                 raise DataError("the database comes from an older wirechat; start a server once to bring it up to date")
             return await read(connection, feature)
 
@@ -81,18 +85,18 @@ async def renew_epoch(url: str) -> bytes:
     """Draw another epoch; returns what it comes to. Raises DataError, also while servers are connected."""
 
     async def renew(tx: Tx) -> bytes:
-        before = await _epoch(tx)
+        before = await epoch_of(tx)
         while True:
             await meta.renew_epoch(tx, secrets.token_bytes)
-            if (epoch := await _epoch(tx)) != before:
+            if (epoch := await epoch_of(tx)) != before:
                 return epoch
 
     with refusing():
         async with connected(url) as connection:
             if not await _applied(connection):
                 raise DataError("there is no data of wirechat in this database")
-            if count := await _of_servers(connection):
-                raise DataError(f"{count} connections of servers are open; stop all servers first")
+            if count := await activity.servers(PostgresTx(connection)):
+                raise DataError(f"servers are connected to it ({count}); stop all servers first")
             return await write(connection, renew)
 
 
@@ -150,17 +154,17 @@ async def _migrate(connection: Any, tx: Tx) -> tuple[bytes, bytes]:
     missing = pending("postgres", applied)
     if applied and missing:
         await _check_alone(connection, missing)
-        before = await _epoch(tx)
+        before = await epoch_of(tx)
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         await apply(connection, missing)
-        if await _epoch(tx) != before:
+        if await epoch_of(tx) != before:
             await meta.keep_epoch(tx, before, await whereabouts(tx))
     else:
         await apply(connection, missing)
     await _check_rights(connection)
     await meta.identify(tx, secrets.token_bytes)
     await meta.settle(tx)
-    return await _epoch(tx), (await meta.identity(tx))[1]
+    return await epoch_of(tx), (await meta.identity(tx))[1]
 
 
 async def apply(connection: Any, missing: Iterable[Migration]) -> None:
@@ -177,21 +181,11 @@ async def _check_alone(connection: Any, missing: Sequence[Migration]) -> None:
     """Servers of the version before go on beside most migrations. Raises DataError where they cannot."""
     if not any(migration.alone for migration in missing):
         return
-    if count := await _of_servers(connection):
+    if count := await activity.servers(PostgresTx(connection)):
         raise DataError(
-            f"this version changes the database so that older servers cannot go on, and {count} connections of"
-            " servers are open: stop all servers, then start this one (docs/operations/upgrade.md)"
+            "this version changes the database so that older servers cannot go on, and servers are connected to it"
+            f" ({count}): stop all servers, then start this one (docs/operations/upgrade.md)"
         )
-
-
-async def _of_servers(connection: Any) -> int:
-    """Connections of others that are called as ours are."""
-    count = await connection.fetchval(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()",
-        SETTINGS["application_name"],
-    )
-    return int(count)
 
 
 async def _check_rights(connection: Any) -> None:
@@ -226,7 +220,7 @@ async def _applied(connection: Any) -> list[tuple[int, str]]:
     return [tuple(row) for row in await connection.fetch("SELECT number, checksum FROM migration ORDER BY number")]
 
 
-async def _epoch(tx: Tx) -> bytes:
+async def epoch_of(tx: Tx) -> bytes:
     """Another one whenever stamps could be used again: other random value, server, timeline, database or table. The one
     the data came with, as long as it is where it was moved to.
     """

@@ -7,17 +7,24 @@ Writes run READ COMMITTED and lock what they change in a fixed order; reads are 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import socket
+import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from wirechat.store.errors import OutcomeUnknown, StorageFull, StoreError, Unavailable, Violated
+from wirechat.store.errors import DataError, OutcomeUnknown, StorageFull, StoreError, Unavailable, Violated
 from wirechat.store.tx import Row
 
 T = TypeVar("T")
+
+warnings.filterwarnings("ignore", "password file", module="asyncpg")  # whoever opens a database says it in his line
 
 CONNECTIONS = 8
 """For writing, and as many for reading, so that neither waits for the other."""
@@ -38,7 +45,6 @@ ONCE = {"application_name": "wirechat-once"}
 """A connection that is no server's: of a command, or of a server that looks before it opens."""
 
 SETTINGS = {
-    "application_name": "wirechat",
     "statement_timeout": "5000",
     "idle_in_transaction_session_timeout": "2000",
 }
@@ -141,11 +147,12 @@ class Pools:
         await self._readers.close()
 
 
-async def open_pools(url: str, check: Check) -> Pools:
-    """Pools whose every new connection has passed `check`."""
-    writers = await _open_pool(url, check, {**SETTINGS, **WRITING})
+async def open_pools(url: str, check: Check, name: str) -> Pools:
+    """Pools whose every new connection has passed `check`. `name`: what PostgreSQL shows of them."""
+    settings = {**SETTINGS, "application_name": name}
+    writers = await _open_pool(url, check, {**settings, **WRITING})
     try:
-        return Pools(writers, await _open_pool(url, check, SETTINGS))
+        return Pools(writers, await _open_pool(url, check, settings))
     except BaseException:
         await writers.close()
         raise
@@ -176,23 +183,53 @@ async def _as_it_is(connection: Any) -> None:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Any]:
-    """One connection of its own, without time limits. Raises Unavailable, also for an address that is none, and never
-    says what is in it.
+    """One connection of its own, without time limits. Raises Unavailable or DataError, also for an address that is
+    none, and never says what is in it.
     """
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=ONCE)
+        with _heeding():
+            connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, server_settings=ONCE)
     except TimeoutError as error:
         raise Unavailable(
             f"no answer within {CONNECT_SECONDS:g} s; check host and port, and what filters on the way"
         ) from error
     except ValueError as error:
         raise Unavailable(f"its address cannot be read; it is {ADDRESS}, special characters as %XX") from error
+    except OSError as error:
+        raise Unavailable(_unreached(url, error)) from error
     except (asyncpg.PostgresError, *_BROKEN) as error:
         raise Unavailable(f"no connection: {error}") from error
     try:
         yield connection
     finally:
         await connection.close(timeout=CONNECT_SECONDS)
+
+
+@contextmanager
+def _heeding() -> Iterator[None]:
+    """What asyncpg only warns of is often why it fails: a file with passwords that it does not read."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.filterwarnings("always", "password file", module="asyncpg")
+        try:
+            yield
+        except asyncpg.PostgresError as error:
+            if not heard:
+                raise
+            said = re.sub(r"PosixPath\('(.*?)'\)", r"\1", str(heard[0].message)).partition(";")[0]
+            line = f"{error}; the {said}, so it was not read: chmod 600"
+            raise DataError(f"cannot use the database: {line}") from error
+
+
+def _unreached(url: str, error: OSError) -> str:
+    """Which host, and what to do; without anything else of the address."""
+    parts = urlsplit(url)
+    named = parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", ()))
+    place = named or os.environ.get("PGHOST") or "this machine"
+    if isinstance(error, socket.gaierror):
+        return f"{place}: there is no such host; correct the address, or look at the name service"
+    number = error.errno or next((int(each) for each in re.findall(r"\[Errno (\d+)\]", str(error))), None)
+    reason = os.strerror(number) if number else str(error)
+    return f"{place}: {reason}; look whether PostgreSQL runs there, and on which port and addresses"
 
 
 async def write(connection: Any, run: Run[T]) -> T:
@@ -223,7 +260,7 @@ async def _acquired(pool: Any) -> AsyncIterator[Any]:
     try:
         connection = await pool.acquire(timeout=CONNECT_SECONDS)
     except Exception as error:
-        raise Unavailable(f"no connection to the database: {error!r}") from error
+        raise Unavailable(f"no connection to the database: {str(error) or type(error).__name__}") from error
     try:
         yield connection
     finally:

@@ -6,6 +6,7 @@ the commits. What was begun is finished even if nobody waits for it any more.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -158,12 +159,18 @@ class Appends:
 # opening
 
 
+COMMAND = "wirechat-command"
+"""What connections of a command that writes are called: it is no server."""
+
+
 @asynccontextmanager
-async def open_postgres(url: str) -> AsyncIterator[PostgresStore]:
-    """Open the store in a database; migrate it; close the connections at the end. Raises DataError."""
+async def open_postgres(url: str, name: str | None = None) -> AsyncIterator[PostgresStore]:
+    """Open the store in a database; migrate it; close the connections at the end. `name`: what PostgreSQL shows of
+    them; None: that of a server, another one each time, so that servers can be counted. Raises DataError.
+    """
     async with flat(), open_crossing() as cross:
         epoch, digest_key = await cross(opening.prepare, url)
-        pools = await cross(opening.pools, url, epoch)
+        pools = await cross(opening.pools, url, epoch, name or f"wirechat {secrets.token_hex(4)}")
         try:
             async with trio.open_nursery() as nursery:
                 store = PostgresStore(cross, pools, nursery, epoch, digest_key)
@@ -180,6 +187,11 @@ async def look(url: str, feature: Feature[[], T]) -> T:
     """Run a feature in one snapshot of a database, changing nothing. Raises DataError."""
     async with flat(), open_crossing() as cross:
         return await cross(opening.look, url, feature)
+
+
+async def epoch_of(tx: Tx) -> bytes:
+    """The epoch as the servers of a database have it; see `Store.epoch`."""
+    return await opening.epoch_of(tx)
 
 
 async def renew_epoch(url: str) -> bytes:

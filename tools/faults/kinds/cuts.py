@@ -8,6 +8,7 @@ from tools.faults.cluster import ClusterFault, ClusterStage, unheard
 from tools.faults.proxy import Proxy
 from tools.history.checker import Violation
 from wirechat.bus.nats import AWAY
+from wirechat.server import tending
 
 CUT_SECONDS = 8.0
 
@@ -22,8 +23,7 @@ class CutFromStore(ClusterFault):
         await _cut(stage.store_way)
 
     def bitten(self, stage: ClusterStage) -> list[Violation]:
-        line = "the pass over the store failed; the horizons wait"
-        return [*unheard(stage.site.nodes[-1:], line), *self.went_on(stage)]
+        return [*unheard(stage.site.nodes[-1:], tending.AWAY), *self.went_on(stage)]
 
 
 class CutFromBus(ClusterFault):

@@ -21,7 +21,7 @@ import trio
 from rich.console import Console
 
 from wirechat.cli.demo import PEOPLE, accounts_line, sample
-from wirechat.cli.running import die, leaf, run
+from wirechat.cli.running import Stop, die, leaf, run
 from wirechat.client import ClientError
 
 if TYPE_CHECKING:
@@ -111,10 +111,15 @@ async def _demonstrate(wish: Wish) -> Figures | None:
     """None when a signal ended it; a second one, while everything ends, would leave something behind."""
     figures = None
     with trio.open_signal_receiver(*SIGNALS) as signals, trio.CancelScope() as work:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_on_signal, signals, work)
-            figures = await _run(wish)
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_on_signal, signals, work)
+                figures = await _run(wish)
+                nursery.cancel_scope.cancel()
+        except* Stop:
+            if not work.cancel_called:  # Ctrl-C ends the programs that make the database, too
+                raise
+            click.echo("wirechat: interrupted", err=True)
     return figures
 
 
@@ -159,7 +164,8 @@ async def _show(site: Site, wish: Wish) -> Figures:
 
     console = Console(highlight=False, quiet=wish.quiet)
     figures, urls = Figures(wish.nodes), [node.urls["wirechat"] for node in site.nodes]
-    console.print(f"PostgreSQL, NATS and {wish.nodes} nodes run. On two of them:\n")
+    there = f"{wish.nodes} nodes run. On two of them" if wish.nodes > 1 else "one node run. On it"
+    console.print(f"PostgreSQL, NATS and {there}:\n")
     seconds = await talk((urls[0], urls[-1]), PEOPLE, lambda line: console.print(f"  {line}", soft_wrap=True))
     figures.p50_ms_across_nodes = 1000 * seconds
     if wish.files:

@@ -24,7 +24,7 @@ from wirechat.settings.reading import Sources
 from wirechat.settings.schema import Log
 from wirechat.settings.urls import StoreUrl
 from wirechat.store.errors import DataError
-from wirechat.store.features.activity import Activity, activity
+from wirechat.store.features.activity import Activity, activity, servers
 from wirechat.world import REAL
 
 WRITER_SECONDS_MAX = 5.0
@@ -38,9 +38,13 @@ wirechat cluster status --config wirechat.toml --json"""
 
 @attrs.define
 class Report:
-    """What was found. `postgres` and `nats_round_trip_ms` are None when they do not answer; `attention` says why."""
+    """What was found. `epoch` and `servers` are those of the database. What does not answer is None; `attention` says
+    why.
+    """
 
     nodes: list[Standing]
+    epoch: bytes | None = None
+    servers: int = 0
     postgres: Activity | None = None
     nats_round_trip_ms: float | None = None
     attention: list[str] = attrs.Factory(list)
@@ -88,9 +92,11 @@ async def _look(store: StoreUrl, bus: schema.Bus) -> Report:
         from wirechat.store import postgres  # asyncpg takes a fifth of a second
 
         report.postgres = await postgres.look(store.text, activity)
+        report.epoch = await postgres.look(store.text, postgres.epoch_of)
+        report.servers = await postgres.look(store.text, servers)
     except DataError as error:
         report.attention.append(str(error))
-    report.attention += [*_of_nodes(report.nodes), *_of_postgres(report.postgres)]
+    report.attention += [*_of_nodes(report.nodes), *_of_stores(report), *_of_postgres(report.postgres)]
     return report
 
 
@@ -126,6 +132,22 @@ def _of_nodes(nodes: Sequence[Standing]) -> Iterator[str]:
     for number in heard:
         age = last_word_ms(nodes, number) or 0
         yield f"node {name(number)} does not answer, and was heard {age / 1000:.1f} s ago; look at its machine"
+
+
+def _of_stores(report: Report) -> Iterator[str]:
+    if report.epoch is None:
+        return
+    here = [node for node in report.nodes if node.epoch == report.epoch]
+    if others := [name(node.node) for node in report.nodes if node.epoch != report.epoch]:
+        yield (
+            f"these nodes work on another store than this one: {', '.join(others)}; correct --store or --bus-prefix, or"
+            " restart them if the database was restored or has failed over"
+        )
+    if report.nodes and report.servers > len(here):
+        yield (
+            f"servers connected to the database: {report.servers}, but answering on this bus: {len(here)}; give all of"
+            " them the same --bus and --bus-prefix"
+        )
 
 
 def last_word_ms(nodes: Sequence[Standing], number: int) -> int | None:
