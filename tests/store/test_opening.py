@@ -184,6 +184,9 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot use"):
         look(tmp_path / "data", count)
     assert not (tmp_path / "data").exists()
+    (tmp_path / FILE).touch()
+    with pytest.raises(DataError, match="is empty; correct the directory, or start a server on it"):
+        look(tmp_path, count)
 
 
 async def test_reading_what_was_not_migrated(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from wirechat.doctor.finding import OK, PROBLEM, WARNING, Finding
 from wirechat.settings.checks import place, unwritable
 from wirechat.store import sqlite
-from wirechat.store.errors import Damaged, DataError
+from wirechat.store.errors import Damaged, DataError, NoData
 from wirechat.store.features import meta
 
 LITTLE_BYTES = 2**30
@@ -92,6 +92,8 @@ def version(directory: Path) -> tuple[Finding, datetime | None]:
         newest = sqlite.look(directory, meta.newest)
     except Damaged as error:
         return Finding("data", PROBLEM, str(error), "stop the server and restore a backup"), None
+    except NoData:
+        return Finding("data", OK, "none yet"), None
     except DataError as error:
         older = "older" in str(error)
         todo = "" if older else "point data.directory at the data of this server, or install the version that wrote it"

@@ -19,7 +19,16 @@ import apsw
 import outcome
 
 from wirechat.store import appending, directory, snapshot
-from wirechat.store.errors import Damaged, DataError, OutcomeUnknown, StorageFull, StoreError, Unavailable, Violated
+from wirechat.store.errors import (
+    Damaged,
+    DataError,
+    NoData,
+    OutcomeUnknown,
+    StorageFull,
+    StoreError,
+    Unavailable,
+    Violated,
+)
 from wirechat.store.features import journal, meta
 from wirechat.store.lanes import Lane, ThreadLane, finished
 from wirechat.store.migrations import Migration, pending
@@ -325,7 +334,10 @@ def open_reading(path: str) -> apsw.Connection:
     with refusing(path):
         db = connect(path, write=False)
         try:
-            if pending("sqlite", applied(db)):
+            have = applied(db)
+            if not have:
+                raise NoData(f"{path} is empty; correct the directory, or start a server on it")
+            if pending("sqlite", have):
                 raise DataError(f"{path} comes from an older wirechat; start the server once to bring it up to date")
         except BaseException:
             db.close()
