@@ -5,6 +5,7 @@ and a new version beside servers of the one before.
 from __future__ import annotations
 
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,16 @@ async def test_a_host_that_is_not_there_and_one_that_refuses() -> None:
             f"postgresql://ann:s3cret@{host}/chat"
         )
     assert "/nowhere: No such file or directory" in await refused("postgresql://ann@/chat?host=/nowhere")
+
+
+async def test_a_certificate_that_cannot_be_checked(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No authority is named, its file is not there, another one has signed."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    verified = f"{url}&sslmode=verify-full"
+    assert "no certificate to check its own against; sslrootcert" in await refused(verified)
+    assert "a file for TLS is not there; sslrootcert" in await refused(f"{verified}&sslrootcert={tmp_path / 'ca.pem'}")
+    foreign = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    assert "TLS failed: certificate verify failed; sslrootcert" in pools._unreached(url, foreign)
 
 
 async def test_an_address_that_cannot_be_read() -> None:

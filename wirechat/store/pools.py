@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import socket
+import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -40,6 +41,8 @@ GIVE_UP_SECONDS = 2.0
 """How long it is tried to leave a connection in order; then it is cut."""
 
 ADDRESS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+
+TLS = "sslrootcert in the address is the certificate of the authority that signed that of PostgreSQL; look at it"
 
 ONCE = {"application_name": "wirechat-once"}
 """A connection that is no server's: of a command, or of a server that looks before it opens."""
@@ -194,6 +197,8 @@ async def connected(url: str) -> AsyncIterator[Any]:
             f"no answer within {CONNECT_SECONDS:g} s; check host and port, and what filters on the way"
         ) from error
     except ValueError as error:
+        if "root certificate file" in str(error):
+            raise Unavailable(f"no certificate to check its own against; {TLS}") from error
         raise Unavailable(f"its address cannot be read; it is {ADDRESS}, special characters as %XX") from error
     except OSError as error:
         raise Unavailable(_unreached(url, error)) from error
@@ -227,6 +232,10 @@ def _unreached(url: str, error: OSError) -> str:
     place = named or os.environ.get("PGHOST") or "this machine"
     if isinstance(error, socket.gaierror):
         return f"{place}: there is no such host; correct the address, or look at the name service"
+    if isinstance(error, ssl.SSLError):
+        return f"{place}: TLS failed: {getattr(error, 'verify_message', None) or error.strerror or error}; {TLS}"
+    if isinstance(error, FileNotFoundError) and parts.hostname:
+        return f"a file for TLS is not there; {TLS}"
     number = error.errno or next((int(each) for each in re.findall(r"\[Errno (\d+)\]", str(error))), None)
     reason = os.strerror(number) if number else str(error)
     return f"{place}: {reason}; look whether PostgreSQL runs there, and on which port and addresses"
