@@ -17,7 +17,11 @@ from bench.benchmark import FIGURES, MARKS, NAMES, ROOT, BenchError, Benchmark, 
 from bench.page import page
 from bench.suite import Plan, Spread
 
-SOME = {"idle": ("idle_tls",), "hot_path": ("pairs_w10", "floor_w10", "pairs_500", "group_100_coalesced")}
+SOME = {
+    "cluster": ("one_w10", "two_w1"),
+    "idle": ("idle_tls",),
+    "hot_path": ("pairs_w10", "floor_w10", "pairs_500", "group_100_coalesced"),
+}
 """Benchmark -> rows: the others differ in numbers, or stand in others too, and each server takes a second to start."""
 BYTES = {"idle_resume": 64, "resume": 64, "message": 210, "ack": 9, "heartbeat": 48}
 """Row -> the most it may take on a socket, which no machine changes."""

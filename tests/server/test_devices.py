@@ -14,6 +14,7 @@ from wirechat.server.connection import Connection
 from wirechat.server.features.session import Sessions
 from wirechat.store.features import devices
 from wirechat.store.features.devices import Login
+from wirechat.store.tx import Tx
 
 
 async def test_a_device_that_stays_is_noted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +74,37 @@ async def test_4_7_an_older_login_that_is_told_later_ends_itself(
         assert await before.closed() == wire.errors.REPLACED
         await again.sync()
         await again.silence()
+
+
+async def test_4_7_a_login_whose_connection_has_ended_puts_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the newer one, but its device has come again meanwhile."""
+    prove, held = Sessions._prove, trio.Event()
+    async with serving(tmp_path) as rig:
+        phone = await rig.person("ada")
+
+        async def late(self: Sessions, connection: Connection, auth: wire.Auth, next_token: bytes) -> Login:
+            await held.wait()
+            return await prove(self, connection, auth, next_token)
+
+        monkeypatch.setattr(Sessions, "_prove", late)
+        lost = await rig.greeted()
+        proof = phone.key.sign(wire.auth.signed_bytes(lost.welcome.nonce, phone.device, 0, b""))
+        await lost.send(wire.Auth(1, 3, proof=proof, device=phone.device))
+        await lost.stream.aclose()
+        with trio.fail_after(PATIENCE):
+            while not any(each.endpoint.gone() for each in rig.server.connections):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        held.set()
+        with trio.fail_after(PATIENCE):
+            while len(list(rig.server.connections)) > 1:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        assert (await rig.server.store.read(_logins, phone.device)) == 2
+        await phone.ask(wire.Devices(0), wire.DevicesOk)
+
+
+async def _logins(tx: Tx, device: int) -> int:
+    row = await tx.fetchrow("SELECT login FROM device WHERE device = $1", device)
+    assert row is not None
+    return int(row[0])

@@ -41,6 +41,9 @@ class Gone:
     def try_send(self, frames: Sequence[bytes]) -> bool:
         return True
 
+    def gone(self) -> bool:
+        return True
+
     def abort(self) -> None: ...
 
 

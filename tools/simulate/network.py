@@ -251,6 +251,9 @@ class SimEndpoint:
         except trio.BrokenResourceError:
             return b""
 
+    def gone(self) -> bool:
+        return self._connection.up.over
+
     def abort(self) -> None:
         self._connection.hang_up(self._connection.down, self._connection.up)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import ipaddress
+import select
 import socket
 import ssl
 import struct
@@ -96,6 +97,9 @@ class Endpoint(Protocol):
 
     async def recv(self) -> bytes:
         """Some bytes of the stream of frames; b"" at its end."""
+
+    def gone(self) -> bool:
+        """The peer has closed his side, whether that was read already or not."""
 
     def abort(self) -> None:
         """Close now without a goodbye. Never waits; harmless when repeated."""
@@ -266,6 +270,14 @@ class StreamEndpoint:
         self._reader = None
         self._turns.forget(self._sock.fileno())
         return trio.lowlevel.Abort.SUCCEEDED
+
+    def gone(self) -> bool:
+        """See `Endpoint`."""
+        if self._closed:
+            return True
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def abort(self) -> None:
         """See `Endpoint`."""
@@ -495,6 +507,10 @@ class WebSocketEndpoint:
         if isinstance(message, str):
             return b"\xff\xff\xff\xff"
         return len(message).to_bytes(4, "big") + message
+
+    def gone(self) -> bool:
+        """See `Endpoint`."""
+        return self.transport.gone()
 
     def abort(self) -> None:
         """See `Endpoint`."""

@@ -42,6 +42,9 @@ HANDLE_SHOWN = 40
 
 METHODS = frozenset((AuthMethod.PASSWORD, AuthMethod.DEVICE_KEY, AuthMethod.RESUME))
 
+UNTOLD = frozenset({wire.errors.LOCKED, wire.errors.UNAVAILABLE})
+"""Not in the log as failed logins: the failures before it are, and nobody has failed."""
+
 CAPABILITIES = frozenset({Capability.ACCOUNT_LOG, Capability.PINS})
 
 _shared = functools.cache(lambda caps: caps)
@@ -143,7 +146,7 @@ class Sessions:
             reply = await self._log_in(connection, auth)
         except RequestError as error:
             self.logins[method, error.code] += 1
-            if error.code != wire.errors.LOCKED:  # the failures before it are in the log
+            if error.code not in UNTOLD:
                 _note(connection.endpoint.peer, auth, error.code)
             raise
         except StoreError as error:
@@ -173,6 +176,8 @@ class Sessions:
                 self._throttle.failed(address, account)
                 connection.failures += 1
             raise
+        if connection.endpoint.gone():  # its device may have come again meanwhile, and must not be put out
+            raise RequestError(wire.errors.UNAVAILABLE, "the connection ended while it logged in")
         self._enter(connection, login)
         return wire.AuthOk(auth.rid, login.user, login.device, token, wire.limits.RESUME_SECONDS)
 
