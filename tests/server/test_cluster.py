@@ -141,7 +141,7 @@ async def test_p8_what_was_read_too_long_ago_is_not_shown(
     async with two_nodes(url) as (one, other, _):
         alice, bob, conv = await pair(one, other)
         store, was_read, is_deleted = other.server.store, trio.Event(), trio.Event()
-        real = store.read_ordered
+        real = store.glance
 
         async def late(*args: Any) -> Any:
             found = await real(*args)
@@ -149,7 +149,7 @@ async def test_p8_what_was_read_too_long_ago_is_not_shown(
             await is_deleted.wait()
             return found
 
-        monkeypatch.setattr(store, "read_ordered", late)
+        monkeypatch.setattr(store, "glance", late)
         monkeypatch.setattr(limits, "NEWS_SECONDS", 0.0)
         said = await alice.say(conv, "secret")
         await was_read.wait()

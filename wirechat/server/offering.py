@@ -57,14 +57,14 @@ async def offer_rows(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, in
 async def offer_news(store: Store, hub: Hub, convs: Sequence[int]) -> int:
     """Read what is new in these conversations and offer it; returns in how many there was something.
 
-    The read runs behind this node's own commits, so that what it sees of them was handed out (R6: the members come from
-    the snapshot of the entries). Of a conversation whose position is not known, or far behind, a row is enough; of all
+    The read runs behind this node's own commits, so that what it sees of them was handed out (R6: the members are read
+    after the entries). Of a conversation whose position is not known, or far behind, a row is enough; of all
     of them when the read took so long that what it saw may have been deleted since (P8).
     """
     known = hub.known(convs)
     wanted = [(conv, *hub.position(conv), known.get(conv, 0)) for conv in convs]
     began = trio.current_time()
-    found = await store.read_ordered(news.news, wanted, limits.NEWS_ENTRIES)
+    found = await store.glance(news.news, wanted, limits.NEWS_ENTRIES)
     fresh = trio.current_time() - began <= limits.NEWS_SECONDS
     lagging: dict[int, tuple[int, int]] = {}
     pushes: list[Push] = []

@@ -144,6 +144,12 @@ class Pools:
         async with _acquired(self._readers) as connection:
             return await read(connection, run)
 
+    async def glance(self, run: Run[T]) -> T:
+        """Statements in no transaction: each sees its own moment."""
+        async with _acquired(self._readers) as connection:
+            with told():
+                return await run(PostgresTx(connection))
+
     async def aclose(self) -> None:
         """Close every connection; those in use are waited for."""
         await self._writers.close()

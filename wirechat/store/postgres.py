@@ -92,6 +92,12 @@ class PostgresStore:
         await self._appends.visible_told()
         return result
 
+    async def glance(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Store`."""
+        result = await self._finish(self._pools.glance, lambda tx: feature(tx, *args, **kwargs))
+        await self._appends.visible_told()
+        return result
+
     async def _finish(
         self, transaction: Callable[[Callable[[Tx], Coroutine[Any, Any, T]]], Coroutine[Any, Any, T]],
         run: Callable[[Tx], Coroutine[Any, Any, T]],

@@ -251,6 +251,10 @@ class SqliteStore:
         """See `Store`."""
         return await _on(self._write_lane, lambda: read(self._writer, feature(SqliteTx(self._writer), *args, **kwargs)))
 
+    async def glance(self, feature: Feature[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Store`. Here nothing is saved by it."""
+        return await self.read_ordered(feature, *args, **kwargs)
+
 
 async def _on(lane: Lane, work: Callable[[], T]) -> T:
     return await finished(lambda done: lane.submit(work, done))
