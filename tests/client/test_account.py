@@ -98,7 +98,7 @@ async def test_devices_are_listed_renamed_and_revoked(tmp_path: Path) -> None:
             with pytest.raises(LoginFailed) as ended:
                 await ended_feed(feed)
             assert ended.value.code == 2003
-            assert "logged out" in str(ended.value)
+            assert "this device was revoked" in str(ended.value)
             assert laptop.failure is ended.value
         assert [each.name for each in await phone.account.devices()] == ["phone"]
         identity = read_identity(cache)
