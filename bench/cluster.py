@@ -115,7 +115,7 @@ def _side(run: Run, serving: int) -> Iterator[Side]:
         clients = people.gather(lambda: next(doors)(), 2 * run.size(PAIRS, 5))
         for client in clients:
             stack.callback(client.close)
-        time.sleep(run.size(10, 1) * SETTLE_SECONDS / 10)
+        time.sleep(SETTLE_SECONDS)
         pairs = people.make_pairs(clients)
         yield Side(nodes, Processes(store.pid), Processes(bus.pid), monitor, Load(clients), pairs)
 

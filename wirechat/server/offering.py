@@ -24,7 +24,7 @@ async def offer(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) 
     """What a pass found: conversation -> (head, receipts). Entries where it is known which are missing, for a hint may
     be on its way that says the same; digest rows for the rest.
     """
-    begun = [conv for conv in lagging if hub.head(conv)]
+    begun = [conv for conv, (head, _) in lagging.items() if hub.head(conv) or head == 1]
     for start in range(0, len(begun), limits.NEWS_AT_ONCE):
         await offer_news(store, hub, begun[start : start + limits.NEWS_AT_ONCE])
     rest = {conv: reached for conv, reached in lagging.items() if hub.lags(conv, *reached)}
