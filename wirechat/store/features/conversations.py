@@ -9,10 +9,8 @@ from wirechat.store.tx import Tx
 
 
 async def member_list(tx: Tx, conv: int) -> Members:
-    """The current members."""
-    version = await tx.fetchrow("SELECT version FROM conv WHERE conv = $1", conv)
-    rows = await tx.fetch("SELECT user_id, since FROM member WHERE conv = $1 AND until IS NULL ORDER BY user_id", conv)
-    return Members(version[0] if version else 0, dict(rows))
+    """The current members; none of a conversation that does not exist."""
+    return (await member_lists(tx, [conv])).get(conv, Members(0, {}))
 
 
 async def member_lists(tx: Tx, convs: Sequence[int]) -> dict[int, Members]:

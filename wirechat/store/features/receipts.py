@@ -78,7 +78,7 @@ async def _lock(tx: Tx, convs: Iterable[int]) -> dict[int, _Counter]:
 async def _members(tx: Tx, convs: Iterable[int], known: Mapping[int, int]) -> dict[int, Members]:
     """The lists that the caller does not have: another node may have put somebody out (P9)."""
     versions = await tx.fetchmany("SELECT conv, version FROM conv WHERE conv = $1", [(conv,) for conv in convs])
-    return {conv: await conversations.member_list(tx, conv) for conv, version in versions if known.get(conv) != version}
+    return await conversations.member_lists(tx, [conv for conv, version in versions if known.get(conv) != version])
 
 
 async def _readers(tx: Tx, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], _Reader]:
