@@ -142,6 +142,126 @@ async def test_replaced_by_another_login_it_gives_up(autojump_clock: MockClock, 
         assert len(stage.attempts) == 1
 
 
+async def lose(stage: Stage) -> None:
+    """A login that breaks before the server has answered."""
+    peer = await stage.connection()
+    await peer.greet()
+    await peer.expect(wire.Auth)
+    peer.abort()
+
+
+async def replace(stage: Stage) -> None:
+    """A login whose session is replaced at once."""
+    peer = await stage.connection()
+    await peer.synced()
+    peer.say(wire.Error(code=2007))
+    peer.abort()
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_7_28_each_login_that_was_never_answered_may_have_replaced_it_once(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, nursery: trio.Nursery, lost: int
+) -> None:
+    """It is alone, and its own login was done late; whoever replaces it more often than that is somebody else."""
+
+    async def server() -> None:
+        for _ in range(lost):
+            await lose(stage)
+        while True:
+            await replace(stage)
+
+    nursery.start_soon(server)
+    async with opened() as client:
+        await trio.sleep(1000)
+        assert client.failure is not None
+        assert client.failure.code == 2007
+    assert len(stage.attempts) == 2 * lost + 1
+
+
+async def test_7_28_a_login_that_took_too_long_was_never_answered(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, nursery: trio.Nursery
+) -> None:
+    async def server() -> None:
+        silent = await stage.connection()
+        await silent.greet()
+        await replace(stage)
+        await (await stage.connection()).synced()
+
+    nursery.start_soon(server)
+    async with opened() as client:
+        await trio.sleep(50)
+        assert client.failure is None
+    assert len(stage.attempts) == 3
+
+
+@pytest.mark.parametrize(("refused", "comes_back"), [(5, True), (6, False)])
+async def test_7_28_a_login_of_more_than_a_minute_ago_is_no_excuse(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, nursery: trio.Nursery, refused: int, comes_back: bool
+) -> None:
+    """It comes in again after 31.5 s, or after 63.5."""
+
+    async def server() -> None:
+        await lose(stage)
+        stage.refuse = refused
+        while True:
+            await replace(stage)
+
+    nursery.start_soon(server)
+    async with opened(world=highest()):
+        await trio.sleep(1000)
+    assert len(stage.attempts) == 1 + refused + 1 + comes_back
+
+
+@pytest.mark.parametrize("rid", [None, 1])
+async def test_7_28_a_login_that_was_refused_is_no_excuse(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, nursery: trio.Nursery, rid: int | None
+) -> None:
+    """By 5000, which is an answer; or by 2007, which ends the very connection."""
+
+    async def server() -> None:
+        peer = await stage.connection()
+        await peer.greet()
+        await peer.expect(wire.Auth)
+        peer.say(wire.Error(rid, code=5000 if rid else 2007))
+        if rid:
+            await replace(stage)
+
+    nursery.start_soon(server)
+    with pytest.raises(LoginFailed):
+        async with opened() as client:
+            await client.messages.send(CONV, "nobody takes it")
+    await trio.sleep(1000)
+    assert len(stage.attempts) == (2 if rid else 1)
+
+
+async def test_7_28_two_programs_with_one_device_do_not_replace_each_other_for_ever(
+    autojump_clock: MockClock, stage: Stage, opened: Opened, nursery: trio.Nursery
+) -> None:
+    """Each has lost a login. A comes in; B does, A comes back; B comes back; A gives up."""
+
+    async def server() -> None:
+        await lose(stage)
+        older = await stage.connection()
+        await older.synced()
+        await lose(stage)
+        while True:
+            newer = await stage.connection()
+            await newer.synced()
+            older.say(wire.Error(code=2007))
+            older.abort()
+            older = newer
+
+    nursery.start_soon(server)
+    async with opened() as one:
+        await one.synced()
+        async with opened() as other:
+            await trio.sleep(30)
+            assert one.failure is not None
+            assert one.failure.code == 2007
+            assert other.failure is None
+    assert len(stage.attempts) == 6
+
+
 async def test_the_last_words_of_a_server_count_when_nothing_can_be_sent_any_more(
     autojump_clock: MockClock, stage: Stage, opened: Opened
 ) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
 from tests.server.rig import PATIENCE, serving
-from wirechat import wire
+from wirechat import open_client, wire
+from wirechat.client import Connected, ConnectionFailed, Disconnected
+from wirechat.client.transport import StreamTransport, Transport
 from wirechat.server import limits
 from wirechat.server.connection import Connection
 from wirechat.server.features.session import Sessions
@@ -102,6 +105,70 @@ async def test_4_7_a_login_whose_connection_has_ended_puts_nobody_out(
                 await trio.sleep(0.01)
         assert (await rig.server.store.read(_logins, phone.device)) == 2
         await phone.ask(wire.Devices(0), wire.DevicesOk)
+
+
+@attrs.define
+class _Lossy:
+    """Breaks for the client alone once its login is under way: no word of it comes to the server."""
+
+    stream: trio.SocketStream
+    certificate_digest: None = None
+    heard: bool = False
+
+    async def send(self, data: bytes) -> None:
+        await self.stream.send_all(data)
+
+    async def recv(self) -> bytes:
+        if self.heard:
+            raise ConnectionFailed("nothing comes any more")
+        self.heard = True
+        return await self.stream.receive_some(65536)
+
+    async def aclose(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        pass
+
+
+async def test_7_28_a_client_replaced_by_a_late_login_of_its_own_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else is there: the server could not see that the first connection was gone."""
+    prove, held = Sessions._prove, trio.Event()
+    async with serving(tmp_path) as rig:
+        phone = await rig.person("ada")
+        streams: list[trio.SocketStream] = []
+        waiting = True
+
+        async def connect(url: str) -> Transport:
+            streams.append(await rig.stream())
+            return _Lossy(streams[0]) if len(streams) == 1 else StreamTransport(streams[-1], None)
+
+        async def late(self: Sessions, connection: Connection, auth: wire.Auth, next_token: bytes) -> Login:
+            nonlocal waiting
+            waits, waiting = waiting, False
+            if waits:
+                await held.wait()
+            return await prove(self, connection, auth, next_token)
+
+        monkeypatch.setattr(Sessions, "_prove", late)
+        seed = phone.key.private_bytes_raw()
+        with trio.fail_after(PATIENCE):
+            async with open_client("wirechat://rig:1", device_key=seed, device=phone.device, connect=connect) as client:
+                await client.synced()
+                feed = client.events()
+                held.set()
+                async for event in feed:
+                    if isinstance(event, Disconnected):
+                        assert event.error.code == wire.errors.REPLACED
+                        break
+                async for event in feed:
+                    if isinstance(event, Connected):
+                        break
+                await client.synced()
+        assert len(streams) == 3
+        await streams[0].aclose()
 
 
 async def _logins(tx: Tx, device: int) -> int:

@@ -1,9 +1,11 @@
 """Staying connected: one session after the other, for ever.
 
 Rules: full jitter between attempts, the server's wish (GOAWAY, retry_ms) comes first, and nobody fights: after an error
-that a further connection cannot mend the client gives up and says why to whoever asks.
+that a further connection cannot mend the client gives up and says why to whoever asks. Being replaced (2007) is one,
+unless a login of ours that was never answered may have done it.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -24,6 +26,8 @@ from wirechat.world import World
 __all__ = ["Connector", "Options"]
 
 LOGIN_SECONDS = 30.0  # from connecting to AUTH_OK
+UNANSWERED_SECONDS = 60.0  # what an unanswered login may take to replace us (7-28)
+UNANSWERED_MAX = 8  # backoff lets hardly more happen meanwhile
 
 
 @attrs.frozen
@@ -49,6 +53,8 @@ class Connector:
         self._goaway: wire.Goaway | None = None
         self._session: Session | None = None
         self._opened = False
+        self._unanswered: deque[float] = deque(maxlen=UNANSWERED_MAX)
+        """When logins began whose connection ended before the server answered."""
 
     @property
     def session(self) -> Session | None:
@@ -72,7 +78,7 @@ class Connector:
             error = await self._one_connection()
             if error.code == errors.DEVICE_REVOKED:
                 error = await self._logged_out()
-            final = _is_final(error) or not self._options.reconnect
+            final = not self._options.reconnect or (_is_final(error) and not self._replaced_by_itself(error))
             delay = None if final else self._delay(error)
             self._state.events.publish(Disconnected(error, delay))
             if delay is None:
@@ -95,6 +101,15 @@ class Connector:
                 entry.waiter.settled(error)
         self._state.events.close(error)
         self._state.progress.happened()
+
+    def _replaced_by_itself(self, error: ClientError) -> bool:
+        """Whether a login of ours, unanswered and done late, may be what replaced us; each is an excuse only once."""
+        if error.code != errors.REPLACED:
+            return False
+        while self._unanswered:
+            if trio.current_time() - self._unanswered.popleft() < UNANSWERED_SECONDS:
+                return True
+        return False
 
     async def _logged_out(self) -> ClientError:
         """This device was revoked: what it could log in with is worth nothing any more."""
@@ -137,7 +152,12 @@ class Connector:
 
     async def _log_in(self, link: Link, welcome: wire.Welcome) -> int:
         cache, credentials = self._state.cache, self._options.credentials
-        reply = await login(link, welcome, cache.identity, credentials)
+        began = trio.current_time()
+        try:
+            reply = await login(link, welcome, cache.identity, credentials)
+        except (ConnectionFailed, trio.Cancelled):
+            self._unanswered.append(began)
+            raise
         if cache.identity.user not in (None, reply.user):
             raise CacheError("this cache belongs to another account")
         handle = credentials.handle or cache.identity.handle
