@@ -157,3 +157,20 @@ def replaced(stage: Stage) -> None:
     peer = stage.live()
     peer.fail(2007)
     stage.no_other(STAYS_AWAY_SECONDS, "after 2007")
+
+
+@check("7.7", "7-28", "7-23", "15-5")
+def replaced_by_itself(stage: Stage) -> None:
+    """The first AUTH is never answered, the next session gets ERROR 2007: the client may come back, but only once."""
+    stage.hold("AUTH")
+    stage.start()
+    stage.expect("AUTH")
+    lost = stage.peer
+    lost.drop()
+    stage.release("AUTH")
+    peer = stage.until_live(lost)
+    peer.fail(2007)
+    stage.keep(STAYS_AWAY_SECONDS, lambda: stage.peer is not peer)
+    if stage.peer is not peer:
+        stage.until_live(peer).fail(2007)
+    stage.no_other(STAYS_AWAY_SECONDS, "after the last 2007")
