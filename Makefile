@@ -2,7 +2,6 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 200
 CUTS ?= 5000
 FRAMES ?= 200000
 SESSIONS ?= 1000
@@ -53,13 +52,13 @@ docs: env  ## The site, into docs/_build/html; a warning is an error
 	@echo "The site is in docs/_build/html; open docs/_build/html/index.html."
 
 simulate: env  ## Simulate: SEEDS=N seeds, or SEED=s for one with a trace; JSON=1 for machines
-	$(BIN)/python -m tools.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(if $(JSON),--json)
+	$(BIN)/python -m tools.simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --jobs $(JOBS)) $(if $(JSON),--json)
 
 bugs: env  ## Prove that the simulation finds every planted bug
 	$(BIN)/python -m tools.simulate bugs
 
 branches: env  ## Which branches of server and store SEEDS=N seeds do not take
-	$(BIN)/python -m tools.simulate branches --seeds $(SEEDS)
+	$(BIN)/python -m tools.simulate branches $(if $(SEEDS),--seeds $(SEEDS))
 
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)

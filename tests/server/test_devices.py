@@ -15,7 +15,7 @@ from wirechat.client.transport import StreamTransport, Transport
 from wirechat.server import limits
 from wirechat.server.connection import Connection
 from wirechat.server.features.session import Sessions
-from wirechat.store.features import devices
+from wirechat.store.features import devices, sync
 from wirechat.store.features.devices import Login
 from wirechat.store.tx import Tx
 
@@ -169,6 +169,45 @@ async def test_7_28_a_client_replaced_by_a_late_login_of_its_own_comes_back(
                 await client.synced()
         assert len(streams) == 3
         await streams[0].aclose()
+
+
+async def test_4_7_a_login_whose_connection_is_being_ended_puts_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took too long: its client was told so, and has come again while the last words were under way."""
+    prove = Sessions._prove
+    async with serving(tmp_path) as rig:
+        phone = await rig.person("ada")
+
+        async def late(self: Sessions, connection: Connection, auth: wire.Auth, next_token: bytes) -> Login:
+            login = await prove(self, connection, auth, next_token)
+            connection.close(wire.errors.TIMEOUT)
+            return login
+
+        monkeypatch.setattr(Sessions, "_prove", late)
+        slow = await rig.greeted()
+        proof = phone.key.sign(wire.auth.signed_bytes(slow.welcome.nonce, phone.device, 0, b""))
+        await slow.send(wire.Auth(1, 3, proof=proof, device=phone.device))
+        assert await slow.closed() == wire.errors.TIMEOUT
+        await phone.ask(wire.Devices(0), wire.DevicesOk)
+
+
+async def test_8_28_a_device_that_is_revoked_while_it_logs_in_is_not_let_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its signature was checked before, its login is a transaction of its own."""
+    issue = devices.issue_resume
+
+    async def later(tx: Tx, device: int, token: bytes, until_ms: int) -> Login | None:
+        assert await devices.revoke(tx, phone.user, device, await sync.stamp(tx))
+        return await issue(tx, device, token, until_ms)
+
+    async with serving(tmp_path) as rig:
+        phone = await rig.person("ada")
+        monkeypatch.setattr(devices, "issue_resume", later)
+        stolen = await rig.greeted()
+        proof = phone.key.sign(wire.auth.signed_bytes(stolen.welcome.nonce, phone.device, 0, b""))
+        assert await stolen.refused(wire.Auth(0, 3, proof=proof, device=phone.device)) == wire.errors.DEVICE_REVOKED
 
 
 async def _logins(tx: Tx, device: int) -> int:

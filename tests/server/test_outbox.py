@@ -50,3 +50,15 @@ async def test_p7_entries_and_other_frames_go_out_in_the_order_in_which_they_beg
         endpoint.room.set()
         await outbox.wait_empty()
     assert endpoint.sent == [b"first", b"entry 1", b"receipt 1", b"entry 2", b"receipt 2"]
+
+
+async def test_what_comes_after_the_last_frame_goes_nowhere() -> None:
+    """Whoever delivers does not ask whether a connection is ending; after an ERROR no client expects an entry."""
+    endpoint: Any = Slow()
+    endpoint.room.set()
+    async with trio.open_nursery() as nursery:
+        outbox = Outbox(endpoint, nursery, lookup, [])
+        outbox.end(b"last")
+        outbox.push(Push(wire.Event(5, 1, 0, 1, 1)))
+        outbox.flush()
+    assert endpoint.sent == [b"last"]

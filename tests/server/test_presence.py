@@ -334,6 +334,29 @@ async def test_13_20_when_somebody_was_last_there_outlives_the_server(tmp_path: 
                 await trio.sleep(0.02)
 
 
+async def test_13_20_who_leaves_again_while_it_is_written_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later minute counts, and is not forgotten with the earlier one."""
+    async with serving(tmp_path) as rig:
+        alice = await rig.person("alice")
+        left, write = rig.server.presence._left, rig.server.store.write
+
+        async def slow(feature: Any, *args: Any) -> Any:
+            done = await write(feature, *args)
+            if feature is presence.saw and left.get(alice.user) == 60_000:
+                left[alice.user] = 120_000
+            return done
+
+        monkeypatch.setattr(rig.server.store, "write", slow)
+        left[alice.user] = 60_000
+        with trio.fail_after(10):
+            while await seen_of(rig, alice.user) != 120_000:  # noqa: ASYNC110
+                await trio.sleep(0.02)
+            while left:  # noqa: ASYNC110
+                await trio.sleep(0.02)
+
+
 # typing
 
 

@@ -1,7 +1,8 @@
 """Which branches of the server and its store no seed has taken, and which of those cannot be taken in a simulation.
 
 A branch that no seed takes is a promise that no seed checks. What cannot run here (sockets, TLS, another engine) stands
-with its reason in `tests/simulation/unreached.toml`: whole files, functions, or single lines of a function.
+with its reason in `tests/simulation/unreached.toml`: whole files, functions, or single lines of a function. So does
+what seeds hardly ever bring about, with a test that does: it is run, and must take the branch.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import io
 import json
 import tempfile
 import tomllib
@@ -18,12 +20,15 @@ from typing import Any
 
 import attrs
 import coverage
+import pytest
+from coverage.exceptions import NoDataError
 
 from tools.ledger import ROOT
 from tools.simulate.run import Outcome, run
 
 WHERE = ("wirechat.server", "wirechat.store")
 EXCUSES = ROOT / "tests" / "simulation" / "unreached.toml"
+FORCED = "forced"
 
 
 @attrs.frozen(order=True)
@@ -51,6 +56,8 @@ class Reach:
     missing: tuple[Branch, ...]
     """Neither taken nor excused."""
     excused: int
+    forced: int
+    """Taken by no seed, but by the test that is named for it."""
     idle: tuple[str, ...]
     """Excuses that nothing needs: the branch was taken after all, or is not there any more."""
 
@@ -59,38 +66,64 @@ class Watch:
     """Runs seeds and remembers which branches they take. Slower than without, by half."""
 
     def __init__(self) -> None:
-        self._coverage = coverage.Coverage(branch=True, source_pkgs=list(WHERE), data_file=None, config_file=False)
-        self._coverage.set_option("run:disable_warnings", ["module-not-measured"])
+        self._seeds, self._tests = _coverage(), _coverage()
 
     def __call__(self, seed: int) -> Outcome:
         """One seed."""
-        with self._coverage.collect():
+        with self._seeds.collect():
             return run(seed)
+
+    def force(self, excuses: Path = EXCUSES) -> None:
+        """Run the tests that are named for what seeds hardly ever bring about. One that fails has shown nothing."""
+        for test in sorted(set(forced(excuses).values())):
+            with self._tests.collect(), contextlib.redirect_stdout(io.StringIO()):
+                pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(ROOT / test)])
 
     def reach(self, excuses: Path = EXCUSES) -> Reach:
         """What was taken so far."""
-        taken, missing = 0, []
-        for name, found in self._report().items():
-            taken += len(found["executed_branches"])
-            missing += list(_branches(ROOT / name, found["missing_branches"]))
-        reasons = read(excuses)
-        used = {excuse for branch in missing for excuse in _ways_to_say(branch) if excuse in reasons}
-        left = [branch for branch in missing if not any(excuse in reasons for excuse in _ways_to_say(branch))]
-        return Reach(taken, tuple(left), len(missing) - len(left), tuple(sorted(reasons.keys() - used)))
+        taken, missing = _reached(self._seeds)
+        shown, _ = _reached(self._tests)
+        reasons, tests = read(excuses), forced(excuses)
+        left = [branch for branch in missing if not any(way in reasons for way in _ways_to_say(branch))]
+        open_ = [
+            branch for branch in left if branch not in shown or not any(way in tests for way in _ways_to_say(branch))
+        ]
+        used = {way for branch in missing for way in _ways_to_say(branch)}
+        idle = sorted((reasons.keys() | tests.keys()) - used)
+        return Reach(len(taken), tuple(sorted(open_)), len(missing) - len(left), len(left) - len(open_), tuple(idle))
 
-    def _report(self) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="wirechat-branches-") as directory, contextlib.chdir(ROOT):
-            path = Path(directory) / "report.json"
-            self._coverage.json_report(outfile=str(path))
-            found: dict[str, Any] = json.loads(path.read_text())["files"]
-        return found
+
+def _coverage() -> coverage.Coverage:
+    found = coverage.Coverage(branch=True, source_pkgs=list(WHERE), data_file=None, config_file=False)
+    found.set_option("run:disable_warnings", ["module-not-measured", "no-data-collected"])
+    return found
+
+
+def _reached(found: coverage.Coverage) -> tuple[set[Branch], set[Branch]]:
+    """The branches that were taken, and the others."""
+    with tempfile.TemporaryDirectory(prefix="wirechat-branches-") as directory, contextlib.chdir(ROOT):
+        path = Path(directory) / "report.json"
+        try:
+            found.json_report(outfile=str(path))
+        except NoDataError:
+            return set(), set()
+        files: dict[str, Any] = json.loads(path.read_text())["files"]
+    taken, missing = (
+        {branch for name, each in files.items() for branch in _branches(ROOT / name, each[what])}
+        for what in ("executed_branches", "missing_branches")
+    )
+    return taken, missing
 
 
 def read(path: Path) -> dict[str, str]:
     """What is excused -> why."""
-    return {
-        what: reason for reason, excused in tomllib.loads(path.read_text()).items() for what in excused["unreached"]
-    }
+    reasons = tomllib.loads(path.read_text())
+    return {what: why for why, excused in reasons.items() if why != FORCED for what in excused["unreached"]}
+
+
+def forced(path: Path) -> dict[str, str]:
+    """What seeds hardly ever take -> the test that does."""
+    return dict(tomllib.loads(path.read_text()).get(FORCED, {}))
 
 
 def _ways_to_say(branch: Branch) -> tuple[str, str, str]:

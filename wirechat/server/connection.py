@@ -48,13 +48,13 @@ class Connection:
 
     __slots__ = (
         "_dispatcher",
-        "_ending",
         "_turns",
         "_wait",
         "active",
         "caps",
         "deadline",
         "draining",
+        "ending",
         "endpoint",
         "failures",
         "heard_at",
@@ -79,7 +79,8 @@ class Connection:
         self.hub = hub
         self._dispatcher = dispatcher
         self._turns = turns
-        self._ending = False
+        self.ending = False
+        """Its last words are said; nothing it asked for makes a session any more."""
         self._wait: Callable[[], Awaitable[None]] | None = None
         """What the reader has to wait for before the next frame is looked at."""
         self.session: Session | None = None
@@ -107,7 +108,7 @@ class Connection:
                     await self.endpoint.handshake(self.nursery)
                     await self._read()
                 finally:
-                    self._ending = True  # the nursery may close before we go on, and takes no task then
+                    self.ending = True  # the nursery may close before we go on, and takes no task then
                 self.nursery.cancel_scope.cancel()
         except* (
             OSError,
@@ -121,7 +122,7 @@ class Connection:
         except* Exception:  # the barrier
             log.exception("a connection failed", peer=self.endpoint.peer.address)
         finally:
-            self._ending = True
+            self.ending = True
             self.outbox.closed = True
             if self.session is not None:
                 self.hub.leave(self.session)
@@ -129,7 +130,7 @@ class Connection:
             self.endpoint.abort()
 
     async def _read(self) -> None:
-        while not self._ending and await self._turns.receive(self.endpoint, self._received):
+        while not self.ending and await self._turns.receive(self.endpoint, self._received):
             handled = False
             while not handled:
                 await self._go_on()
@@ -137,7 +138,7 @@ class Connection:
                 self._turns.settle()
 
     def _received(self, data: bytes) -> bool:
-        if self._ending:
+        if self.ending:
             return True  # nobody looks at it, but unread it would make the kernel drop our last words
         self.wire.feed(data)
         return self._handle_frames()
@@ -156,7 +157,7 @@ class Connection:
         next_message, handlers = self.wire.next_message, self._dispatcher.table
         heard = False
         for _ in range(limits.FRAMES_PER_TURN):
-            if self._ending:
+            if self.ending:
                 return True
             try:
                 message = next_message()
@@ -292,7 +293,7 @@ class Connection:
 
     async def fail(self, code: int, text: str | None = None, retry_ms: int | None = None) -> None:
         """The connection cannot go on: say why, close politely, leave the nursery."""
-        self._ending = True
+        self.ending = True
         self._dispatcher.errors[code] += 1
         if code in MISBEHAVIOUR:
             user = self.session.user if self.session is not None else None
@@ -306,16 +307,16 @@ class Connection:
 
     def close(self, code: int, text: str | None = None) -> None:
         """`fail` from outside of the reader. Never waits; harmless when repeated."""
-        if not self._ending:
-            self._ending = True
+        if not self.ending:
+            self.ending = True
             if self.session is not None:
                 self.hub.leave(self.session)
             self.nursery.start_soon(self.fail, code, text)
 
     def part(self) -> None:
         """Close politely: all that there is to say was said. Never waits."""
-        if not self._ending:
-            self._ending = self.outbox.closed = True
+        if not self.ending:
+            self.ending = self.outbox.closed = True
             self.nursery.start_soon(self.endpoint.aclose, 0)
 
 

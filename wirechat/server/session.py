@@ -134,7 +134,7 @@ class Session:
             if len(unacked) >= self.window:
                 self.mode = Mode.BEHIND
                 self.falls += 1
-            elif isinstance(push, Push):  # `push`, written out: once for every recipient of every message
+            elif isinstance(push, Push):
                 unacked.append(push)
                 self.outbox.push(push)
             else:
@@ -145,14 +145,10 @@ class Session:
             else:
                 self._overflowed = True
 
-    def push(self, push: Push | bytes) -> None:
-        """Send a counted push; there is room."""
-        if isinstance(push, Push):
-            self._unacked.append(push)
-            self.outbox.push(push)
-        else:
-            self._unacked.append(None)
-            self.outbox.put(push)
+    def push(self, frame: bytes) -> None:
+        """Send an encoded counted push; there is room."""
+        self._unacked.append(None)
+        self.outbox.put(frame)
 
     def whisper(self, frame: bytes) -> bool:
         """An ephemeral push: now, to somebody who looks, or not at all. False: it was not sent."""

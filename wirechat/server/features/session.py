@@ -176,7 +176,7 @@ class Sessions:
                 self._throttle.failed(address, account)
                 connection.failures += 1
             raise
-        if connection.endpoint.gone():  # its device may have come again meanwhile, and must not be put out
+        if connection.ending or connection.endpoint.gone():  # its device may have come again: that must not be put out
             raise RequestError(wire.errors.UNAVAILABLE, "the connection ended while it logged in")
         self._enter(connection, login)
         return wire.AuthOk(auth.rid, login.user, login.device, token, wire.limits.RESUME_SECONDS)
