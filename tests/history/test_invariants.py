@@ -364,6 +364,17 @@ def test_who_had_left_is_a_member_again_after_a_restored_backup() -> None:
     assert history.finish() == []
 
 
+def test_what_was_withheld_before_a_backup_was_restored_was_not_lacking_then() -> None:
+    """Cat's device was not given the message that was edited after she had left; in the backup it is not edited."""
+    log = [*LOG, Entry(1, 7, 160, BOB, EDIT, "e", ref=3)]
+    for lacking, rules in ((3, set()), (2, {"P5 lacks"})):
+        history = played(log)
+        had = {seq: record for seq, record in fold(log, 5).items() if seq not in (3, lacking)}
+        history.holds(Holding("device 3", CAT, 1, 1, 5, had))
+        history.restored({1: 6})
+        assert ended(history, log[:6]) == rules
+
+
 def test_who_was_away_and_came_back_need_not_have_had_what_was_withheld() -> None:
     """While he was away his device was not given the message that had been edited; it has it since he is back."""
     log = [*LOG, Entry(1, 7, 160, BOB, EDIT, "e", ref=3), Entry(1, 8, 170, ANN, ADD, users=(CAT,))]

@@ -223,11 +223,11 @@ class History:
         """
         for conv in self._conversations():
             head = heads.get(conv, 0)
+            self._holdings.restored(conv, head, self._logs.entries(conv), periods(self._logs.seen(conv)))
             self._operations.restored(conv, head, self._logs.restored(conv, head))
             self._receipts.restored(conv, head)
             self._reads.restored(conv, head)
             self._members.restored(conv, head)
-            self._holdings.restored(conv, head)
             self._liveness.restored(conv)
 
     # the end

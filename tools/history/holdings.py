@@ -49,7 +49,8 @@ class _Report:
     low: int
     pos: int
     revs: Mapping[int, int]
-    hidden: frozenset[int]
+    withheld: frozenset[int]
+    """What need not be there: the user hid it, or it was changed after he had left, and then a backup was restored."""
 
 
 @attrs.frozen
@@ -110,11 +111,17 @@ class Holdings:
     def conversations(self) -> set[int]:
         return {conv for conv, reports in self._reports.items() if reports}
 
-    def restored(self, conv: int, head: int) -> None:
-        """Devices give up all they have."""
+    def restored(self, conv: int, head: int, log: Sequence[Entry], periods: Mapping[int, Periods]) -> None:
+        """Devices give up all they have. The log of until then says what was withheld from them; the one that comes has
+        other changes, or none.
+        """
         self._states[conv] = {key: state for key, state in self._states[conv].items() if key[0] <= head}
         self._newest = {key: rev for key, rev in self._newest.items() if key[0] != conv}
-        self._reports[conv] = [report for report in self._reports[conv] if report.pos <= head]
+        self._reports[conv] = [
+            attrs.evolve(report, withheld=report.withheld | _withheld(log, periods.get(report.user, ()), report.pos))
+            for report in self._reports[conv]
+            if report.pos <= head
+        ]
         self._finals = {key: holding for key, holding in self._finals.items() if key[1] != conv}
 
     # the end
@@ -184,7 +191,7 @@ def _is_member(periods: Mapping[int, Periods], user: int) -> bool:
 def _lacking(conv: int, report: _Report, records: Mapping[int, Record], log: Log) -> Iterator[tuple[str, str]]:
     """What a device at this position lacks, or has in an older state. `records`: the fold up to there."""
     times = log.periods.get(report.user, ())
-    withheld = _withheld(log.entries, times, report.pos) | report.hidden
+    withheld = _withheld(log.entries, times, report.pos) | report.withheld
     for seq, record in records.items():
         if seq in withheld or not is_within(times, seq):
             continue
