@@ -198,6 +198,46 @@ async def test_p9_who_was_removed_on_another_node_gets_no_more(url: str, no_pass
         await bob.silence()
 
 
+async def passing_by(one: Rig, other: Rig, web: Web) -> tuple[Client, int, int]:
+    """Carol on the other node, which hears nothing, is added, removed again, and something is said. Returns her, the
+    conversation, and her last entry.
+    """
+    alice, bob, conv = await pair(one, other)
+    carol = await other.person("carol")
+    await bob.ask(wire.Mark(0, conv, 1), wire.MarkOk)
+    await bob.expect(wire.Receipt)  # so that whoever is added is told of it
+    web.cut()
+    await alice.ask(wire.MemberAdd(0, conv, os.urandom(8), (carol.user,)), wire.MemberAddOk)
+    removed = await alice.ask(wire.MemberDel(0, conv, os.urandom(8), carol.user), wire.MemberDelOk)
+    await alice.say(conv, "not for carol")
+    return carol, conv, removed.seq
+
+
+async def test_p9_who_was_added_and_removed_again_is_told_no_head(url: str, no_pass: None) -> None:
+    """He hears of his leaving, and of nothing after it (9-9)."""
+    async with two_nodes(url) as (one, other, web):
+        carol, conv, end = await passing_by(one, other, web)
+        web.lines[1].hear(msgpack.packb((Kind.NEWS, 1, [conv, end + 1, 0])))
+        told = await carol.expect(wire.Message, lambda message: isinstance(message, wire.Event | wire.Rows))
+        assert isinstance(told, wire.Event), told
+        assert told.seq == end
+        await carol.silence()
+
+
+async def test_p9_nor_by_a_node_that_has_no_room_for_the_members(
+    url: str, no_pass: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hint tells nobody anything then, and the pass sends rows."""
+    async with two_nodes(url) as (one, other, web):
+        carol, conv, end = await passing_by(one, other, web)
+        monkeypatch.setattr(limits, "MEMBER_LISTS_MAX", 0)
+        web.lines[1].hear(msgpack.packb((Kind.NEWS, 1, [conv, end + 1, 0])))
+        await carol.silence()
+        await tending.one_pass(other.server.store, other.server.hub)
+        (row,) = (await carol.expect(wire.Rows)).rows
+        assert (row.conv, row.head, row.state) == (conv, end, wire.MemberState.FORMER)
+
+
 async def test_p9_removed_while_every_hint_was_lost(url: str, quick: None) -> None:
     """The node of the removed one still has the old list of members: his typing friends are none of his business."""
     async with two_nodes(url) as (one, other, web):

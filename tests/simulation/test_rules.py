@@ -16,7 +16,7 @@ from tools.simulate.rules import Doings, Rules
 from tools.simulate.truth import Leaving
 from wirechat import wire
 from wirechat.wire import errors
-from wirechat.wire.registries import AuthMethod, ContentType, EntryKind, SyncMode
+from wirechat.wire.registries import AuthMethod, ContentType, EntryKind, MemberState, SyncMode
 
 ANN, BOB, CAT, HERE, ELSEWHERE = 1, 2, 3, 300, 400
 CID, OTHER_CID = b"12345678", b"87654321"
@@ -114,6 +114,29 @@ async def test_a_stranger_learns_nothing(world: World, answer: wire.Message, bla
 async def test_only_what_one_was_in_is_described(world: World, conv: int, blamed: list[str]) -> None:
     exchange(world.connect(), wire.ConvGet(2, (conv,)), wire.ConvGetOk(2, (wire.Info(conv, 2, 1, 2),)))
     assert world.blamed == blamed
+
+
+@pytest.mark.parametrize(
+    ("conv", "until", "head", "state", "blamed"),
+    [
+        (HERE, None, 3, MemberState.MEMBER, []),
+        (HERE, None, 4, MemberState.MEMBER, ["9-11"]),
+        (HERE, 3, 2, MemberState.MEMBER, []),
+        (HERE, 3, 3, MemberState.MEMBER, ["9-11"]),
+        (HERE, 3, 3, MemberState.FORMER, []),
+        (HERE, 2, 3, MemberState.FORMER, ["9-11"]),
+        (ELSEWHERE, None, 1, MemberState.MEMBER, ["9-11"]),
+    ],
+)
+async def test_a_row_tells_no_head_that_one_does_not_see(
+    world: World, conv: int, until: int | None, head: int, state: int, blamed: list[str]
+) -> None:
+    world.members[ANN] = ((2, until),)
+    world.leaving = None if until is None else Leaving(1.0, 0)
+    rows = (wire.Row(conv, head, 0, 0, 0, state),)
+    world.connect().received(wire.Rows(rows))
+    world.connect().received(wire.SyncOk(1, SyncMode.DIGEST, rows, None, b"token"))
+    assert world.blamed == 2 * blamed
 
 
 @pytest.mark.parametrize(

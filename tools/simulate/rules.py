@@ -3,6 +3,7 @@
 7-27     who answers is never ended for silence, nor is a slow reader
 8-14     a resume token is good until its successor was used
 9-10     of a conversation one was never in one learns nothing
+9-11     a row tells who has left no head beyond his leaving, and that he is a member only of before
 11-3     a repetition is answered like the first time; 11-4: the same cid about something else is refused
 11-13    after a failure an entry is repeated before a later one is sent
 11-15    what refers to a seq waits for the digest
@@ -23,11 +24,12 @@ import attrs
 import trio
 
 from tools.history.checker import is_within
+from tools.history.entries import visible_head
 from tools.simulate.privacy import Privacy
 from tools.simulate.truth import Truth
 from wirechat import wire
 from wirechat.wire import errors
-from wirechat.wire.registries import AuthMethod, SyncMode
+from wirechat.wire.registries import AuthMethod, MemberState, SyncMode
 
 Appending = wire.Send | wire.MemberAdd | wire.MemberDel | wire.MemberSet | wire.ConvSet
 Appended = wire.SendOk | wire.MemberAddOk | wire.MemberDelOk | wire.MemberSetOk | wire.ConvSetOk
@@ -131,10 +133,13 @@ class Rules:
             self._check_typing(message)
         elif isinstance(message, wire.Receipt):
             self._check_receipt(message)
+        elif isinstance(message, wire.Rows):
+            self._check_heads(message.rows)
         elif isinstance(message, wire.AuthOk):
             self._device.doings.tokens.add(message.resume)
         elif isinstance(message, wire.SyncOk):
             self._synced = True
+            self._check_heads(message.rows)
             if message.mode == SyncMode.RESET:
                 self._device.doings.put_off.clear()
         elif isinstance(message, wire.Error) and message.rid is None:
@@ -253,6 +258,14 @@ class Rules:
             answer.code != errors.NO_CONVERSATION and answer.code // 1000 in (3, 4)
         ):
             self._blame("P9", "9-10", f"{request} of a stranger was answered {answer}")
+
+    def _check_heads(self, rows: Iterable[wire.Row]) -> None:
+        for row in rows:
+            times = self._truth.periods(row.conv).get(self._device.user, ())
+            visible = visible_head(times, len(self._truth.log(row.conv)))
+            is_late = self._truth.left(row.conv, self._device.user) is not None and row.state == MemberState.MEMBER
+            if row.head > visible - is_late:
+                self._blame("P9", "9-11", f"{row} came to who was there at {times}")
 
     def _check_readers(self, request: wire.WhoRead, answer: wire.WhoReadOk) -> None:
         times, log = self._truth.periods(request.conv), self._truth.log(request.conv)

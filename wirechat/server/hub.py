@@ -265,11 +265,17 @@ class Hub:
                     session.offer(row)
 
     def welcome(self, users: Iterable[int], conv: int, head: int, rrev: int) -> None:
-        """Tell those just added how many receipts there were before them: no push has ever shown them one."""
+        """Tell those just added how many receipts there were before them: no push has ever shown them one. Who has left
+        again, as the member list knows, must not hear of this head (P9).
+        """
+        members = self._members.get(conv)
+        if members is None:
+            return
         frame = wire.Rows((wire.Row(conv, head, rrev, 0, 0),)).encode()
         for user in users:
-            for session in self.of(user):
-                session.offer(frame)
+            if user in members.since:
+                for session in self.of(user):
+                    session.offer(frame)
 
     def deliver_receipts(self, conv: int, upto: int, frame: bytes) -> None:
         """Offer an encoded RECEIPT to the members."""
