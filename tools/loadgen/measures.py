@@ -20,6 +20,7 @@ SAMPLES_PER_SECOND = 512
 
 ABOUT = {
     "delivered": "from the intended time of a text until another member has it",
+    "delivered late": "the same, of members who caught up with it after a connection of theirs had ended",
     "durable": "from the intended time of a text until it is acknowledged, which is after it is on disk",
     "login": "from the time somebody is meant to come back until he is live, with the device's key",
     "resume": "from the time somebody is meant to come back until he is live, with a resume token and a horizon",
@@ -28,7 +29,10 @@ ABOUT = {
     "presence": "from the intended time of a coming or going until somebody who watches is told, at most once a second",
     "page": "from the intended time of a request for a page until it is there",
     "lag": "how late this program did what it had to do: above a few milliseconds it measures itself",
+    "canary": "how late this machine woke a process that does nothing but sleep",
 }
+OWN_SERIES = ("lag", "canary")
+"""Of the generator and its machine, not of the server."""
 
 
 def histogram() -> HdrHistogram:

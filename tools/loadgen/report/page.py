@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 
 from tools.loadgen import scenario
-from tools.loadgen.measures import ABOUT
+from tools.loadgen.measures import ABOUT, OWN_SERIES
 from tools.loadgen.report import plots
 from tools.loadgen.report.figures import errors, figures, verdict
 from tools.loadgen.report.table import number
@@ -78,16 +78,15 @@ def _latencies(result: Result) -> str:
 
 def _plots(result: Result) -> Iterable[str]:
     measures = result.measures
-    series = [name for name in ABOUT if name != "lag" and measures.percentiles(name)]
+    series = [name for name in ABOUT if name not in OWN_SERIES and measures.percentiles(name)]
     if series:
         yield plots.curves(measures, series)
-        yield plots.throughput(measures, series)
-    for name in series[:1]:
-        yield plots.over_time(measures, name)
+        yield plots.throughput(result, series)
+        yield plots.over_time(result, series[0])
     if result.samples:
         yield plots.usage(result)
     if batches := result.counted.get("batch_entries"):
-        yield plots.commits(result.samples)
+        yield plots.commits(result)
         yield plots.batch_sizes(batches)
 
 
