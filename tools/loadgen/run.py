@@ -125,8 +125,9 @@ class Progress:
     stage: str
     done: float
     of: float
-    told: dict[str, Any]
-    """Sums over the processes: texts, delivered, under_way, live; worst p99 so far."""
+    """0 when nobody knows."""
+    told: dict[str, int | float]
+    """Sums over the processes, and so far the worst p99 in ms, which is a float; the most important first."""
 
 
 Tell = Callable[[Progress], None]
@@ -308,12 +309,12 @@ class Run:
             if await self._pause(min(left, 0.25)):
                 end = time.monotonic()
             sums = self._sums()
-            self._tell(Progress(phase.name, phase.seconds - max(0.0, left), phase.seconds, sums))
+            self._tell(Progress(phase.name, max(0.0, phase.seconds - left), phase.seconds, sums))
             self._look_whether_it_is_gone(sums["live"])
         self._phases.append({**told, "begin": at - began, "end": end - began, "scale": list(phase.scale)})
         return end
 
-    def _look_whether_it_is_gone(self, live: int) -> None:
+    def _look_whether_it_is_gone(self, live: float) -> None:
         now = time.monotonic()
         if live or not self._alive:
             self._alive = now
@@ -332,23 +333,23 @@ class Run:
                 return
             at = max(at, time.monotonic() + START_SECONDS)
 
-    def _sums(self) -> dict[str, Any]:
+    def _sums(self) -> dict[str, int | float]:
         told = [process.told for process in self._processes if process.told]
         done = [each["done"] for each in told]
         return {
             "texts": sum(each["counts"].get("texts", 0) for each in told),
             "delivered": sum(each.get("delivered", 0) for each in done),
-            "under way": sum(each["under_way"] for each in told),
-            "live": sum(each["live"] for each in told),
             "p99": max((each["percentiles"]["delivered"].get("p99", 0.0) for each in told), default=0.0),
+            "live": sum(each["live"] for each in told),
+            "under way": sum(each["under_way"] for each in told),
             "lag p99": max((each["percentiles"]["lag"].get("p99", 0.0) for each in told), default=0.0),
         }
 
     async def _results(self) -> None:
         """Waits as long as a drain may take."""
-        self._tell(Progress("waiting for the last", 0, 1, self._sums()))
         with trio.move_on_after(self._drain_seconds + self._options.scenario.away_seconds + 60):
-            while any(process.result is None for process in self._processes):  # noqa: ASYNC110  told by its listener
+            while any(process.result is None for process in self._processes):
+                self._tell(Progress("waiting for the last", 0, 0, self._sums()))
                 await trio.sleep(0.05)
             return
         raise Interrupted("a process of the generator did not tell its result")
