@@ -63,7 +63,8 @@ def plot(benchmark: Plain) -> str | None:
 
 def _benchmark(benchmark: Plain, commits: Sequence[str]) -> str:
     medians = [head for commit in commits for head in (commit, "from", "to")]
-    head = ["row", "figure", *medians, *(f"ratio to {commit}" for commit in commits[1:]), "mark", ""]
+    ratios = [head for commit in commits[1:] for head in (f"ratio to {commit}", "")]
+    head = ["row", "figure", *medians, *ratios, "mark", ""]
     absent = "".join(f"<p>absent at {_e(each['commit'])}: {_e(each['why'])}</p>" for each in benchmark["absent"])
     title = f"<h2>{_e(benchmark['name'])}</h2><p>{_e(benchmark['question'])}</p>"
     return title + absent + (plot(benchmark) or "") + _table(head, _rows(benchmark))
@@ -75,8 +76,11 @@ def _rows(benchmark: Plain) -> Iterator[list[str]]:
             cells = [row["name"] if not at else "", FIGURES[figure].title]
             for side in found["sides"]:
                 cells += [number(side[name]) if side else "" for name in ("median", "low", "high")]
-            for ratio in found["ratios"]:
-                cells.append(f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})" if ratio else "")
+            for ratio, verdict in zip(found["ratios"], found["verdicts"], strict=True):
+                cells += [
+                    f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})" if ratio else "",
+                    verdict,
+                ]
             mark = mark_of(row["name"], figure)
             yield [*cells, f"{mark.must:g} ({mark.stretch:g})" if mark else "", row["about"] if not at else ""]
 

@@ -63,6 +63,7 @@ def _rows(benchmark: Benchmark, cells: Iterable[Cell]) -> list[dict[str, Any]]:
                     "unit": FIGURES[cell.figure].unit,
                     "sides": [_spread(side) for side in cell.sides],
                     "ratios": [_spread(cell.ratio(side)) for side in range(1, len(cell.sides))],
+                    "verdicts": [cell.verdict(side) for side in range(1, len(cell.sides))],
                 }
                 for cell in found
             },
@@ -117,16 +118,22 @@ def _one(cells: Sequence[Cell]) -> Table:
 
 
 def _side_by_side(cells: Sequence[Cell], commits: Sequence[str]) -> Table:
-    heads = [commits[0], *(head for commit in commits[1:] for head in (commit, "ratio", "from", "to"))]
+    heads = [commits[0], *(head for commit in commits[1:] for head in (commit, "ratio", "from", "to", ""))]
     table = _table("row", "figure", *heads)
     for cell in cells:
         texts = [_cell(cell.row, cell.figure, cell.sides[0])]
         for side in range(1, len(commits)):
-            ratio = cell.ratio(side)
-            ratios = [f"{value:.2f}" for value in (ratio.median, ratio.low, ratio.high)] if ratio else ["", "", ""]
-            texts += [_cell(cell.row, cell.figure, cell.sides[side]), *ratios]
+            texts.append(_cell(cell.row, cell.figure, cell.sides[side]))
+            texts += [*_ratio(cell.ratio(side)), cell.verdict(side)]
         table.add_row(cell.row, FIGURES[cell.figure].title, *texts)
     return table
+
+
+def _ratio(ratio: Spread | None) -> list[str]:
+    """Median, lowest and highest; of one run the last two say nothing."""
+    if ratio is None:
+        return ["", "", ""]
+    return [f"{ratio.median:.2f}", *(f"{end:.2f}" if ratio.is_known else "" for end in (ratio.low, ratio.high))]
 
 
 def _table(first: str, *others: str) -> Table:

@@ -16,8 +16,11 @@ from pathlib import Path
 
 import attrs
 
-from bench.benchmark import BenchError, Benchmark, Run
+from bench.benchmark import FIGURES, BenchError, Benchmark, Run
 from bench.worker import Worker
+
+NOISE = 0.03
+"""Two sides with the same code differ by so much in a ratio, whatever the spread of a few repeats says."""
 
 
 @attrs.frozen
@@ -57,6 +60,11 @@ class Spread:
         """The most of them."""
         return max(self.values)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there were repeats: one run has no spread."""
+        return len(self.values) > 1
+
 
 @attrs.frozen
 class Cell:
@@ -74,6 +82,17 @@ class Cell:
             return None
         pairs = [(one, other) for one, other in zip(ours.values, theirs.values, strict=False) if other]
         return Spread([one / other for one, other in pairs]) if pairs else None
+
+    def verdict(self, side: int) -> str:
+        """Which of us and them is better, if that can be told; empty without a ratio."""
+        ratio = self.ratio(side)
+        if ratio is None:
+            return ""
+        if not ratio.is_known:
+            return "one run each: no spread known"
+        if ratio.low <= 1 + NOISE and ratio.high >= 1 - NOISE:
+            return "no difference beyond the spread"
+        return "better" if (ratio.median > 1) == FIGURES[self.figure].more_is_better else "worse"
 
 
 @attrs.frozen

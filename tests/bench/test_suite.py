@@ -68,6 +68,7 @@ def test_a_revision_beside_this_work_tree(tmp_path: Path, monkeypatch: pytest.Mo
     figure = row["figures"]["us_per_frame"]
     ours, theirs = (side["median"] for side in figure["sides"])
     assert figure["ratios"][0]["median"] == pytest.approx(ours / theirs, rel=0.01)
+    assert figure["verdicts"] == ["one run each: no spread known"], "--quick measures once"
     assert len(plain["commits"]) == 2
     left = subprocess.run(["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert str(tmp_path) not in left
@@ -185,6 +186,24 @@ def test_a_ratio_is_taken_within_each_repeat(fake: type[Fake]) -> None:
     outcome = suite.measure(_plan(2, _benchmark("any")))
     assert outcome.cells[0].sides == (Spread([1, 6]), Spread([2, 5]))
     assert outcome.cells[0].ratio(1) == Spread([0.5, 1.2])
+
+
+@pytest.mark.parametrize(
+    ("figure", "ours", "theirs", "verdict"),
+    [
+        ("us_per_message", [1.0], [9.0], "one run each: no spread known"),
+        ("us_per_message", [1.0, 2.0], [2.0, 1.5], "no difference beyond the spread"),
+        ("us_per_message", [1.0, 1.0], [1.02, 1.5], "no difference beyond the spread"),
+        ("us_per_message", [1.0, 1.0], [1.5, 1.2], "better"),
+        ("per_second", [1.0, 1.0], [1.5, 1.2], "worse"),
+        ("per_second", [1.0, 1.0], None, ""),
+    ],
+)
+def test_a_difference_within_the_spread_is_none(
+    figure: str, ours: list[float], theirs: list[float] | None, verdict: str
+) -> None:
+    cell = suite.Cell("any", "one", figure, (Spread(ours), Spread(theirs) if theirs else None))
+    assert cell.verdict(1) == verdict
 
 
 def test_a_benchmark_that_fails_here_fails_the_run_and_not_the_others(fake: type[Fake]) -> None:

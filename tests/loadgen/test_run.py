@@ -141,6 +141,8 @@ async def test_everything_is_done_nothing_is_lost_and_the_parts_make_a_whole(
     assert "strangers" not in text, "a figure that there is not has no row"
     compared = json.loads(command.wirechat("loadgen", "compare", *parts, "--json").out)
     assert compared["figures"]["texts"]["second"] == second["figures"]["texts"]
+    assert compared["spread"].startswith("one run of each")
+    assert "one run of each" in command.wirechat("loadgen", "compare", *parts).out
 
 
 async def test_a_server_that_stands_still_is_seen_to_stand_still(running: Process, url: str) -> None:

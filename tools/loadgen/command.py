@@ -330,6 +330,7 @@ def compare_command(first: Path, second: Path, as_json: bool) -> None:
         raise Wrong("one of the files is damaged") from None
     if as_json:
         told = {line.name: {"first": line.first, "second": line.second, "ratio": line.ratio} for line in lines}
-        click.echo(json.dumps({"figures": told, "differences": comparison.differences(*plain)}))
+        differences = comparison.differences(*plain)
+        click.echo(json.dumps({"figures": told, "spread": comparison.NO_SPREAD, "differences": differences}))
     else:
         comparison.show(*plain, Console())

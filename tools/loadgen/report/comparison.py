@@ -12,6 +12,7 @@ from rich.table import Table
 from tools.loadgen.report.table import number
 
 LATENCIES = ("p50", "p99", "p99.9")
+NO_SPREAD = "one run of each: how far two runs of the same server differ is not known, so no difference is proven"
 
 
 @attrs.frozen
@@ -66,5 +67,6 @@ def show(first: Mapping[str, Any], second: Mapping[str, Any], console: Console) 
         if values != ["-", "-"]:
             table.add_row(line.name, *values, "" if line.ratio is None else f"{line.ratio:.2f}")
     console.print(table)
+    console.print(NO_SPREAD, soft_wrap=True)
     for text in differences(first, second):
         console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)
