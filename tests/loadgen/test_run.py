@@ -22,8 +22,8 @@ from click.testing import CliRunner
 from bench.process import Process
 from tests.cli import command
 from tests.cli.node import Node, serving
+from tests.loadgen.conftest import TALK
 from tools.loadgen import scenario
-from tools.loadgen.measures import Measures
 from tools.loadgen.report import figures, file
 from tools.loadgen.run import Interrupted, Options, Progress, Run
 from wirechat.cli.main import wirechat
@@ -55,18 +55,6 @@ rate = 5
 [[phases]]
 name = "hold"
 seconds = {seconds}
-"""
-TALK = """
-about = "talk in pairs"
-people = 20
-[conversations]
-size = 2
-[[activities]]
-kind = "messages"
-rate = 100
-[[phases]]
-name = "hold"
-seconds = 2
 """
 TOKEN = ["--token", "0123456789abcdef"]
 PAIRS = ["run", "pairs", "--url", "wirechat://127.0.0.1:1"]
@@ -229,21 +217,6 @@ async def test_a_generator_that_dies_is_no_verdict_on_the_server(url: str) -> No
 
     with pytest.RaisesGroup(Interrupted, flatten_subgroups=True):
         await Run(Options("talk", scenario.parse(TALK, "talk"), url), tell).run()
-
-
-@pytest.fixture
-def result(tmp_path: Path) -> Path:
-    """What `run --json` printed, of a run in which nothing happened."""
-    names = "people conversations server_cpu_seconds bytes_sent bytes_received generator_cpu_seconds unfinished"
-    plain = {
-        "format": "wirechat-loadgen 1", "url": "wirechat://x", "target": "wirechat", "seed": 1, "processes": 1,
-        "checked": True, "began": 0, "machine": {}, "phases": [], "samples": [], "violations": [], "invalid": [],
-        "partial": "", "scenario": {"name": "talk", **scenario.to_plain(scenario.parse(TALK, "talk"))},
-        "measures": Measures().as_plain(), "counted": {}, "totals": dict.fromkeys(names.split(), 0),
-    }  # fmt: skip
-    path = tmp_path / "result.json"
-    path.write_text(json.dumps(plain))
-    return path
 
 
 def test_a_full_disk_is_told_and_what_else_is_asked_for_is_done(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bench.rivals.nats import Nats
 from tests.cli import command
-from tests.loadgen.test_run import TALK
+from tests.loadgen.conftest import TALK
 
 
 def test_another_server_is_loaded_alike(tmp_path: Path) -> None:

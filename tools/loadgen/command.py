@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shlex
 import signal
@@ -29,15 +30,19 @@ from tools.loadgen.report.figures import verdict
 from tools.loadgen.run import Failed, Interrupted, Options, Result, Run, Tell
 from tools.loadgen.scenario import BadScenario, Scenario
 from tools.loadgen.scrape import BadMetrics, open_metrics
+from wirechat.settings.urls import HIDDEN, shown
 
 BROKEN, NOT_VALID = 1, 3
 TOKEN_LENGTH = 16
 
 
 class Wrong(click.ClickException):
-    """What is wrong with the command line, in one line."""
+    """What is wrong with the command line, in one line without a password."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -282,11 +287,17 @@ def _report(result: Result, path: Path | None) -> str:
     from tools.loadgen.report import page  # matplotlib takes a second
 
     try:
-        file.write(path, page.page(result, shlex.join(["wirechat", *sys.argv[1:]]), _commit()))
+        file.write(path, page.page(result, _typed(), _commit()))
     except file.BadFile as error:
         return str(error)
     click.echo(f"The report is in {path}.", err=True)
     return ""
+
+
+def _typed() -> str:
+    """The command, without what is secret in it."""
+    command = shlex.join(["wirechat", *map(shown, sys.argv[1:])])
+    return re.sub(r"(--token[= ])\S+", rf"\1{HIDDEN}", command)
 
 
 def _commit() -> str:

@@ -25,7 +25,7 @@ def find_place(url: str, ca: str | None) -> Place:
         tls = trusted(ca)
         if parts.scheme == "wirechats":
             tls.set_alpn_protocols([ALPN])
-    websocket = (parts.path or "/", parts.netloc) if parts.scheme in ("ws", "wss") else None
+    websocket = (parts.path or "/", parts.netloc.rpartition("@")[2]) if parts.scheme in ("ws", "wss") else None
     return Place(address, family, host, tls, websocket)
 
 

@@ -25,6 +25,7 @@ from tools.replay.sabotage import Sabotage
 from tools.replay.shares import replay_shared
 from wirechat.client.errors import ClientError
 from wirechat.client.transport import parse_url
+from wirechat.settings.urls import shown
 
 SPARE_FILES = 64  # descriptors beyond one for each connection
 
@@ -109,7 +110,7 @@ def _check_url(url: str) -> None:
     try:
         parse_url(url)
     except ValueError as error:
-        raise BadArgument(f"bad URL: {error}") from None
+        raise BadArgument(shown(f"bad URL: {error}")) from None
 
 
 def _check_authority(ca: str | None) -> None:

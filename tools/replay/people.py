@@ -9,6 +9,7 @@ import trio
 from tools.replay.pulse import Pulse
 from wirechat.client.errors import ClientError, ConnectionFailed, Refused, Unavailable, UnknownOutcome
 from wirechat.client.features.accounts import register
+from wirechat.settings.urls import shown
 from wirechat.wire import errors
 
 AT_ONCE = 16  # registrations under way, so that they share commits
@@ -78,7 +79,7 @@ class Registrar:
             except (ConnectionFailed, Unavailable, UnknownOutcome) as error:
                 if not self._told and trio.current_time() - since >= PATIENCE_SECONDS:
                     self._told = True
-                    self.tell(f"waiting for {url}: {error}")
+                    self.tell(f"waiting for {shown(url)}: {error}")
                 await trio.sleep(max(RETRY_SECONDS, (error.retry_ms or 0) / 1000))
             except Refused as error:
                 if error.code != errors.CONFLICT:

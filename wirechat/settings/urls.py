@@ -18,6 +18,11 @@ _PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 _TOKEN = re.compile(r"://[^:@/]+@")
 
 
+def shown(text: str) -> str:
+    """A URL, or a line with one in it, without its password. A host that is followed by an @ may go with it."""
+    return _PARAMETER.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1:{HIDDEN}@", text))
+
+
 @attrs.frozen(repr=False)
 class Url:
     """Its text is for whoever connects; `str` and `repr` are for everyone."""
@@ -47,7 +52,7 @@ class StoreUrl(Url):
         return cls(text)
 
     def __str__(self) -> str:
-        return _PARAMETER.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1:{HIDDEN}@", self.text))
+        return shown(self.text)
 
 
 class BusUrl(Url):
@@ -60,5 +65,4 @@ class BusUrl(Url):
         return cls(text)
 
     def __str__(self) -> str:
-        parts = (_LOGIN.sub(rf"\1:{HIDDEN}@", part) for part in self.text.split(","))
-        return ",".join(_TOKEN.sub(f"://{HIDDEN}@", part) for part in parts)
+        return ",".join(_TOKEN.sub(f"://{HIDDEN}@", shown(part)) for part in self.text.split(","))

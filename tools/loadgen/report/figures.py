@@ -10,6 +10,7 @@ import attrs
 from tools.loadgen import scenario, targets
 from tools.loadgen.measures import Measures
 from tools.loadgen.run import Result
+from wirechat.settings.urls import shown
 
 
 @attrs.frozen
@@ -106,7 +107,7 @@ def as_plain(result: Result) -> dict[str, Any]:
         "verdict": word,
         "why": sentence,
         "scenario": {"name": options.name, **scenario.to_plain(options.scenario)},
-        "url": options.url,
+        "url": shown(options.url),
         "target": options.target,
         "seed": options.seed,
         "processes": options.processes,

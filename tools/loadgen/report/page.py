@@ -13,6 +13,7 @@ from tools.loadgen.report import plots
 from tools.loadgen.report.figures import errors, figures, verdict
 from tools.loadgen.report.table import number
 from tools.loadgen.run import Result
+from wirechat.settings.urls import shown
 
 STYLE = """
 :root { color-scheme: light; }
@@ -32,7 +33,7 @@ def page(result: Result, command: str, commit: str) -> str:
     options = result.options
     when = datetime.datetime.fromtimestamp(result.began, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     parts = [
-        f"<h1>{_e(options.name)}</h1><p>{_e(options.scenario.about)}<br>{_e(when)}, {_e(options.url)}</p>",
+        f"<h1>{_e(options.name)}</h1><p>{_e(options.scenario.about)}<br>{_e(when)}, {_e(shown(options.url))}</p>",
         f'<p class="verdict {word.replace(" ", "-")}"><b>{_e(word)}</b>: {_e(sentence)}</p>',
         _violations(result.violations),
         "<h2>Latencies</h2><p>In milliseconds, each counted from the time it was meant to begin.</p>",
