@@ -23,6 +23,7 @@ from bench.process import Process
 from tests.cli import command
 from tests.cli.node import Node, serving
 from tests.loadgen.conftest import TALK
+from tests.loadgen.fields import undocumented
 from tools.loadgen import scenario
 from tools.loadgen.report import figures, file
 from tools.loadgen.run import Interrupted, Options, Progress, Run
@@ -114,6 +115,7 @@ async def test_everything_is_done_nothing_is_lost_and_the_parts_make_a_whole(
         assert found["figures"]["server CPU per delivery"] > 0
         assert set(found["latencies_ms"]) >= SERIES
         assert found["samples"]
+        assert list(undocumented(found)) == []
     assert first["figures"]["entries per commit"] >= 1
     assert first["machine"]["server"].startswith("wirechat ")
     report = tmp_path / "report.html"

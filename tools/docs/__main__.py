@@ -8,7 +8,7 @@ import click
 
 from bench.rivals import page as rivals
 from tools.arguments import run as run_command
-from tools.docs import asvs, commands, performance
+from tools.docs import asvs, commands, loadgen, performance
 from wirechat.settings import reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     "docs/reference/commands.md": commands.page,
     "docs/reference/configuration.md": reference.markdown,
+    "docs/reference/loadgen.md": loadgen.page,
     "docs/security/asvs.md": asvs.page,
     "docs/performance.md": performance.page,
     **performance.plots(),

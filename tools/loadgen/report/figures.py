@@ -10,6 +10,7 @@ import attrs
 from tools.loadgen import scenario, targets
 from tools.loadgen.measures import Measures
 from tools.loadgen.run import Result
+from tools.loadgen.scrape import NOTHING
 from wirechat.settings.urls import shown
 
 
@@ -56,12 +57,11 @@ def figures(result: Result) -> list[Figure]:
 
 def _counted(result: Result) -> Iterator[Figure]:
     """What the server says of itself, if it does."""
-    batches, commits = result.counted.get("batch_entries"), result.counted.get("commit_seconds")
-    if batches is None or commits is None:
-        return
+    batches, commits = (result.counted.get(name, NOTHING) for name in ("batch_entries", "commit_seconds"))
+    rate = _per(batches.count or None, result.measured_seconds)
     lags = [sample.loop_lag_ms for sample in result.samples if sample.loop_lag_ms is not None]
     yield Figure("entries per commit", batches.mean, "", "that shared one write to the server's disk, on average")
-    yield Figure("commits per second", _per(batches.count, result.measured_seconds), "/s", "of the server's journal")
+    yield Figure("commits per second", rate, "/s", "of the server's journal")
     yield Figure("commit", _per(commits.mean, 1, 1000), "ms", "of the server's journal, on average")
     yield Figure("commit p99", _per(commits.bound_of(0.99), 1, 1000), "ms", "at most, as its histogram tells")
     yield Figure("server loop lag", max(lags, default=None), "ms", "the most that was seen; it looks once a second")
