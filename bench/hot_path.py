@@ -6,7 +6,6 @@ bytes through a relay that promises nothing.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from bench.benchmark import ROOT, Benchmark, Row, Run
 from bench.load import Load, Seen, Work
 from bench.people import Scene
 from bench.process import Process, scratch, serve
+from bench.spread import percentile
 
 PAIRS = 100
 GROUP = 100
@@ -119,12 +119,11 @@ def _side(process: Process, scene: Scene) -> Iterator[Side]:
 
 def figures(seen: Seen) -> dict[str, float]:
     """What a run of a load comes to."""
-    percentiles = statistics.quantiles(seen.latencies_ns, n=100, method="inclusive")
     return {
         "us_per_message": seen.cpu_ns / 1000 / seen.measured,
         "per_second": seen.measured / seen.seconds,
-        "p50_ms": percentiles[49] / 1e6,
-        "p99_ms": percentiles[98] / 1e6,
+        "p50_ms": percentile(seen.latencies_ns, 50) / 1e6,
+        "p99_ms": percentile(seen.latencies_ns, 99) / 1e6,
     }
 
 

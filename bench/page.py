@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.benchmark import FIGURES
-from bench.plot import Bar, bars
-from bench.report import mark_of, number
-from tools.loadgen.report.page import STYLE
+from bench.plot import Dot, dots
+from bench.report import mark_of
+from bench.spread import Spread
+from tools.pages import document, html_table, number
 
 Plain = Mapping[str, Any]
 """As `report.as_plain` made it."""
@@ -24,12 +25,9 @@ def page(plain: Plain) -> str:
         " what is aimed at.</p>",
         *(_benchmark(each, plain["commits"]) for each in plain["benchmarks"]),
         "<h2>How it was made</h2>",
-        _table(("", ""), ((name.replace("_", " "), str(value)) for name, value in made(plain).items())),
+        html_table((), ((name.replace("_", " "), str(value)) for name, value in made(plain).items())),
     ]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>wirechat {_e(commits)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>{"".join(parts)}</html>\n'
-    )
+    return document(f"wirechat {commits}", parts)
 
 
 def made(plain: Plain) -> dict[str, Any]:
@@ -44,21 +42,18 @@ def made(plain: Plain) -> dict[str, Any]:
 
 def plot(benchmark: Plain) -> str | None:
     """The leading figure of each row of the first side; None when there is nothing to draw."""
-    found: dict[str, list[Bar]] = {}
+    found: dict[str, list[Dot]] = {}
     for row in benchmark["rows"]:
         figure = next((name for name in FIGURES if name in row["figures"]), None)
         side = row["figures"][figure]["sides"][0] if figure else None
         if figure and side:
             mark = mark_of(row["name"], figure)
             marks = (mark.must, mark.stretch) if mark else (None, None)
-            text = f"{number(side['median'])} {FIGURES[figure].unit}"
-            found.setdefault(figure, []).append(
-                Bar(row["name"], side["median"], side["low"], side["high"], text, *marks)
-            )
+            found.setdefault(figure, []).append(Dot(row["name"], Spread(side["values"]), *marks))
     if not found:
         return None
-    figure, items = max(found.items(), key=lambda pair: len(pair[1]))
-    return bars(f"{benchmark['name']}: {FIGURES[figure].about}", items)
+    figure, rows = max(found.items(), key=lambda pair: len(pair[1]))
+    return dots(f"{benchmark['name']}: {FIGURES[figure].about}", FIGURES[figure].unit, {"": rows})
 
 
 def _benchmark(benchmark: Plain, commits: Sequence[str]) -> str:
@@ -67,7 +62,7 @@ def _benchmark(benchmark: Plain, commits: Sequence[str]) -> str:
     head = ["row", "figure", *medians, *ratios, "mark", ""]
     absent = "".join(f"<p>absent at {_e(each['commit'])}: {_e(each['why'])}</p>" for each in benchmark["absent"])
     title = f"<h2>{_e(benchmark['name'])}</h2><p>{_e(benchmark['question'])}</p>"
-    return title + absent + (plot(benchmark) or "") + _table(head, _rows(benchmark))
+    return title + absent + (plot(benchmark) or "") + html_table(head, _rows(benchmark))
 
 
 def _rows(benchmark: Plain) -> Iterator[list[str]]:
@@ -83,16 +78,6 @@ def _rows(benchmark: Plain) -> Iterator[list[str]]:
                 ]
             mark = mark_of(row["name"], figure)
             yield [*cells, f"{mark.must:g} ({mark.stretch:g})" if mark else "", row["about"] if not at else ""]
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = ["".join(f"<th>{_e(cell)}</th>" for cell in head)]
-    lines += ["".join(f'<td class="{_kind(cell)}">{_e(cell)}</td>' for cell in row) for row in rows]
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
-
-def _kind(cell: str) -> str:
-    return "n" if cell[:1].isdigit() else ""
 
 
 def _e(text: str) -> str:

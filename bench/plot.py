@@ -1,65 +1,85 @@
-"""Bars as SVG text: small, the same on every machine, readable as a file."""
+"""A plot as SVG text: small, the same on every machine, readable as a file.
+
+What is compared stands below each other on one logarithmic scale: a dot at the median, a band from the lowest to the
+highest, a line at what must not be exceeded.
+"""
 
 from __future__ import annotations
 
 import html
-import statistics
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-WIDTH, LEFT, RIGHT, ROW, TOP = 720, 190, 90, 22, 26
-CUT = 30
-"""What is so many times the median would make all others invisible: its bar ends in a gap."""
+from bench.spread import Spread
+from tools.pages import number
+
+WIDTH, LEFT, RIGHT, ROW, GAP, TOP = 760, 190, 90, 18, 12, 52
+COLOR, MISSED = "#1d4ed8", "#c0504d"
 
 
 @attrs.frozen
-class Bar:
-    """One value, with what it must not exceed."""
+class Dot:
+    """One line. Beyond `must` it is marked as missed; `stretch` is what is aimed at."""
 
     label: str
-    value: float
-    low: float
-    high: float
-    text: str
+    spread: Spread
     must: float | None = None
     stretch: float | None = None
+    color: str = COLOR
+
+    @property
+    def reach(self) -> Iterator[float]:
+        """All that must fit on the scale."""
+        return (value for value in (*self.spread.values, self.must, self.stretch) if value and value > 0)
 
 
-def bars(title: str, items: Sequence[Bar]) -> str:
-    """A bar for each value, a whisker from the lowest to the highest, a line at each mark."""
-    limit = CUT * statistics.median(each.value for each in items)
-    longest = max(_reach(each) for each in items if each.value <= limit) or 1
-    scale = (WIDTH - LEFT - RIGHT) / longest
-    height = TOP + ROW * len(items) + 6
-    parts = [f'<text x="0" y="14" font-weight="bold">{html.escape(title)}</text>']
-    for at, each in enumerate(items):
-        parts += _bar(each, TOP + ROW * at, scale)
+def dots(title: str, unit: str, groups: Mapping[str, Sequence[Dot]]) -> str:
+    """A line for each that is above zero, under the name of its group; empty if there is none."""
+    shown = {name: [dot for dot in of if dot.spread.median > 0] for name, of in groups.items()}
+    reach = [value for of in shown.values() for dot in of for value in dot.reach]
+    if not reach:
+        return ""
+    low, high = math.floor(math.log10(min(reach))), math.ceil(math.log10(max(reach)))
+
+    def x(value: float) -> float:
+        share = (math.log10(max(value, 10.0**low)) - low) / max(1, high - low)
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    parts, y = [f'<text x="0" y="14" font-weight="bold">{html.escape(title)}</text>'], TOP
+    for name, of in shown.items():
+        if name:
+            parts.append(f'<text x="4" y="{y + 12}" font-weight="bold">{html.escape(name)}</text>')
+            y += ROW
+        for dot in of:
+            parts += _line(dot, y, {value: x(value) for value in (*dot.spread.values, *dot.reach, dot.spread.median)})
+            y += ROW
+        y += GAP
+    scale = [
+        f'<path d="M{x(10.0**power):.1f} {TOP - 8}V{y}" stroke="#ddd"/>'
+        f'<text x="{x(10.0**power):.1f}" y="{TOP - 14}" text-anchor="middle">{10.0**power:,g} {unit}</text>'
+        for power in range(low, high + 1)
+    ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-        f' font-family="sans-serif" font-size="12" role="img">\n<title>{html.escape(title)}</title>\n'
-        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}"'
+        f' font-family="sans-serif" font-size="12" fill="#222" role="img">\n<title>{html.escape(title)}</title>\n'
+        f'<rect width="{WIDTH}" height="{y}" fill="#fff"/>\n' + "\n".join((*scale, *parts)) + "\n</svg>\n"
     )
 
 
-def _reach(bar: Bar) -> float:
-    return max(bar.value, bar.high, bar.must or 0)
-
-
-def _bar(bar: Bar, y: int, scale: float) -> Iterable[str]:
-    middle = y + ROW // 2
-    full = WIDTH - LEFT - RIGHT
-    yield f'<text x="{LEFT - 8}" y="{middle + 4}" text-anchor="end">{html.escape(bar.label)}</text>'
-    color = "#4878a8" if bar.must is None or bar.value <= bar.must else "#c0504d"
-    yield f'<rect x="{LEFT}" y="{y + 4}" width="{min(bar.value * scale, full):.1f}" height="{ROW - 8}" fill="{color}"/>'
-    if bar.value * scale > full:
-        yield f'<path d="M{LEFT + full - 24} {y + ROW - 2}l8 {4 - ROW}" stroke="#fff" stroke-width="4"/>'
-    elif bar.high > bar.low:
-        low, high = LEFT + bar.low * scale, LEFT + bar.high * scale
-        yield f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="#222"/>'
-    for mark, dash in ((bar.must, ""), (bar.stretch, ' stroke-dasharray="3 2"')):
-        if mark is not None:
-            x = LEFT + mark * scale
-            yield f'<path d="M{x:.1f} {y + 1}V{y + ROW - 1}" stroke="#2a7d2a" stroke-width="2"{dash}/>'
-    end = LEFT + min(_reach(bar) * scale, full) + 6
-    yield f'<text x="{end:.1f}" y="{middle + 4}">{html.escape(bar.text)}</text>'
+def _line(dot: Dot, y: int, x: Mapping[float, float]) -> Iterator[str]:
+    spread, middle = dot.spread, y + ROW // 2
+    color = MISSED if dot.must is not None and spread.median > dot.must else dot.color
+    left, right = x[spread.low], x[spread.high]
+    yield f'<text x="{LEFT - 10}" y="{middle + 4}" text-anchor="end">{html.escape(dot.label)}</text>'
+    yield (
+        f'<rect x="{left:.1f}" y="{middle - 3}" width="{max(1.0, right - left):.1f}" height="6" fill="{color}"'
+        ' opacity=".35"/>'
+    )
+    yield f'<circle cx="{x[spread.median]:.1f}" cy="{middle}" r="4" fill="{color}"/>'
+    for mark, dash in ((dot.must, ""), (dot.stretch, ' stroke-dasharray="3 2"')):
+        if mark:
+            yield f'<path d="M{x[mark]:.1f} {y + 1}v{ROW - 2}" stroke="#2a7d2a" stroke-width="2"{dash}/>'
+    end = max(right, *(x[value] for value in dot.reach)) + 8
+    yield f'<text x="{end:.1f}" y="{middle + 4}">{number(spread.median)}</text>'

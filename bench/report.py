@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.benchmark import FIGURES, MARKS, Benchmark, Mark
-from bench.suite import Cell, Outcome, Plan, Spread
+from bench.spread import Spread
+from bench.suite import Cell, Outcome, Plan
+from tools.pages import number
 
 FORMAT = "wirechat-bench 1"
-TEXT_COLUMNS = 140
+TEXT_COLUMNS = 150
 """Where there is no terminal to fit into."""
 
 
@@ -93,19 +95,24 @@ def to_json(plain: dict[str, Any]) -> str:
 # for people
 
 
+def console() -> Console:
+    """The terminal, or something wide where there is none."""
+    return Console(width=None if sys.stdout.isatty() else TEXT_COLUMNS)
+
+
 def show(plan: Plan, outcome: Outcome) -> None:
     """A table for each benchmark, each mark beside the figure it is for."""
-    console = Console(width=None if sys.stdout.isatty() else TEXT_COLUMNS)
+    out = console()
     for benchmark, _ in plan.benchmarks:
         cells = [cell for cell in outcome.cells if cell.benchmark == benchmark.name]
-        console.print(benchmark.question, style="bold")
+        out.print(benchmark.question, style="bold")
         if len(outcome.commits) > 1:
-            console.print(_side_by_side(cells, outcome.commits))
+            out.print(_side_by_side(cells, outcome.commits))
         else:
-            console.print(_one(cells))
+            out.print(_one(cells))
         for each in outcome.absent:
             if each.benchmark == benchmark.name:
-                console.print(f"absent at {outcome.commits[each.side]}: {each.why}", style="yellow", soft_wrap=True)
+                out.print(f"absent at {outcome.commits[each.side]}: {each.why}", style="yellow", soft_wrap=True)
 
 
 def _one(cells: Sequence[Cell]) -> Table:
@@ -141,11 +148,6 @@ def _table(first: str, *others: str) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     return table
-
-
-def number(value: float) -> str:
-    """As many digits as say something."""
-    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.2f}"
 
 
 def mark_of(row: str, figure: str) -> Mark | None:

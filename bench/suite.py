@@ -8,7 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from pathlib import Path
 import attrs
 
 from bench.benchmark import FIGURES, BenchError, Benchmark, Run
+from bench.spread import Spread, spread
 from bench.worker import Worker
 
 NOISE = 0.03
@@ -40,33 +40,6 @@ class Plan:
 
 
 @attrs.frozen
-class Spread:
-    """What one side showed over the repeats."""
-
-    values: list[float]
-
-    @property
-    def median(self) -> float:
-        """Of the repeats."""
-        return statistics.median(self.values)
-
-    @property
-    def low(self) -> float:
-        """The least of them."""
-        return min(self.values)
-
-    @property
-    def high(self) -> float:
-        """The most of them."""
-        return max(self.values)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether there were repeats: one run has no spread."""
-        return len(self.values) > 1
-
-
-@attrs.frozen
 class Cell:
     """One figure of one row, for each side; None where a side has none."""
 
@@ -80,8 +53,7 @@ class Cell:
         ours, theirs = self.sides[0], self.sides[side]
         if ours is None or theirs is None:
             return None
-        pairs = [(one, other) for one, other in zip(ours.values, theirs.values, strict=False) if other]
-        return Spread([one / other for one, other in pairs]) if pairs else None
+        return spread(one / other for one, other in zip(ours.values, theirs.values, strict=False) if other)
 
     def verdict(self, side: int) -> str:
         """Which of us and them is better, if that can be told; empty without a ratio."""
@@ -146,17 +118,13 @@ def _measure(plan: Plan, benchmark: Benchmark, rows: tuple[str, ...]) -> tuple[l
         plan.tell(f"{benchmark.name}: {repeat + 1} of {repeats}")
         _repeat(plan, benchmark, rows, sides[::-1] if repeat % 2 else sides, repeat == 0, seen, absent)
     cells = [
-        Cell(benchmark.name, row, figure, tuple(_spread(values.get(side)) for side in range(len(plan.roots))))
+        Cell(benchmark.name, row, figure, tuple(spread(values.get(side, ())) for side in range(len(plan.roots))))
         for (row, figure), values in seen.items()
     ]
     order = list(benchmark.rows)
     return sorted(cells, key=lambda cell: order.index(cell.row)), [
         Absent(benchmark.name, side, why) for side, why in absent.items()
     ]
-
-
-def _spread(values: list[float] | None) -> Spread | None:
-    return Spread(values) if values else None
 
 
 def _repeat(

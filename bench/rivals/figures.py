@@ -11,24 +11,13 @@ from typing import Any
 import attrs
 
 from bench.benchmark import ROOT
+from bench.spread import Spread, spread
 
 FORMAT = "wirechat-peers 1"
 RESULTS = ROOT / "bench" / "results"
 OWN = "wirechat"
 
 Run = Mapping[str, Any]
-
-
-@attrs.frozen
-class Spread:
-    """Of the rounds."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{number(self.median)} ({number(self.low)}–{number(self.high)})"
 
 
 @attrs.frozen
@@ -47,13 +36,6 @@ class Line:
     client_us: float | None
     notes: tuple[str, ...]
     """What speaks against the figure, or why there is none."""
-
-
-def number(value: float) -> str:
-    """Three digits that mean something."""
-    if value >= 99.95:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def lines(plain: Mapping[str, Any]) -> list[Line]:
@@ -92,15 +74,9 @@ def _price(run: Run, unit: str) -> float | None:
     return None if "failed" in run or run.get("saturated") else float(run[unit.lower()])
 
 
-def spread(values: Iterable[float]) -> Spread | None:
-    """None of nothing."""
-    found = sorted(values)
-    return Spread(statistics.median(found), found[0], found[-1]) if found else None
-
-
 def _median(values: Iterable[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
-    return statistics.median(found) if found else None
+    found = spread(value for value in values if value is not None)
+    return None if found is None else found.median
 
 
 def _notes(runs: Sequence[Run]) -> Iterator[str]:

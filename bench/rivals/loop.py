@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import select
-import statistics
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,6 +17,7 @@ import attrs
 from bench.benchmark import BenchError
 from bench.rivals.processes import Processes, spent_ns
 from bench.rivals.seats import Seat
+from bench.spread import percentile
 
 DRAIN_SECONDS = 15.0
 FEW = 300
@@ -99,8 +99,8 @@ class Loop:
         return Seen(
             us=spent / 1000 / delivered,
             per_second=delivered / took,
-            p50_ms=_percentile(latencies, 50),
-            p99_ms=_percentile(latencies, 99),
+            p50_ms=percentile(latencies, 50) / 1e6,
+            p99_ms=percentile(latencies, 99) / 1e6,
             client_us=own * 1e6 / delivered,
             missing=missing,
             wrong=0 if missing else sum(seat.wrong for seat, _ in self._seats.values()),
@@ -163,9 +163,3 @@ class Loop:
     def close(self) -> None:
         """Forget the connections, which stay open."""
         self._epoll.close()
-
-
-def _percentile(latencies_ns: Sequence[int], which: int) -> float:
-    if len(latencies_ns) < 2:
-        return sum(latencies_ns) / 1e6
-    return statistics.quantiles(latencies_ns, n=100, method="inclusive")[which - 1] / 1e6

@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 import html
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from bench.rivals import plot
-from bench.rivals.figures import OWN, Spread, kept, lines, newest, number, stated
+from bench.plot import COLOR, Dot, dots
+from bench.report import console
+from bench.rivals.figures import OWN, Line, kept, lines, newest, stated
+from bench.spread import Spread
+from tools.pages import document, html_table, markdown_table, number
 
-TEXT_COLUMNS = 150
-"""Where there is no terminal to fit into."""
 UNITS = {"us": "CPU time of all processes of the server, microseconds for each delivery", "KiB": "KiB for a connection"}
+COLORS = {OWN: "#c2410c", "floor": "#9ca3af"}
 HEADS = ("cell", "server", "takes", "", "ours : this", "stated", "a second", "p50 ms", "")
 
 
 def show(plain: Mapping[str, Any]) -> None:
     """Print it, beside the ratios of the newest result that is kept with the code."""
     known = stated(newest(kept()))
-    table = Table(box=None, header_style="bold")
+    shown = Table(box=None, header_style="bold")
     for at, head in enumerate(HEADS):
-        table.add_column(head, justify="right" if at in (2, 4, 5, 6, 7) else "left")
+        shown.add_column(head, justify="right" if at in (2, 4, 5, 6, 7) else "left")
     before = ""
     for line in lines(plain):
         told = known.get((line.cell, line.name))
-        table.add_row(
+        shown.add_row(
             line.cell if line.cell != before else "", line.name, _spread(line.price), line.unit, _spread(line.ratio),
             _colored(line.ratio, told), _whole(line.per_second), _short(line.p50_ms), "; ".join(line.notes),
         )  # fmt: skip
         before = line.cell
-    console = Console(width=None if sys.stdout.isatty() else TEXT_COLUMNS)
-    console.print(table)
+    out = console()
+    out.print(shown)
     for name, install in plain["absent"].items():
-        console.print(f"absent: {name}; {install}", style="yellow")
+        out.print(f"absent: {name}; {install}", style="yellow")
 
 
 def _colored(ratio: Spread | None, told: Spread | None) -> str:
@@ -59,14 +60,6 @@ def _short(value: float | None) -> str:
     return "" if value is None else number(value)
 
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-svg { max-width: 100%; height: auto; }
-"""
-
-
 def page(plain: Mapping[str, Any]) -> str:
     """The text of an HTML file."""
     found = lines(plain)
@@ -81,25 +74,21 @@ def page(plain: Mapping[str, Any]) -> str:
     parts = [
         f"<h1>Beside rivals</h1><p>{plain['rounds']} rounds; median (lowest–highest). “Ours : this” is what wirechat "
         "takes for what the server of the line takes, within a round.</p>",
-        *(f"<h2>{html.escape(about)}</h2>{plot.svg(found, unit)}" for unit, about in UNITS.items()),
-        f"<h2>Figures</h2>{_html(heads, rows, numbers=(2, 4, 5, 6))}",
-        f"<h2>What each guarantees</h2>{_html(*_guarantees(plain['servers']))}",
-        f"<h2>How it was made</h2>{_html(('', ''), made)}",
+        *(f"<h2>{html.escape(about)}</h2>{_plot(found, unit)}" for unit, about in UNITS.items()),
+        f"<h2>Figures</h2>{html_table(heads, rows)}",
+        f"<h2>What each guarantees</h2>{html_table(*_guarantees(plain['servers']))}",
+        f"<h2>How it was made</h2>{html_table((), made)}",
         *(f"<p>Absent: {html.escape(name)}; {html.escape(install)}</p>" for name, install in plain["absent"].items()),
     ]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>wirechat beside rivals</title>'
-        f"<style>{STYLE}</style>{''.join(parts)}</html>\n"
-    )
+    return document("wirechat beside rivals", parts)
 
 
-def _html(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    def cells(texts: Sequence[str], tag: str) -> str:
-        marks = [' class="n"' if at in numbers else "" for at in range(len(texts))]
-        return "".join(f"<{tag}{mark}>{html.escape(text)}</{tag}>" for text, mark in zip(texts, marks, strict=True))
-
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return f"<table><tr>{cells(heads, 'th')}</tr>{body}</table>"
+def _plot(found: Sequence[Line], unit: str) -> str:
+    cells = {
+        cell: [Dot(line.name, line.price, color=COLORS.get(line.name, COLOR)) for line in of if line.price is not None]
+        for cell, of in groupby((line for line in found if line.unit == unit), lambda line: line.cell)
+    }
+    return dots(UNITS[unit], unit, cells)
 
 
 def _guarantees(servers: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -161,7 +150,7 @@ def plots() -> dict[str, Callable[[], str]]:
     """The pictures of docs/peers.md and what makes them."""
     found = lines(newest(kept()))
     return {
-        f"docs/images/peers-{unit.lower()}.svg": partial(plot.svg, found, unit)
+        f"docs/images/peers-{unit.lower()}.svg": partial(_plot, found, unit)
         for unit in UNITS
         if any(line.unit == unit for line in found)
     }
@@ -208,12 +197,12 @@ def _result(plain: Mapping[str, Any]) -> str:
         "That mosquitto and NATS do not was seen once with strace while texts came: no `fsync` of mosquitto before its "
         "end; none of nats-server, but one `pwrite64` for each text. What stands here of delivery, duplicates, order "
         "and absence is what the protocols and the documentation say; no server but ours was killed or cut off to see.",
-        _rows(*_guarantees(plain["servers"])),
+        markdown_table(*_guarantees(plain["servers"])),
         "## The cells",
-        _rows(("cell", "work"), [(f"`{name}`", cell["about"]) for name, cell in plain["cells"].items()]),
+        markdown_table(("cell", "work"), [(f"`{name}`", cell["about"]) for name, cell in plain["cells"].items()]),
         "## Versions and configurations",
         "The configurations stand in `bench/rivals/`, one file for each server.",
-        _rows(("server", "version", "how to get it"), [
+        markdown_table(("server", "version", "how to get it"), [
             (name, server["version"], server["install"] or "") for name, server in plain["servers"].items()
         ]),
     ]  # fmt: skip
@@ -237,8 +226,6 @@ def _busy(machine: Mapping[str, Any]) -> bool:
 
 
 def _table(cells: Sequence[str], servers: Sequence[str], found: Mapping[tuple[str, str], str]) -> str:
-    return _rows(("", *servers), [(f"`{cell}`", *(found.get((cell, name), "") for name in servers)) for cell in cells])
-
-
-def _rows(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
+    return markdown_table(
+        ("", *servers), [(f"`{cell}`", *(found.get((cell, name), "") for name in servers)) for cell in cells]
+    )

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from bench import peers
 from bench.__main__ import main
 from bench.rivals import figures, loop, page
-from bench.rivals.figures import Spread
 from bench.rivals.rival import Rival
+from bench.spread import Spread
 
 WHEELS = ("nats", "socketio")
 """Rivals that come with the environment of the suite; the others are tried where they are installed."""
@@ -74,8 +74,8 @@ def test_ratios_are_taken_within_a_round() -> None:
     own, other = [{"us": 1.0}, {"us": 10.0}, {"us": 3.0}], [{"us": 2.0}, {"us": 20.0}, {"us": 3.0}]
     first, second = figures.lines(result(wirechat=own, other=other))
     assert first.ratio is None
-    assert first.price == Spread(3, 1, 10)
-    assert second.ratio == Spread(0.5, 0.5, 1)
+    assert first.price == Spread([1, 10, 3])
+    assert second.ratio == Spread([0.5, 0.5, 1])
 
 
 def test_what_is_no_figure_is_told() -> None:
@@ -83,8 +83,8 @@ def test_what_is_no_figure_is_told() -> None:
     slow = {"us": 9.0, "saturated": True, "per_second": 3.0}
     own, other = [{"us": 1.0}] * 3, [slow, {"failed": "it is gone"}, {"us": 2.0, "missing": 4}]
     _, line = figures.lines(result(wirechat=own, other=other))
-    assert line.price == Spread(2, 2, 2)
-    assert line.ratio == Spread(0.5, 0.5, 0.5)
+    assert line.price == Spread([2])
+    assert line.ratio == Spread([0.5])
     assert [note.partition(" in ")[0] for note in line.notes] == [
         "could not keep up",
         "4 acknowledgements and deliveries did not come",
@@ -106,8 +106,8 @@ def test_a_newer_result_replaces_its_cells_only() -> None:
     old, new = ({**result(wirechat=[{"us": us}]), "servers": {}} for us in (1.0, 2.0))
     old["cells"]["other"] = old["cells"]["w"]
     first, second = figures.lines(figures.newest([old, new]))
-    assert (first.cell, first.price) == ("w", Spread(2, 2, 2))
-    assert (second.cell, second.price) == ("other", Spread(1, 1, 1))
+    assert (first.cell, first.price) == ("w", Spread([2]))
+    assert (second.cell, second.price) == ("other", Spread([1]))
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_a_result_is_printed_shown_and_kept(monkeypatch: pytest.MonkeyPatch, tmp
     (kept,) = tmp_path.glob("peers-*.json")
     assert json.loads(done.stdout) == figures.read(kept)
     ratios = figures.stated(figures.newest(figures.kept()))
-    assert ratios == {("pairs_w1", "floor"): Spread(2, 2, 2)}
-    assert "2.00 (2.00–2.00)" in report.read_text()
-    assert "2.00 (2.00–2.00)" in page.markdown()
+    assert ratios == {("pairs_w1", "floor"): Spread([2])}
+    assert "<td class=n>2</td>" in report.read_text()
+    assert "| `pairs_w1` | 2 |" in page.markdown()
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from bench import suite
 from bench.__main__ import main
 from bench.benchmark import FIGURES, MARKS, NAMES, ROOT, BenchError, Benchmark, Row, Run, load
 from bench.page import page
-from bench.suite import Plan, Spread
+from bench.spread import Spread
+from bench.suite import Plan
 
 SOME = {
     "cluster": ("one_w10", "two_w1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.loadgen.measures import PERCENTILES
 from tools.loadgen.report.fields import Meaning, fields
+from tools.pages import markdown_table
 
 PAGE = """\
 # The result of a load run
@@ -25,5 +26,5 @@ def page() -> str:
 
 
 def _section(heading: str, found: dict[str, Meaning]) -> str:
-    lines = "".join(f"| `{pointer}` | {unit} | {about} |\n" for pointer, (unit, about) in found.items())
-    return f"\n## {heading}\n\n| field | unit | meaning |\n|---|---|---|\n{lines}"
+    rows = [(f"`{pointer}`", unit, about) for pointer, (unit, about) in found.items()]
+    return f"\n## {heading}\n\n{markdown_table(('field', 'unit', 'meaning'), rows)}\n"

@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.benchmark import FIGURES, MARKS, NAMES
 from bench.page import made, plot
-from bench.report import number
+from bench.spread import Spread
+from tools.pages import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results"
@@ -40,7 +41,8 @@ figures on any machine. This page follows from `bench/results/{name}`:
   run checks that each text was acknowledged once and reached everybody else once, or it has no figure.
 * The *floor* is the price of sockets and of Trio's loop at that moment: the same bytes through a relay that stores and
   promises nothing. Compare distances to it, not figures of two days.
-* In the plots a line is what a figure must not exceed, a dashed one what is aimed at, a thin one the range.
+* The plots have a logarithmic scale. A dot is the median, a band the range, a line what a figure must not exceed, a
+  dashed one what is aimed at.
 
 ## Marks
 
@@ -72,9 +74,9 @@ def page() -> str:
     path, result = newest()
     return PAGE.format(
         name=path.name,
-        made=_table(("", ""), ((name.replace("_", " "), str(value)) for name, value in _made(result).items())),
+        made=markdown_table(("", ""), ((name.replace("_", " "), str(value)) for name, value in _made(result).items())),
         busy=_busy(result["machine"]),
-        marks=_table(("row", "figure", "must", "aimed at", "shares", "here", ""), _marks(result)),
+        marks=markdown_table(("row", "figure", "must", "aimed at", "shares", "here", ""), _marks(result)),
         sections="\n".join(_section(each) for each in result["benchmarks"]),
         peers=_peers(),
     )
@@ -136,7 +138,7 @@ def _section(benchmark: Mapping[str, Any]) -> str:
         for row in benchmark["rows"]
     )
     meanings = "\n".join(f"* {FIGURES[figure].title}: {FIGURES[figure].about}" for figure in figures)
-    table = _table(("row", "", *(FIGURES[figure].title for figure in figures)), rows)
+    table = markdown_table(("row", "", *(FIGURES[figure].title for figure in figures)), rows)
     picture = f"![{benchmark['question']}](images/performance/{name}.svg)"
     return (
         f"## {name.replace('_', ' ').capitalize()}\n\n{benchmark['question']}\n\n{table}\n\n{meanings}\n\n{picture}\n"
@@ -145,15 +147,7 @@ def _section(benchmark: Mapping[str, Any]) -> str:
 
 def _spread(found: Mapping[str, Any] | None) -> str:
     side = found["sides"][0] if found else None
-    if side is None:
-        return ""
-    median, low, high = (number(side[name]) for name in ("median", "low", "high"))
-    return median if low == high else f"{median} ({low} to {high})"
-
-
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "" if side is None else str(Spread(side["values"]))
 
 
 def _peers() -> str:

@@ -9,7 +9,7 @@ import attrs
 from rich.console import Console
 from rich.table import Table
 
-from tools.loadgen.report.table import number
+from tools.pages import number
 
 LATENCIES = ("p50", "p99", "p99.9")
 NO_SPREAD = "one run of each: how far two runs of the same server differ is not known, so no difference is proven"

@@ -8,23 +8,12 @@ import json
 from collections.abc import Iterable
 
 from tools.loadgen import scenario
-from tools.loadgen.measures import ABOUT, OWN_SERIES
+from tools.loadgen.measures import ABOUT, OWN_SERIES, PERCENTILES
 from tools.loadgen.report import plots
 from tools.loadgen.report.figures import errors, figures, verdict
-from tools.loadgen.report.table import number
 from tools.loadgen.run import Result
+from tools.pages import document, html_table, number
 from wirechat.settings.urls import shown
-
-STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222; }
-h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } td.about { color: #666; }
-.verdict { padding: .6rem 1rem; border-radius: .3rem; margin: 1rem 0; }
-.valid { background: #e3f4e3; } .broken { background: #fbdcdc; } .partial, .not-valid { background: #fdf0d0; }
-svg { max-width: 100%; height: auto; } pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; }
-"""
 
 
 def page(result: Result, command: str, commit: str) -> str:
@@ -40,18 +29,20 @@ def page(result: Result, command: str, commit: str) -> str:
         _latencies(result),
         *_plots(result),
         "<h2>Figures</h2>",
-        _table(
-            (each.name, number(each.value), each.unit, each.about) for each in figures(result) if each.value is not None
+        html_table(
+            (),
+            [
+                (each.name, number(each.value), each.unit, each.about)
+                for each in figures(result)
+                if each.value is not None
+            ],
         ),
         _errors(errors(result)),
         "<h2>How it was made</h2>",
-        _table((name, str(value), "", "") for name, value in _made(result, command, commit).items()),
+        html_table((), [(name, str(value)) for name, value in _made(result, command, commit).items()]),
         f"<pre>{_e(json.dumps(scenario.to_plain(options.scenario), indent=1))}</pre>",
     ]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_e(options.name)}: {_e(word)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>{"".join(parts)}</html>\n'
-    )
+    return document(f"{options.name}: {word}", parts)
 
 
 def _e(text: str) -> str:
@@ -59,22 +50,19 @@ def _e(text: str) -> str:
 
 
 def _violations(found: list[str]) -> str:
-    shown = "\n".join(found[:50])
+    first = "\n".join(found[:50])
     more = f"\nand {len(found) - 50:,} more" if len(found) > 50 else ""
-    return f"<pre>{_e(shown + more)}</pre>" if found else ""
+    return f"<pre>{_e(first + more)}</pre>" if found else ""
 
 
 def _latencies(result: Result) -> str:
+    heads = ("", "count", *("max" if each == 100 else f"p{each:g}" for each in PERCENTILES), "")
     rows = []
-    for series in [*ABOUT, *sorted(set(result.measures.latencies) - set(ABOUT))]:
-        found = result.measures.percentiles(series)
-        if found:
+    for series, about in ABOUT.items():
+        if found := result.measures.percentiles(series):
             count = int(result.measures.latencies[series].get_total_count())
-            cells = "".join(f'<td class="n">{value:,.2f}</td>' for value in found.values())
-            about = f'<td class="about">{_e(ABOUT.get(series, ""))}</td>'
-            rows.append(f'<tr><td>{_e(series)}</td><td class="n">{count:,}</td>{cells}{about}</tr>')
-    head = "".join(f'<th class="n">{name}</th>' for name in ("count", "p50", "p90", "p99", "p99.9", "max"))
-    return f"<table><tr><th></th>{head}<th></th></tr>{''.join(rows)}</table>"
+            rows.append((series, f"{count:,}", *(f"{value:,.2f}" for value in found.values()), about))
+    return html_table(heads, rows)
 
 
 def _plots(result: Result) -> Iterable[str]:
@@ -91,20 +79,10 @@ def _plots(result: Result) -> Iterable[str]:
         yield plots.batch_sizes(batches)
 
 
-def _table(rows: Iterable[tuple[str, str, str, str]]) -> str:
-    lines = [
-        f'<tr><td>{_e(name)}</td><td class="n">{_e(value)}</td><td>{_e(unit)}</td>'
-        f'<td class="about">{_e(about)}</td></tr>'
-        for name, value, unit, about in rows
-    ]
-    return f"<table>{''.join(lines)}</table>"
-
-
 def _errors(found: dict[str, int]) -> str:
     if not found:
         return ""
-    rows = "".join(f"<tr><td>{_e(name)}</td><td class='n'>{count:,}</td></tr>" for name, count in found.items())
-    return f"<h2>Errors</h2><table>{rows}</table>"
+    return "<h2>Errors</h2>" + html_table((), [(name, f"{count:,}") for name, count in found.items()])
 
 
 def _made(result: Result, command: str, commit: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from tools.loadgen.measures import ABOUT
 from tools.loadgen.report.figures import Figure, errors, figures, verdict
 from tools.loadgen.run import Result
+from tools.pages import number
 
 COLORS = {"valid": "green", "not valid": "yellow", "partial": "yellow", "broken": "red"}
 SHOWN_MAX = 10
@@ -41,10 +42,7 @@ def _latencies(result: Result) -> Table:
     names = ("p50", "p90", "p99", "p99.9", "max")
     for name in names:
         table.add_column(name, justify="right")
-    order = list(ABOUT)
-    for series in sorted(
-        result.measures.latencies, key=lambda name: (order.index(name) if name in order else 99, name)
-    ):
+    for series in ABOUT:
         found = result.measures.percentiles(series)
         if found:
             count = int(result.measures.latencies[series].get_total_count())
@@ -61,13 +59,6 @@ def _figures(found: list[Figure]) -> Table:
         if each.value is not None:
             table.add_row(each.name, number(each.value), each.unit)
     return table
-
-
-def number(value: float) -> str:
-    """As many digits as say something."""
-    if float(value).is_integer() or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:,.2f}"
 
 
 def _steps(steps: list[dict[str, object]]) -> Table:
