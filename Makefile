@@ -76,8 +76,8 @@ mutants: env  ## Prove that the conformance runner catches every mutant of the s
 bench: env  ## Run all benchmarks, into bench/results
 	$(BIN)/python -m bench --save bench/results
 
-bench-peers: env  ## Measure our server beside every rival that is installed: ROUNDS=N, REPORT=FILE
-	$(BIN)/python -m bench peers --rounds $(ROUNDS) $(if $(REPORT),--report $(REPORT))
+bench-peers: env  ## Measure our server beside every rival that is installed: ROUNDS=N, SAVE=FOLDER
+	$(BIN)/python -m bench peers --rounds $(ROUNDS) $(if $(SAVE),--save $(SAVE))
 
 enumeration: env  ## Measure whether the time of a failed login tells who exists
 	$(BIN)/python -m bench enumeration --samples 2000

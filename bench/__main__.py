@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from bench import enumeration, history, peers, report, suite
+from bench import enumeration, history, peers, report, results, suite
 from bench.benchmark import NAMES, ROOT, BenchError, Benchmark, load
 from bench.process import can_trace
 from tools.arguments import run as run_command
@@ -60,12 +60,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--quick", is_flag=True, help="Once, and small: to see that it runs, not for its figures."),
     click.option("--strace/--no-strace", default=None, help="Count fsyncs with strace [default: if it works here]."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
-    click.option(
-        "--save",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="FOLDER",
-        help="Write DATE-COMMIT.json and DATE-COMMIT.html there.",
-    ),
+    results.option,
 )
 
 
@@ -147,18 +142,9 @@ def _run(
 
 def _save(folder: Path, plain: dict[str, Any]) -> None:
     from bench.page import page
-    from tools.loadgen.report.file import BadFile, write
 
-    name = f"{plain['began'].split()[0]}-{plain['commits'][0]}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder / f"{name}.json", report.to_json(plain))
-        write(folder / f"{name}.html", page(plain))
-    except OSError as error:
-        raise click.ClickException(f"cannot make {folder}: {error.strerror}") from None
-    except BadFile as error:
-        raise click.ClickException(str(error)) from None
-    _tell(f"{folder / name}.json and .html")
+    saved = results.save(folder, "bench", plain, plain["commits"][0], report.to_json(plain), page(plain))
+    _tell(f"{saved} and .html")
 
 
 def _tell(text: str) -> None:
@@ -194,8 +180,8 @@ main.add_command(peers.command)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def history_command(events: int, members: int, as_json: bool) -> None:
     """Measure the judge of histories."""
-    results = list(history.measure(events, members))
-    click.echo(history.as_json(results) if as_json else history.as_text(results))
+    found = list(history.measure(events, members))
+    click.echo(history.as_json(found) if as_json else history.as_text(found))
 
 
 @main.command(name="enumeration")

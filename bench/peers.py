@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import datetime
 import gc
-import os
 import shlex
 import sys
 import time
@@ -25,6 +24,7 @@ from typing import Any
 import attrs
 import click
 
+from bench import results
 from bench.benchmark import BenchError
 from bench.hot_path import WARM_UP
 from bench.rivals import figures, page
@@ -284,16 +284,13 @@ def _some(known: Sequence[str], what: str) -> Callable[[click.Context, click.Par
     "--rivals", callback=_some([each.name for each in RIVALS], "rival"), metavar="A,B", help="Only these, beside ours."
 )
 @click.option("--cells", callback=_some(list(CELLS), "cell"), metavar="A,B", help="Only these.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML page to this file.")
-@click.option("--save", is_flag=True, help="Keep the result in bench/results, for docs/peers.md.")
+@results.option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
-    rounds: int, seconds: float, rivals: tuple[str, ...], cells: tuple[str, ...], report: Path | None, save: bool,
+    rounds: int, seconds: float, rivals: tuple[str, ...], cells: tuple[str, ...], save: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Measure our server beside its rivals on the same work. docs/peers.md says how to read it."""
-    if report is not None and not os.access(report.absolute().parent, os.W_OK):
-        raise click.UsageError(f"cannot write {report}: {report.absolute().parent} is no directory to write to")
     wanted = [each for each in RIVALS if each.name in rivals]
     absent = [each for each in wanted if each.version() is None]
     for each in absent:
@@ -311,12 +308,7 @@ def command(
         click.echo(figures.to_json(plain), nl=False)
     else:
         page.show(plain)
-    if report is not None:
-        report.write_text(page.page(plain))
-        click.echo(f"  The page is in {report}.", err=True)
-    if save:
-        figures.RESULTS.mkdir(exist_ok=True)
-        day = plain["began"].removesuffix(" UTC").replace(" ", "-").replace(":", "")
-        kept = figures.RESULTS / f"peers-{day}-{plain['commit']}.json"
-        kept.write_text(figures.to_json(plain))
-        click.echo(f"  The result is in {os.path.relpath(kept)}; python -m tools.docs generate.", err=True)
+    if save is not None:
+        text = figures.to_json(plain)
+        saved = results.save(save, "peers", plain, plain["commit"], text, page.page(plain))
+        click.echo(f"  {saved} and .html; python -m tools.docs generate", err=True)

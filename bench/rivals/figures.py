@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from bench.benchmark import ROOT
+from bench import results
 from bench.spread import Spread, spread
 
 FORMAT = "wirechat-peers 1"
-RESULTS = ROOT / "bench" / "results"
 OWN = "wirechat"
 
 Run = Mapping[str, Any]
@@ -97,25 +95,17 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
 
 def kept() -> list[Mapping[str, Any]]:
     """The results that are kept with the code, oldest first."""
-    return [read(path) for path in sorted(RESULTS.glob("peers-*.json"))]
+    return [plain for _, plain in results.kept(FORMAT)]
 
 
-def newest(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def newest(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The newest of each cell and server, as one result; of each cell also its result, as `of`."""
     cells: dict[str, Any] = {}
     servers: dict[str, Any] = {}
-    for result in results:
+    for result in found:
         servers |= result["servers"]
         cells |= {name: {**cell, "of": result} for name, cell in result["cells"].items()}
     return {"cells": cells, "servers": servers}
-
-
-def read(path: Path) -> Mapping[str, Any]:
-    """A result. Raises ValueError."""
-    plain = json.loads(path.read_text())
-    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-        raise ValueError(f"{path} is no result of bench peers")
-    return plain
 
 
 def stated(plain: Mapping[str, Any]) -> dict[tuple[str, str], Spread]:

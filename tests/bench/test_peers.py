@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench import peers
+from bench import peers, results
 from bench.__main__ import main
 from bench.rivals import figures, loop, page
 from bench.rivals.rival import Rival
@@ -94,12 +94,12 @@ def test_what_is_no_figure_is_told() -> None:
 
 def test_the_kept_result_is_shown_on_the_page() -> None:
     """The spreads that are stated are those of the files."""
-    results = figures.kept()
+    found = figures.kept()
     text = page.markdown()
-    ratios = figures.stated(figures.newest(results))
+    ratios = figures.stated(figures.newest(found))
     assert ratios
     assert all(str(ratio) in text for ratio in ratios.values())
-    assert page.page(results[-1]).count("<svg") >= 1
+    assert page.page(found[-1]).count("<svg") >= 1
 
 
 def test_a_newer_result_replaces_its_cells_only() -> None:
@@ -115,7 +115,6 @@ def test_a_newer_result_replaces_its_cells_only() -> None:
     [
         (["--rivals", "nats,whatsapp"], "'whatsapp' is no rival; there are mosquitto, nats"),
         (["--cells", "pears"], "'pears' is no cell; there are pairs_w10"),
-        (["--report", "/nowhere/x.html"], "no directory to write to"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words: list[str], line: str) -> None:
@@ -128,15 +127,14 @@ def test_a_result_is_printed_shown_and_kept(monkeypatch: pytest.MonkeyPatch, tmp
     """As JSON that can be read again, as a page that needs nothing else, and in docs/."""
     run = {"us": 1.0, "p50_ms": 1.0, "per_second": 9.0, "client_us": 2.0}
     monkeypatch.setattr(peers, "measure", lambda plan: {"pairs_w1": {"wirechat": [run], "floor": [{**run, "us": 0.5}]}})
-    monkeypatch.setattr(figures, "RESULTS", tmp_path)
-    report = tmp_path / "report.html"
-    done = CliRunner().invoke(main, ["peers", "--rivals", "nats", "--json", "--save", "--report", str(report)])
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    done = CliRunner().invoke(main, ["peers", "--rivals", "nats", "--json", "--save", str(tmp_path)])
     assert done.exit_code == 0, done.output
     (kept,) = tmp_path.glob("peers-*.json")
-    assert json.loads(done.stdout) == figures.read(kept)
+    assert [json.loads(done.stdout)] == figures.kept()
     ratios = figures.stated(figures.newest(figures.kept()))
     assert ratios == {("pairs_w1", "floor"): Spread([2])}
-    assert "<td class=n>2</td>" in report.read_text()
+    assert "<td class=n>2</td>" in kept.with_suffix(".html").read_text()
     assert "| `pairs_w1` | 2 |" in page.markdown()
 
 

@@ -117,7 +117,7 @@ def test_a_result_is_saved_for_machines_and_people(tmp_path: Path) -> None:
     """The page shows what the JSON says, and loads nothing from elsewhere."""
     done = bench("codec", "--rows", "encode_ack,decode_ack", "--quick", "--save", str(tmp_path))
     assert done.exit_code == 0, done.output
-    (saved,) = tmp_path.glob("*.json")
+    (saved,) = tmp_path.glob("bench-*-*.json")
     plain = json.loads(saved.read_text())
     assert {"commits", "machine", "command", "began", "quick"} <= plain.keys()
     text = saved.with_suffix(".html").read_text()

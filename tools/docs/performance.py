@@ -1,24 +1,24 @@
 """The page about performance: the newest result in bench/results as tables and plots.
 
 A result there is a run of all benchmarks on one work tree, as `python -m bench --save bench/results` wrote it; those of
-rivals are called peers-... and have their own page.
+rivals have their own page.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from bench import results
 from bench.benchmark import FIGURES, MARKS, NAMES
 from bench.page import made, plot
+from bench.report import FORMAT
 from bench.spread import Spread
 from tools.pages import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "bench" / "results"
 PLOTS = "docs/images/performance"
 
 PAGE = """\
@@ -90,9 +90,7 @@ def plots() -> dict[str, Callable[[], str]]:
 @cache
 def newest() -> tuple[Path, Mapping[str, Any]]:
     """The result with the latest date; small ones and comparisons do not count."""
-    results = [(path, json.loads(path.read_text("utf-8"))) for path in RESULTS.glob("[0-9]*.json")]
-    full = [(path, result) for path, result in results if not result["quick"] and len(result["commits"]) == 1]
-    return max(full, key=lambda pair: str(pair[1]["began"]))
+    return [pair for pair in results.kept(FORMAT) if not pair[1]["quick"] and len(pair[1]["commits"]) == 1][-1]
 
 
 def _plot(name: str) -> str:
