@@ -21,8 +21,7 @@ from bench.hot_path import WARM_UP
 from bench.hot_path import figures as of_load
 from bench.load import Load, Work
 from bench.people import Conversation
-from bench.process import Process, scratch
-from bench.rivals.processes import Cpu, Processes, spent_ns
+from bench.process import Process, Processes, scratch
 from tools.cluster import nats, postgres
 from tools.cluster.engine import free_port
 
@@ -43,12 +42,12 @@ ROWS = {
 
 @attrs.frozen
 class Look:
-    """What was spent up to a moment: CPU time, of the nodes in nanoseconds, and bytes that came to the bus."""
+    """What was spent up to a moment: CPU time in nanoseconds, and bytes that came to the bus."""
 
     nodes: int
     idle: int
-    store: Cpu
-    bus: Cpu
+    store: int
+    bus: int
     carried: int
 
 
@@ -70,7 +69,7 @@ class Side:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor}/varz") as answer:
             carried = json.load(answer)["in_bytes"]
         *busy, idle = (node.cpu_ns() for node in self.nodes)
-        return Look(sum(busy), idle, self.store.cpu(), self.bus.cpu(), carried)
+        return Look(sum(busy), idle, self.store.cpu_ns(), self.bus.cpu_ns(), carried)
 
 
 def measure(run: Run) -> Iterator[Row]:
@@ -96,8 +95,8 @@ def _figures(run: Run, side: Side, window: int, per_second: float) -> dict[str, 
     before, after = looks
     return {
         **of_load(seen),
-        "us_store": spent_ns(before.store, after.store) / 1000 / seen.measured,
-        "us_bus": spent_ns(before.bus, after.bus) / 1000 / seen.measured,
+        "us_store": (after.store - before.store) / 1000 / seen.measured,
+        "us_bus": (after.bus - before.bus) / 1000 / seen.measured,
         "us_idle_node": (after.idle - before.idle) / 1000 / seen.measured,
         "bus_bytes": (after.carried - before.carried) / seen.measured,
     }

@@ -1,12 +1,13 @@
-"""The measured process, seen through the kernel: its CPU time, its memory, its waits for the disk.
+"""The measured processes, seen through the kernel: their CPU time, their memory, their waits for the disk.
 
-Nothing is asked of the process itself, so that measuring changes nothing in it. CPU time and memory come from /proc.
+Nothing is asked of a process itself, so that measuring changes nothing in it. CPU time and memory come from /proc.
 Waits for the disk (fsync, fdatasync) are counted by strace, which stops the process at exactly those calls; a traced
-process is never timed.
+process is never timed. All are our own children, never daemons, and are ended by their handles.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -15,15 +16,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.benchmark import BenchError
-
-START_SECONDS = 20.0
-STOP_SECONDS = 15.0
+from tools.cluster.engine import Engine, EngineError
 
 SYNC = re.compile(r"^\d+ +(\d+\.\d+) (?:fsync|fdatasync)\(", re.MULTILINE)
 STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-ttt", "-e", "trace=fsync,fdatasync")
@@ -32,73 +30,110 @@ STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-ttt", "-e", "trace=fsy
 PR_SET_PTRACER, PR_SET_PTRACER_ANY = 0x59616D61, ctypes.c_ulong(-1)
 
 
-class Process:
-    """A running server or relay. Ends with the `with` block."""
+class Processes:
+    """Processes, their children and theirs."""
+
+    def __init__(self, *roots: int) -> None:
+        self._roots = roots
+        self._spent: dict[tuple[int, int], int] = {}
+        """CPU time of each process and thread as last seen: that of one that has ended stays."""
+
+    def and_those_of(self, other: Processes) -> Processes:
+        """Both together."""
+        return Processes(*self._roots, *other._roots)
+
+    def pids(self) -> list[int]:
+        """All of them."""
+        found = list(self._roots)
+        for pid in found:
+            with contextlib.suppress(OSError):
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+        return found
+
+    def cpu_ns(self) -> int:
+        """CPU time, user and system, of all their threads; of one that ended what it had when last asked."""
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    with contextlib.suppress(OSError):
+                        told = Path(f"/proc/{pid}/task/{thread}/schedstat").read_text()
+                        self._spent[pid, int(thread)] = int(told.split()[0])
+        return sum(self._spent.values())
+
+    def private_dirty_kib(self) -> int:
+        """Memory that is their own and written to; what is shared or could be read again from a file does not count."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                    if line.startswith("Private_Dirty:"):
+                        total += int(line.split()[1])
+        return total
+
+
+class Process(Processes):
+    """A running server or relay of a work tree. Ends with the `with` block."""
 
     def __init__(self, module: str, *arguments: str, root: Path, scratch: Path, traced: bool = False) -> None:
-        """Start `python -m module arguments` in `root` and wait until it listens; `scratch` is a directory for its
-        output. Raises BenchError.
+        """Start `python -m module arguments` with the code of `root` and wait until it listens; `scratch` is a
+        directory for its output. Raises BenchError.
         """
-        self._log = scratch / "log"
         self._trace = scratch / "trace"
         command: Sequence[str] = (sys.executable, "-m", module, *arguments)
         if traced:
             command = (*STRACE, "-o", str(self._trace), *command)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._engine = _Python(command, 0, scratch / "log", environment={"PYTHONPATH": str(root)})
         try:
-            self.port = self._listening()
-        except BenchError:
-            self.stop()
-            raise
+            self._engine.start()
+        except EngineError as error:
+            raise BenchError(str(error)) from None
+        super().__init__(self._engine.pid)
 
     def __enter__(self) -> Process:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.stop()
-
-    def _listening(self) -> int:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            for line in self._log.read_text().splitlines():
-                if line.startswith("{") and line.endswith("}") and (url := json.loads(line).get("url")):
-                    return int(url.rpartition(":")[2])
-            time.sleep(0.02)
-        raise BenchError(f"the server did not start: {self.last_words()}")
-
-    def last_words(self) -> str:
-        """The last line it wrote."""
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        self._engine.stop()
 
     @property
     def pid(self) -> int:
         """Its number."""
-        return self._process.pid
+        return self._engine.pid
 
-    def cpu_ns(self) -> int:
-        """CPU time, user and system, of all its threads."""
-        tasks = Path(f"/proc/{self._process.pid}/task")
-        return sum(int((tasks / task / "schedstat").read_text().split()[0]) for task in os.listdir(tasks))
-
-    def private_dirty_kib(self) -> int:
-        """Memory that is its own and written to; what it shares or could read again from a file does not count."""
-        rollup = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text()
-        return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_Dirty:"))
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._engine.port
 
     def syncs(self, since: float, until: float) -> int:
         """How often it waited for the disk between two times of the wall clock. Traced processes only."""
         return sum(since <= float(at) <= until for at in SYNC.findall(self._trace.read_text()))
 
-    def stop(self) -> None:
-        """Ask it to stop, and insist."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+
+class _Python(Engine):
+    """It says where it listens."""
+
+    def ready(self) -> bool:
+        for line in self.log.read_text().splitlines():
+            if line.startswith("{") and line.endswith("}") and (url := json.loads(line).get("url")):
+                self.port = int(url.rpartition(":")[2])
+        return self.port > 0
+
+
+@contextmanager
+def running(
+    command: Sequence[object], scratch: Path, port: int, *, environment: Mapping[str, str] | None = None
+) -> Iterator[Processes]:
+    """Any other server, once it listens at the port; it ends with the block. Raises BenchError."""
+    engine = Engine(command, port, scratch / f"{Path(str(command[0])).name}.log", environment=environment)
+    try:
+        engine.start()
+        yield Processes(engine.pid)
+    except EngineError as error:
+        raise BenchError(str(error)) from None
+    finally:
+        engine.stop()
 
 
 @contextmanager

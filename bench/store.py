@@ -15,8 +15,7 @@ import trio
 
 from bench.benchmark import Benchmark, Row, Run
 from bench.founding import Founding, Writers, postgres, sqlite
-from bench.process import scratch
-from bench.rivals.processes import Processes
+from bench.process import Processes, scratch
 from wirechat.store.database import Store
 from wirechat.store.features import history, sync
 from wirechat.store.records import HistoryPage
@@ -117,7 +116,7 @@ async def _open(engine: str, folder: Path) -> AsyncIterator[Place]:
     else:
         async with postgres(folder) as (store, pid):
             server = Processes(pid)
-            yield Place(store, lambda: time.process_time() + sum(server.cpu().values()) / 1e9)
+            yield Place(store, lambda: time.process_time() + server.cpu_ns() / 1e9)
 
 
 async def _wal(store: Store) -> int | None:

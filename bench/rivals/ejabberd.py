@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import certificate
-from bench.rivals.processes import Processes, running
+from bench.process import Processes, running
 from bench.rivals.rival import Foreign, Guarantee, first_line
 from bench.rivals.server import Server
 from tools.cluster.engine import free_port
@@ -98,6 +98,7 @@ class Ejabberd(Foreign):
             environment = {
                 "EJABBERD_CONFIG_PATH": str(configuration),
                 "EJABBERD_LOG_PATH": str(scratch / "ejabberd.messages"),
+                "ERL_CRASH_DUMP": str(scratch / "crash"),
                 "ERL_LIBS": "/usr/lib/x86_64-linux-gnu",
                 "ERL_MAX_PORTS": "32000",
                 "HOME": str(scratch),

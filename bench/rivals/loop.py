@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from bench.benchmark import BenchError
-from bench.rivals.processes import Processes, spent_ns
+from bench.process import Processes
 from bench.rivals.seats import Seat
 from bench.spread import percentile
 
@@ -87,9 +87,9 @@ class Loop:
         drive = self._closed(window) if window else self._open(per_second)
         drive(time.monotonic() + warm_up, lambda: True)
         latencies = self._latencies = []
-        delivered, own, cpu, began = self._delivered, time.process_time(), server.cpu(), time.monotonic()
+        delivered, own, cpu, began = self._delivered, time.process_time(), server.cpu_ns(), time.monotonic()
         drive(began + seconds, lambda: self._delivered - delivered >= FEW)
-        spent, own, took = spent_ns(cpu, server.cpu()), time.process_time() - own, time.monotonic() - began
+        spent, own, took = server.cpu_ns() - cpu, time.process_time() - own, time.monotonic() - began
         delivered = self._delivered - delivered
         self._latencies, self._window = None, 0
         missing = self._drain()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import certificate
-from bench.rivals.processes import running
+from bench.process import running
 from bench.rivals.rival import Foreign, Guarantee, first_line
 from bench.rivals.server import Server
 from tools.cluster.engine import free_port

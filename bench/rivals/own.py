@@ -11,7 +11,6 @@ from bench import certificate, people
 from bench.benchmark import ROOT
 from bench.process import Process
 from bench.rivals.loop import Flow
-from bench.rivals.processes import Processes
 from bench.rivals.rival import Guarantee, Rival
 from bench.rivals.seats import Own, Seat
 from bench.rivals.server import Server
@@ -43,7 +42,7 @@ class Wirechat(Rival):
             trust, key = certificate.make(scratch)
             arguments += ["--cert", str(trust), "--key", str(key)]
         with Process("wirechat.cli.main", *arguments, root=ROOT, scratch=scratch) as process:
-            yield Server(Processes(process.pid), process.port, trust, "" if transport == "ws" else None)
+            yield Server(process, process.port, trust, "" if transport == "ws" else None)
 
     def pairs(self, server: Server, count: int) -> list[Flow]:
         return _flows(people.scene(people.connector(server.port), count, 0).pairs)
@@ -80,7 +79,7 @@ class Floor(Rival):
     @contextmanager
     def serve(self, scratch: Path, transport: str = "tcp") -> Iterator[Server]:
         with Process("bench.relay", root=ROOT, scratch=scratch) as process:
-            yield Server(Processes(process.pid), process.port)
+            yield Server(process, process.port)
 
     def pairs(self, server: Server, count: int) -> list[Flow]:
         return _flows(people.relayed(people.connector(server.port), count).pairs)

@@ -13,7 +13,7 @@ from wsproto.events import AcceptConnection, BytesMessage, Request
 
 from bench.benchmark import BenchError
 from bench.client import PATIENCE, RECV_BYTES
-from bench.rivals.processes import Processes
+from bench.process import Processes
 
 
 class Stream(Protocol):

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.benchmark import ROOT
-from bench.rivals.processes import running
+from bench.process import running
 from bench.rivals.rival import Foreign, Guarantee
 from bench.rivals.server import Server
 from tools.cluster.engine import free_port

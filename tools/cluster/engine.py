@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 START_SECONDS = 60.0
@@ -47,14 +47,16 @@ class Engine:
 
     def __init__(
         self, command: Sequence[object], port: int, log: Path, *, user: str | None = None,
-        stop: signal.Signals = signal.SIGTERM,
+        stop: signal.Signals = signal.SIGTERM, environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
+        """`environment`: on top of ours."""
         self.port = port
         self.user = user
         """Who it runs as; None: as we do."""
         self.log = log
         self._command = [str(word) for word in command]
         self._stop = stop
+        self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._paused: list[int] = []
 
@@ -80,7 +82,7 @@ class Engine:
                 # a group of its own: Ctrl-C is for whoever runs this, and ends it in order
                 return subprocess.Popen(
                     self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=self.user, cwd="/",
-                    process_group=0,
+                    process_group=0, env={**os.environ, **self._environment},
                 )  # fmt: skip
             except FileNotFoundError:
                 raise EngineError(f"there is no program {self._command[0]}: {INSTALL}") from None
