@@ -14,16 +14,13 @@ import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.benchmark import BenchError
-from bench.frames import PREFIX, Stream, Texts, sent_ns
+from bench.frames import PREFIX, Texts, sent_ns
+from bench.streams import PATIENCE, RECV_BYTES, Stream
 from wirechat import wire
 
 M = TypeVar("M", bound=wire.Message)
 
-PATIENCE = 20.0
-"""Seconds an answer may take while connections are set up."""
-
 ACK_EVERY = 64
-RECV_BYTES = 262_144
 
 EVENT = wire.Event.CODE
 SEND_OK = wire.SendOk.CODE

@@ -19,8 +19,8 @@ from pathlib import Path
 import attrs
 
 from bench.benchmark import BenchError
-from bench.client import PATIENCE
 from bench.process import Process
+from bench.streams import PATIENCE
 from wirechat import wire
 
 ROOT = Path(__file__).resolve().parents[1]

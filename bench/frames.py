@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Protocol
 
 from wirechat import wire
 
@@ -27,17 +26,6 @@ _WEYL = 0x9E37_79B9_7F4A_7C15
 """Odd, so that adding it walks through all 64-bit numbers, and each step is far from the last: cids look random to an
 index, as those of real clients do.
 """
-
-
-class Stream(Protocol):
-    """A socket, as far as it is used here."""
-
-    def fileno(self) -> int: ...
-    def close(self) -> None: ...
-    def setblocking(self, blocking: bool, /) -> None: ...
-    def send(self, data: bytes, /) -> int: ...
-    def sendall(self, data: bytes, /) -> None: ...
-    def recv(self, size: int, /) -> bytes: ...
 
 
 class Texts:

@@ -7,15 +7,14 @@ a round trip each.
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bench.client import PATIENCE, Account, Client
-from bench.websocket import WebSocket
+from bench import streams
+from bench.client import Account, Client
 from wirechat import wire
 
 TOGETHER = 100
@@ -25,6 +24,8 @@ ASKED_TOGETHER = 50
 """Requests of one connection: below what the protocol lets it have unanswered."""
 NAMED_TOGETHER = wire.limits.ARRAY_ITEMS - 1
 """Members that one frame of a client can name."""
+
+SUBPROTOCOL = "wirechat.v1"
 
 Connect = Callable[[], Client]
 
@@ -51,11 +52,8 @@ def connector(port: int, tls: ssl.SSLContext | None = None, web: bool = False) -
     """A function that opens a connection to a port of this machine; `web`: a WebSocket."""
 
     def connect() -> Client:
-        sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if web:
-            return Client(WebSocket(sock))
-        return Client(tls.wrap_socket(sock, server_hostname="127.0.0.1") if tls else sock)
+        stream = streams.connect(port, tls)
+        return Client(streams.WebSocket(stream, SUBPROTOCOL, framed=True) if web else stream)
 
     return connect
 

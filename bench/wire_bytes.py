@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 from bench import people
 from bench.benchmark import Benchmark, Row, Run
-from bench.client import PATIENCE, Client
+from bench.client import Client
 from bench.login import Device, by_key
 from bench.people import Connect
 from bench.process import serve
-from bench.websocket import WebSocket
+from bench.streams import PATIENCE, WebSocket
 from wirechat import wire
 
 PAGE = 20
@@ -71,7 +71,7 @@ class Tap:
         """One more."""
         counted = Counted(socket.create_connection(("127.0.0.1", self._port), PATIENCE))
         self._counted.append(counted)
-        return Client(WebSocket(counted) if self._web else counted)
+        return Client(WebSocket(counted, people.SUBPROTOCOL, framed=True) if self._web else counted)
 
     def bytes_of(self, deed: Callable[[], object]) -> int:
         """What it takes."""

@@ -14,9 +14,9 @@ from typing import Protocol
 import attrs
 
 from bench.benchmark import BenchError
-from bench.client import EVENT, PATIENCE, RECV_BYTES, Client
+from bench.client import EVENT, Client
 from bench.frames import TEXT_BYTES, Texts
-from bench.rivals.server import Stream
+from bench.streams import PATIENCE, RECV_BYTES, Stream
 from tools.loadgen.targets.dialect import Dialect, Refused
 
 FILLER = b"t" * (TEXT_BYTES - 28)

@@ -131,7 +131,7 @@ def test_socketio(pieces: Pieces) -> None:
     tell('433[{"seq":1}]', '42["message",{"text":"hello","seq":1}]', '42["other",{}]')
     assert anna.acknowledged == [2]
     assert anna.texts == [b"hello"]
-    with pytest.raises(Refused, match=r"no Socket\.IO there: HTTP status 404"):
+    with pytest.raises(Refused, match=r"no WebSocket there: HTTP status 404"):
         SocketIoAfterHello().receive(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
 
 

@@ -13,10 +13,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import attrs
-import wsproto
-from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, RejectConnection, Request
 
 from tools.loadgen.loop import ENDED, READ, WRITE, Loop
+from tools.loadgen.websocket import Ended, WebSocket
 from wirechat.wire import limits
 
 RECV_BYTES = 262_144
@@ -70,7 +69,7 @@ class Line:
         self._owner = owner
         self._out = b""
         self._tail = b""
-        self._websocket: wsproto.WSConnection | None = None
+        self._websocket: WebSocket | None = None
         self.closed = False
         self.sent_bytes = 0
         self.received_bytes = 0
@@ -97,7 +96,7 @@ class Line:
         if self.closed:
             return
         if self._websocket is not None:
-            frames = b"".join(self._websocket.send(BytesMessage(body)) for body in _bodies(frames))
+            frames = b"".join(map(self._websocket.frame, _bodies(frames)))
         self._send(frames)
 
     def write_bytes(self, data: bytes) -> None:
@@ -188,25 +187,16 @@ class Line:
 
     def _read_websocket(self, data: bytes) -> None:
         assert self._websocket is not None
-        bodies = []
+        was_open = self._websocket.is_open
         try:
-            self._websocket.receive_data(data)
-            for event in self._websocket.events():
-                if isinstance(event, BytesMessage):
-                    self._tail += bytes(event.data)
-                    if event.message_finished:
-                        bodies.append(self._tail)
-                        self._tail = b""
-                elif isinstance(event, Ping):
-                    self._send(self._websocket.send(event.response()))
-                elif isinstance(event, AcceptConnection):
-                    self._owner.opened()
-                elif isinstance(event, RejectConnection):
-                    self._end(f"no WebSocket there: HTTP status {event.status_code}")
-                elif isinstance(event, CloseConnection):
-                    self._end(f"the server closed the WebSocket: {event.code} {event.reason or ''}".rstrip())
-        except wsproto.utilities.RemoteProtocolError as error:
-            self._end(f"no WebSocket there: {error}")
+            bodies = self._websocket.receive(data)
+        except Ended as error:
+            self._end(str(error))
+            return
+        if answers := self._websocket.to_send():
+            self._send(answers)
+        if not was_open and self._websocket.is_open:
+            self._owner.opened()
         if bodies and not self.closed:
             self._owner.received(bodies)
 
@@ -240,8 +230,8 @@ class Line:
             self._owner.opened()
         else:
             path, host = self._place.websocket
-            self._websocket = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
-            self._send(self._websocket.send(Request(host=host, target=path, subprotocols=[SUBPROTOCOL])))
+            self._websocket = WebSocket(host, path, SUBPROTOCOL)
+            self._send(self._websocket.to_send())
 
     def _patience(self) -> None:
         if self._handshaking and not self.closed:

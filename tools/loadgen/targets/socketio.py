@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-import wsproto
-from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnection, Request, TextMessage
-
 from tools.loadgen.targets.dialect import Dialect, Person, Refused
+from tools.loadgen.websocket import Ended, WebSocket
 
 PATH = "/socket.io/?EIO=4&transport=websocket"
 OPEN, PING, PONG = "0", "2", "3"
@@ -25,13 +23,12 @@ class SocketIo(Dialect):
 
     def __init__(self, person: Person, host: str) -> None:
         super().__init__(person, host)
-        self._websocket = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
-        self._parts: list[str] = []
+        self._websocket = WebSocket(host, PATH)
         self._joins = len(person.groups)
         self._joined = 0
 
     def begin(self) -> bytes:
-        return self._websocket.send(Request(host=self.host, target=PATH))
+        return self._websocket.to_send()
 
     def address(self, name: str, group: bool) -> bytes:
         return json.dumps({"group" if group else "to": name}).encode()
@@ -45,30 +42,15 @@ class SocketIo(Dialect):
         return b"".join(frames)
 
     def _frame(self, packet: str) -> bytes:
-        return self._websocket.send(TextMessage(packet))
+        return self._websocket.frame(packet)
 
     def receive(self, data: bytes) -> bytes:
-        replies = []
         try:
-            self._websocket.receive_data(data)
-            for event in self._websocket.events():
-                if isinstance(event, TextMessage):
-                    self._parts.append(event.data)
-                    if event.message_finished:
-                        packet = "".join(self._parts)
-                        self._parts.clear()
-                        replies.append(self._packet(packet))
-                elif isinstance(event, Ping):
-                    replies.append(self._websocket.send(event.response()))
-                elif isinstance(event, RejectConnection):
-                    raise Refused(f"no Socket.IO there: HTTP status {event.status_code}")
-                elif isinstance(event, CloseConnection):
-                    raise Refused(f"the server closed the WebSocket: {event.code}")
-                else:
-                    assert isinstance(event, AcceptConnection) or self.is_live
-        except wsproto.utilities.RemoteProtocolError as error:
-            raise Refused(f"no Socket.IO there: {error}") from None
-        return b"".join(replies)
+            packets = self._websocket.receive(data)
+        except Ended as error:
+            raise Refused(str(error)) from None
+        replies = [self._packet(packet.decode()) for packet in packets]
+        return b"".join((self._websocket.to_send(), *replies))
 
     def _packet(self, packet: str) -> bytes:
         kind = packet[:2]
