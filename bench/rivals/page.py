@@ -37,6 +37,8 @@ def show(plain: Mapping[str, Any]) -> None:
         before = line.cell
     out = console()
     out.print(shown)
+    if plain["rounds"] < 2:
+        out.print("one round: no spread known, so no difference is proven")
     for name, install in plain["absent"].items():
         out.print(f"absent: {name}; {install}", style="yellow")
 

@@ -146,3 +146,10 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     done = CliRunner().invoke(main, ["peers", "--rivals", "mosquitto"])
     assert done.exit_code == 0, done.output
     assert "absent: mosquitto; apt-get install mosquitto" in done.output
+    assert "one round: no spread known" not in done.output, "there were five"
+
+
+def test_one_round_has_no_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "measure", lambda plan: {})
+    done = CliRunner().invoke(main, ["peers", "--rivals", "nats", "--rounds", "1"])
+    assert "one round: no spread known" in done.output
