@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from structlog.testing import capture_logs
 
-from tests.server.rig import serving
+from tests.server.rig import PATIENCE, serving
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.tending import one_pass
@@ -238,3 +239,41 @@ async def test_p7_what_a_device_holds_is_said_once_the_store_can_take_it(
         receipt = await alice.expect(wire.Receipt)
         assert receipt.marks == (wire.Watermark(bob.user, sent.seq, 0),)
         assert rig.server.store.failures == 0
+
+
+class Ailing:
+    """A store whose first reads fail."""
+
+    def __init__(self, store: Any, left: int = 2) -> None:
+        self._store = store
+        self.left = left
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def read(self, *args: Any, **kwargs: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise Unavailable("not now")
+        return await self._store.read(*args, **kwargs)
+
+
+async def test_p10_a_store_that_fails_as_the_server_begins_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when it was opened; nobody has to start the server again."""
+    monkeypatch.setattr(limits, "PASS_SECONDS", 0.01)
+    with capture_logs() as logs:
+        async with serving(tmp_path, store=Ailing) as rig:
+            alice, bob = await rig.person("alice"), await rig.person("bob")
+            conv = await rig.group(alice, bob)
+            await alice.say(conv, "hello")
+    assert [line["reason"] for line in logs if line["log_level"] == "warning"] == ["not now"] * 2
+
+
+async def test_a_server_whose_store_fails_as_it_begins_can_be_stopped(tmp_path: Path) -> None:
+    async with serving(tmp_path, store=lambda store: Ailing(store, 10**9)) as rig:
+        rig.stop.set()
+        with trio.fail_after(PATIENCE):
+            while rig.nursery.child_tasks:  # noqa: ASYNC110
+                await trio.sleep(0.01)

@@ -44,7 +44,6 @@ from wirechat.server.sharing import SharedWrites
 from wirechat.server.throttle import Throttle
 from wirechat.server.turns import Turns
 from wirechat.store.database import Store
-from wirechat.store.features import sync
 from wirechat.wire.registries import GoawayCode
 from wirechat.world import World
 
@@ -134,7 +133,7 @@ class Server:
 
     async def run(self, listeners: Listeners, stop: trio.Event) -> None:
         """Serve until cancelled, or until `stop` is set and the drain is over."""
-        self.hub.horizon = self.hub.horizon_before = await self.store.read(sync.horizon)
+        await tending.begin(self.store, self.hub, stop)
         async with trio.open_nursery() as upkeep:
             upkeep.start_soon(_for_ever, self.turns.run)
             upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub, self.pulse)

@@ -80,7 +80,22 @@ def _look_after(connection: Connection, now: float) -> None:
 
 
 AWAY = "the store does not answer: nothing can be sent or read until it does"
+TODO = "look whether the database runs and has room, or at the disk"
 BACK = "the store answers again"
+
+
+async def begin(store: Store, hub: Hub, stop: trio.Event) -> None:
+    """Learn from where the passes read, before anybody is let in. A store that was there when it was opened and fails
+    now is asked again, until `stop` is set.
+    """
+    while not stop.is_set():
+        try:
+            hub.horizon = hub.horizon_before = await store.read(sync.horizon)
+            return
+        except StoreError as error:
+            log.warning(AWAY, reason=str(error), todo=TODO)
+        with trio.move_on_after(limits.PASS_SECONDS):
+            await stop.wait()
 
 
 async def keep_passing(store: Store, hub: Hub, pulse: Pulse) -> None:
@@ -97,7 +112,7 @@ async def keep_passing(store: Store, hub: Hub, pulse: Pulse) -> None:
                 told.clear()
         except StoreError as error:
             if (reason := str(error)) not in told:
-                log.warning(AWAY, reason=reason, todo="look whether the database runs and has room, or at the disk")
+                log.warning(AWAY, reason=reason, todo=TODO)
                 told.add(reason)
 
 
