@@ -149,8 +149,9 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("serve", "--data", "@good", "--tcp", f"{'x' * 70}:1"): "there is no such host",
     ("serve", "--data", "@good", "--tcp", "..:1"): "cannot listen on ..:1",
     # data
-    ("verify",): "give one of --data, --store and --backup",
-    ("verify", "--data", "@none"): "cannot use",
+    ("verify",): "give one of --data, --store, --config and --backup",
+    ("verify", "--data", "@none", "--backup", "@file"): "give one of --data, --store, --config and --backup",
+    ("verify", "--data", "@none"): "cannot find a server's data in",
     ("verify", "--data", "@file"): "is a file",
     ("verify", "--store", "nonsense"): "postgresql://",
     ("verify", "--store", "postgresql://127.0.0.1:1/none"): "cannot",

@@ -211,9 +211,8 @@ def test_the_doctor_looks_at_database_and_bus(tmp_path: Path, url: str) -> None:
 
 
 def test_which_data_a_command_works_on(tmp_path: Path, url: str) -> None:
-    """One place, which may be said by the variable; nothing of a wrong address is shown."""
-    data = tmp_path / "data"
-    assert "give either --data or --store" in refused("user", "list", "--data", data, "--store", url)
+    """One place, which the settings of a server name, unless a flag does; nothing of a wrong address is shown."""
+    data, file = tmp_path / "data", tmp_path / "wirechat.toml"
     assert "give either --data, or --store" in refused("user", "list")
     line = refused("user", "list", "--store", "mysql://u:hush@h")
     assert line.startswith("wirechat: --store: is not an address of PostgreSQL")
@@ -222,6 +221,20 @@ def test_which_data_a_command_works_on(tmp_path: Path, url: str) -> None:
     added = wirechat("user", "add", "alice", "--password", PASSWORD, env=variable)
     assert (added.status, added.out) == (0, "alice may log in now.\n")
     assert "cannot find a server's data" in refused("user", "list", "--data", data, env=variable)
+    file.write_text(f'[store]\nurl = "{url}"\n')
+    for words in (("verify",), ("user", "devices", "alice")):
+        assert wirechat(*words, "--config", file).status == 0
+        assert wirechat(*words, env=variable).status == 0
+        assert "cannot find a server's data" in refused(*words, "--config", file, "--data", data)
+        twice = {"WIRECHAT_DATA__DIRECTORY": str(data)}
+        told = refused("serve", "--config", file, "--tcp", "127.0.0.1:0", env=twice)
+        assert refused(*words, "--config", file, env=twice) == told
+        assert refused(*words, "--data", data, "--store", url) == told
+    file.write_text("[data]\ndirectory = 'data'\n")
+    assert str(data) in refused("verify", "--config", file)
+    file.write_text("[store]\nurl = 5\n")
+    told = refused("serve", "--config", file)
+    assert refused("verify", "--config", file) == refused("user", "list", "--config", file) == told
 
 
 def test_a_bus_needs_its_package(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -1,11 +1,10 @@
-"""The data that a command works on: a directory, or the database of a cluster. --data and --store are the same for all
-of them.
+"""The data that a command works on: a directory, or the database of a cluster. --data, --store and --config are the
+same for all of them.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +14,10 @@ import attrs
 import click
 import trio
 
+from wirechat.cli.options import configured_by, load
 from wirechat.cli.running import Stop, complain, die
-from wirechat.settings.schema import variable
+from wirechat.settings.reading import Sources
+from wirechat.settings.schema import TWO_PLACES
 from wirechat.settings.urls import StoreUrl
 from wirechat.store import sqlite
 from wirechat.store.database import Store, open_sqlite
@@ -26,7 +27,7 @@ from wirechat.store.tx import Feature
 T = TypeVar("T")
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
-STORE = variable("store.url")
+PLACES = DATA, STORE = "data.directory", "store.url"
 
 
 @attrs.frozen
@@ -71,41 +72,32 @@ class Stored:
 
 
 def stored(about: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command --data and --store; it is called with `Stored`, or None when neither is given. `about`: what is to
-    be known of a server on the directory.
+    """Give a command --config, --data and --store; it is called with `Sources`, for `needed`. `about`: what is to be
+    known of a server on the directory.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
-        def wrapped(data: Path | None, store: str | None, **others: Any) -> Any:
-            return command(_said(data, store), **others)
+        def wrapped(sources: Sources, data: Path | None, store: str | None, **others: Any) -> Any:
+            said = {path: str(value) for path, value in zip(PLACES, (data, store), strict=True) if value is not None}
+            return command(attrs.evolve(sources, flags=said), **others)
 
-        text = f"Or the PostgreSQL database of a cluster, which may be running. {STORE} goes for it, too."
+        text = "Or the PostgreSQL database of a cluster, which may be running."
         wrapped = click.option("--store", metavar="URL", help=text)(wrapped)
-        return click.option("--data", type=DIRECTORY, help=f"Data directory of {about}.")(wrapped)
+        wrapped = click.option("--data", type=DIRECTORY, help=f"Data directory of {about}.")(wrapped)
+        return configured_by()(wrapped)
 
     return decorate
 
 
-def needed(place: Stored | None, choice: str = "give either --data, or --store for a cluster") -> Stored:
-    """For commands that cannot do without: then the variable counts, too. Raises UsageError."""
-    if place is None and (url := os.environ.get(STORE)):
-        place = Stored(None, _parsed(STORE, url))
-    if place is None:
+def needed(sources: Sources, choice: str = "give either --data, or --store for a cluster, or --config") -> Stored:
+    """What a flag names, or else the settings of a server do; one line and exit status 2 when there is not exactly one.
+    Raises UsageError.
+    """
+    settings = load(sources).settings
+    named = {path: value for path in sources.flags or PLACES if (value := settings.value(path)) is not None}
+    if not named:
         raise click.UsageError(choice)
-    return place
-
-
-def _said(data: Path | None, url: str | None) -> Stored | None:
-    if data is not None and url is not None:
-        raise click.UsageError("give either --data or --store")
-    if data is None and url is None:
-        return None
-    return Stored(data, None if url is None else _parsed("--store", url))
-
-
-def _parsed(where: str, url: str) -> StoreUrl:
-    try:
-        return StoreUrl.parse(url)
-    except ValueError as error:
-        complain(Stop(f"{where}: {error}"))
+    if len(named) > 1:
+        complain(Stop(TWO_PLACES))
+    return Stored(named.get(DATA), named.get(STORE))

@@ -22,6 +22,7 @@ from wirechat.server.features.accounts import check_handle, check_password, crea
 from wirechat.server.hub import Hub
 from wirechat.server.journal import Journal
 from wirechat.server.passwords import Passwords
+from wirechat.settings.reading import Sources
 from wirechat.store.database import Store
 from wirechat.store.features import accounts, devices
 from wirechat.store.records import Refusal
@@ -39,7 +40,7 @@ BY_HERSELF = "or, who knows the old password sets a new one in wirechat chat bes
 CLOSED = (
     "the server makes accounts only when asked from its own machine; run this there, or set accounts.open_registration"
 )
-WHICH = "give either --url of a running server, or --data of a stopped one, or --store of a cluster"
+WHICH = "give either --url of a running server, or --data of a stopped one, or --store of a cluster, or --config"
 BY_STOPPING = "for only then can nobody be inside"
 BY_ANOTHER = "or let another device of the account revoke it beside the running server"
 
@@ -73,19 +74,17 @@ def user() -> None:
 @click.argument("handle")
 @PASSWORD
 @click.option("--name", help="Display name.")
-def add(
-    place: Stored | None, url: str | None, ca: str | None, handle: str, password: str | None, name: str | None
-) -> None:
+def add(sources: Sources, url: str | None, ca: str | None, handle: str, password: str | None, name: str | None) -> None:
     """Make an account with a password.
 
     A running server makes it when it is asked from its own machine, or when its registration is open.
     """
-    if place is not None and url is not None:
+    if sources.flags and url is not None:
         raise click.UsageError(WHICH)
     if url is not None:
         run(_register, url, ca, handle, _password(password), name)
     else:
-        run(_add, needed(place, WHICH), handle, _password(password), name)
+        run(_add, needed(sources, WHICH), handle, _password(password), name)
     click.echo(f"{handle} may log in now.")
 
 
@@ -93,9 +92,9 @@ def add(
 @STOPPED
 @click.argument("handle")
 @PASSWORD
-def reset(place: Stored | None, handle: str, password: str | None) -> None:
+def reset(sources: Sources, handle: str, password: str | None) -> None:
     """Give an account a new password."""
-    run(_reset, needed(place), handle, password)
+    run(_reset, needed(sources), handle, password)
     click.echo(
         f"{handle} has a new password. Devices that are logged in stay so: wirechat user devices shows them,"
         " wirechat user revoke ends one, or all."
@@ -106,12 +105,12 @@ def reset(place: Stored | None, handle: str, password: str | None) -> None:
 @STOPPED
 @click.argument("handle")
 @JSON
-def disable(place: Stored | None, handle: str, as_json: bool) -> None:
+def disable(sources: Sources, handle: str, as_json: bool) -> None:
     """Let nobody into an account any more: no password, no device. What it wrote stays.
 
     `wirechat user reset` gives it a password again.
     """
-    ended = run(_disable, needed(place), handle)
+    ended = run(_disable, needed(sources), handle)
     text = f"Nobody can log in as {handle} any more; {len(ended)} devices are revoked."
     click.echo(json.dumps({"devices": ended}) if as_json else text)
 
@@ -119,9 +118,9 @@ def disable(place: Stored | None, handle: str, as_json: bool) -> None:
 @user.command(name="list")
 @LOOKED_AT
 @JSON
-def list_(place: Stored | None, as_json: bool) -> None:
+def list_(sources: Sources, as_json: bool) -> None:
     """List all accounts."""
-    found = run(_list, needed(place))
+    found = run(_list, needed(sources))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -132,9 +131,9 @@ def list_(place: Stored | None, as_json: bool) -> None:
 @LOOKED_AT
 @click.argument("handle")
 @JSON
-def devices_(place: Stored | None, handle: str, as_json: bool) -> None:
+def devices_(sources: Sources, handle: str, as_json: bool) -> None:
     """List the devices of an account that may log in."""
-    found = run(_devices, needed(place), handle)
+    found = run(_devices, needed(sources), handle)
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif found:
@@ -149,7 +148,7 @@ def devices_(place: Stored | None, handle: str, as_json: bool) -> None:
 @click.argument("device", type=click.IntRange(min=1), required=False)
 @click.option("--all", "every", is_flag=True, help="All devices of the account.")
 @JSON
-def revoke(place: Stored | None, handle: str, device: int | None, every: bool, as_json: bool) -> None:
+def revoke(sources: Sources, handle: str, device: int | None, every: bool, as_json: bool) -> None:
     """End a device of an account for ever, or all of them: they cannot log in any more.
 
     With --all and a new password (wirechat user reset) nobody gets in who could before.
@@ -158,10 +157,10 @@ def revoke(place: Stored | None, handle: str, device: int | None, every: bool, a
         raise click.UsageError("say which DEVICE, or --all")
     shown: dict[str, Any]
     if device is not None:
-        changed = run(_revoke, needed(place), handle, device)
+        changed = run(_revoke, needed(sources), handle, device)
         shown, text = {"device": device, "changed": changed}, f"Device {device} of {handle} {_verb(changed)} revoked."
     else:
-        ended = run(_revoke_all, needed(place), handle)
+        ended = run(_revoke_all, needed(sources), handle)
         shown, text = {"devices": ended}, f"{len(ended)} devices of {handle} are revoked."
     click.echo(json.dumps(shown) if as_json else text)
 

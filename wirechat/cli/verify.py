@@ -13,6 +13,8 @@ import trio
 
 from wirechat import wire
 from wirechat.cli.running import run
+from wirechat.cli.stored import Stored, needed, stored
+from wirechat.settings.reading import Sources
 from wirechat.store import backup as backups
 from wirechat.store import snapshot, sqlite
 from wirechat.store.errors import Damaged
@@ -22,22 +24,24 @@ from wirechat.store.verify import Summary, Tell
 from wirechat.store.verify import verify as check
 from wirechat.wire.packing import MALFORMED
 
+CHOICE = "give one of --data, --store, --config and --backup"
+
 
 @click.command()
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Data directory of a server.")
-@click.option("--store", "url", metavar="URL", help="Or the PostgreSQL database of a cluster.")
+@stored("a server, which may be running")
 @click.option(
     "--backup", type=click.Path(dir_okay=False, path_type=Path), help="Or a file that wirechat backup has written."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(data: Path | None, url: str | None, backup: Path | None, as_json: bool) -> None:
+def verify(sources: Sources, backup: Path | None, as_json: bool) -> None:
     """Check that everything stored is consistent: every log without a hole, and everything that is computed from the
     logs computed right. Exit status 1 when it is not.
     """
-    if [data, url, backup].count(None) != 2:
-        raise click.UsageError("give one of --data, --store and --backup")
+    if sources.flags and backup is not None:
+        raise click.UsageError(CHOICE)
     found: list[str] = []
-    summary = run(_look, data, url, backup, found.append if as_json else click.echo)
+    place = needed(sources, CHOICE) if backup is None else None
+    summary = run(_look, place, backup, found.append if as_json else click.echo)
     if as_json:
         looked = {"conversations": summary.conversations, "entries": summary.entries}
         click.echo(json.dumps({"consistent": not found, **looked, "problems": found}, indent=2))
@@ -46,24 +50,15 @@ def verify(data: Path | None, url: str | None, backup: Path | None, as_json: boo
     sys.exit(1 if summary.problems else 0)
 
 
-async def _look(data: Path | None, url: str | None, backup: Path | None, tell: Tell) -> Summary:
+async def _look(place: Stored | None, backup: Path | None, tell: Tell) -> Summary:
     try:
         if backup is not None:
             return await _check_backup(backup, tell)
-        return await _check(data, url, tell)
+        assert place is not None
+        return await place.look(checking(tell))
     except Damaged as error:
         tell(str(error))
         return Summary(problems=1)
-
-
-async def _check(data: Path | None, url: str | None, tell: Tell) -> Summary:
-    feature = checking(tell)
-    if url is None:
-        assert data is not None
-        return await trio.to_thread.run_sync(sqlite.look, data, feature)
-    from wirechat.store import postgres  # asyncpg takes a fifth of a second
-
-    return await postgres.look(url, feature)
 
 
 async def _check_backup(path: Path, tell: Tell) -> Summary:

@@ -25,6 +25,8 @@ WebOrigin = NewType("WebOrigin", str)
 Prefix = NewType("Prefix", str)
 """The first part of a subject of NATS."""
 
+TWO_PLACES = "data.directory (--data) and store.url (--store) are two places for the data; leave one out"
+
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "pretty", "json"]
 
@@ -219,7 +221,7 @@ class Settings:
             lines.append("say where to keep the data: data.directory in the configuration, or --data; for a cluster"
                          " store.url, or --store")  # fmt: skip
         if directory is not None and store is not None:
-            lines.append("data.directory (--data) and store.url (--store) are two places for the data; leave one out")
+            lines.append(TWO_PLACES)
         if bus is not None and store is None:
             lines.append("a bus is between servers that share a database: bus.url (--bus) needs store.url, or --store")
         if workers > 1 and None in (store, bus):
