@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -37,6 +40,41 @@ async def told(process: trio.Process, pattern: str) -> re.Match[str]:
     raise AssertionError(f"it ended with {await process.wait()} and printed {text}")
 
 
+def engines(file: Path) -> list[str]:
+    """Their addresses, from a configuration."""
+    return [section["url"] for section in tomllib.loads(file.read_text()).values()]
+
+
+def password(url: str) -> str:
+    return str(urlsplit(url).password)
+
+
+def keeps(secret: str, folder: Path, said: str, pid: int) -> None:
+    """A demo shows its secret to nobody else: on the screen, in flags, in logs, in files."""
+    assert len(secret) > 20
+    assert secret not in said
+    assert all(secret not in command(each) for each in family(pid))
+    told = [file for file in folder.iterdir() if file.is_file() and secret in file.read_text()]
+    assert {(file.name, file.stat().st_mode & 0o777) for file in told} == {
+        ("nats.conf", 0o600),
+        ("wirechat.toml", 0o600),
+    }
+
+
+def command(pid: int) -> str:
+    """What `ps` shows of a process; nothing when it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has made."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for path in threads for child in path.read_text().split()]
+    return [pid, *(each for child in children for each in family(child))]
+
+
 @pytest.fixture
 def place() -> Iterator[Path]:
     """An empty directory that a user of PostgreSQL may enter, too."""
@@ -47,14 +85,19 @@ def place() -> Iterator[Path]:
 
 async def test_a_demo_runs_until_it_is_interrupted_and_leaves_nothing(place: Path) -> None:
     """People talk on different nodes, a log is replayed; meanwhile its status can be asked for."""
-    command = [sys.executable, "-m", "wirechat.cli.main", "cluster", "demo", "--nodes", "2"]
+    words = [sys.executable, "-m", "wirechat.cli.main", "cluster", "demo", "--nodes", "2"]
     environment = {**os.environ, "TMPDIR": str(place)}
-    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, env=environment)
+    process = await trio.lowlevel.open_process(words, stdout=subprocess.PIPE, env=environment)
     try:
-        found = await told(process, r"alice, .*bob, .*lost 0, duplicated 0.*cluster status --store (\S+) --bus (\S+)\n")
-        store, bus = found.groups()
-        assert os.listdir(place)
-        ended = await trio.to_thread.run_sync(wirechat, "cluster", "status", "--store", store, "--bus", bus, "--json")
+        found = await told(process, r"alice, .*bob, .*lost 0, duplicated 0.*cluster status --config (\S+)\n")
+        file = Path(found[1])
+        store, bus = engines(file)
+        keeps(password(bus), file.parent, found.string, process.pid)
+        stranger = bus.replace(password(bus), "guessed")
+        assert "Authorization Violation" in await trio.to_thread.run_sync(
+            refused, "serve", "--store", store, "--bus", stranger, "--tcp", "127.0.0.1:0"
+        )
+        ended = await trio.to_thread.run_sync(wirechat, "cluster", "status", "--config", file, "--json")
         status = json.loads(ended.out)
         assert (ended.status, status["well"], status["attention"]) == (0, True, [])
         assert [len(node["addresses"]) for node in status["nodes"]] == [2, 2]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.cli.test_cluster_commands import place, told  # noqa: F401  place is a fixture
+from tests.cli.test_cluster_commands import family, place, told  # noqa: F401  place is a fixture
 from tests.cli.test_workers import gone
 from tools.cluster.postgres import Postgres
 
@@ -36,13 +36,6 @@ server.start()
 print(server.pid, flush=True)
 time.sleep(60)
 """
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that it has made."""
-    threads = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [int(child) for path in threads for child in path.read_text().split()]
-    return [pid, *(each for child in children for each in family(child))]
 
 
 def name(pid: int) -> str:

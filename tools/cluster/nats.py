@@ -8,22 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools.cluster import private
 from tools.cluster.engine import Engine, free_port
+
+USER = "wirechat"
 
 
 class Nats(Engine):
-    """A server on loopback. `options` are further lines of its configuration."""
+    """A server on loopback. `options` are further lines of its configuration. With a `password`, of letters, digits, -
+    and _, it speaks to nobody else.
+    """
 
-    def __init__(self, folder: Path, *, port: int | None = None, options: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, port: int | None = None, options: str = "", password: str | None = None
+    ) -> None:
         port = port or free_port()
         configuration = folder / "nats.conf"
-        configuration.write_text(f"listen: 127.0.0.1:{port}\n{options}\n")
+        if password is not None:
+            options += f'\nauthorization {{ user: {USER}, password: "{password}" }}'
+        private.write(configuration, f"listen: 127.0.0.1:{port}\n{options}\n")
         super().__init__((program(), "-c", configuration), port, folder / "nats.log")
+        self._login = "" if password is None else f"{USER}:{password}@"
 
     @property
     def url(self) -> str:
-        """Its address, without a user."""
-        return f"nats://127.0.0.1:{self.port}"
+        """Its address, with the password if there is one."""
+        return f"nats://{self._login}127.0.0.1:{self.port}"
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class ServerFailed(Exception):
 class Server:
     """One server. `urls` by scheme, once it listens; the same after each start.
 
-    place           the flags that say where its data is
+    place           the flags that say where its data is, unless the environment does
     log             file for what it says; each life goes on where the one before ended
     environment     on top of ours: settings, and what a fault needs
     tree            the source tree to run, another one for a planted bug

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 import trio
 
+from tools.cluster import private
 from tools.cluster.engine import Engine
 from tools.cluster.nats import Nats
 from tools.cluster.postgres import Postgres
 from tools.cluster.server import ROOT, Server
+from wirechat.settings.schema import variable
 
 
 class Site:
@@ -24,13 +27,21 @@ class Site:
         self, folder: Path, count: int, environment: Mapping[str, str] | None = None, tree: Path = ROOT
     ) -> None:
         self.postgres = Postgres(folder)
-        self.nats = Nats(folder)
+        self.nats = Nats(folder, password=secrets.token_urlsafe())
+        self.configuration = folder / "wirechat.toml"
+        """For commands about all of it: it has the password of the bus, which belongs into no flag."""
+        text = f'[store]\nurl = "{self.postgres.url}"\n\n[bus]\nurl = "{self.nats.url}"\n'
+        private.write(self.configuration, text)
+        self._environment = environment or {}
         logs = [folder / f"node{number}.log" for number in range(1, count + 1)]
-        self.nodes = [Server(self.place(), log, environment or {}, tree) for log in logs]
+        self.nodes = [Server((), log, self.environment(), tree) for log in logs]
 
-    def place(self, store: str | None = None, bus: str | None = None) -> tuple[str, ...]:
-        """The flags of a node, which may reach its store and its bus by other addresses."""
-        return "--store", store or self.postgres.url, "--bus", bus or self.nats.url
+    def environment(self, store: str | None = None, bus: str | None = None) -> Mapping[str, str]:
+        """That of a node, which may reach its store and its bus by other addresses."""
+        return {
+            **self._environment, variable("store.url"): store or self.postgres.url,
+            variable("bus.url"): bus or self.nats.url,
+        }  # fmt: skip
 
     @property
     def engines(self) -> tuple[Engine, Engine]:

@@ -50,7 +50,7 @@ class ClusterStage(Stage):
         self._site, self.server, self.case.store = site, site.nodes[0], site.postgres.url
         self._mirror = Mirror(site.postgres.url, self.case.data)
         self.store_way, self.bus_way = await self._way(site.postgres), await self._way(site.nats)
-        site.nodes[-1].place = site.place(
+        site.nodes[-1].environment = site.environment(
             _past(site.postgres.url, site.postgres.port, self.store_way.port),
             _past(site.nats.url, site.nats.port, self.bus_way.port),
         )

@@ -23,6 +23,7 @@ from rich.console import Console
 from wirechat.cli.demo import PEOPLE, accounts_line, sample
 from wirechat.cli.running import Stop, die, leaf, run
 from wirechat.client import ClientError
+from wirechat.settings.urls import BusUrl
 
 if TYPE_CHECKING:
     from tools.cluster.site import Site
@@ -224,7 +225,7 @@ def _greeting(site: Site, urls: Sequence[str]) -> str:
   accounts    {accounts_line()}
   nodes       {"   ".join(url for node in site.nodes for url in node.urls.values())}
   PostgreSQL  {site.postgres.url}
-  NATS        {site.nats.url}
+  NATS        {BusUrl(site.nats.url)}
 
 Talk to it from two other terminals, on different nodes (F1 shows the keys):
 
@@ -233,7 +234,7 @@ Talk to it from two other terminals, on different nodes (F1 shows the keys):
 
 See how it is, and check what is stored:
 
-  .venv/bin/wirechat cluster status --store {site.postgres.url} --bus {site.nats.url}
+  .venv/bin/wirechat cluster status --config {site.configuration}
   .venv/bin/wirechat verify --store {site.postgres.url}
 
 Ctrl-C ends all of it, and nothing is kept."""
