@@ -51,7 +51,10 @@ async def test_a_device_that_came_again_is_known_after_its_old_connection_has_en
 async def test_4_7_an_older_login_that_is_told_later_ends_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Logins that share a commit go on in any order. Who came back would be told that somebody else has his device."""
+    """Logins that share a commit go on in any order. Who came back would be told that somebody else has his device.
+
+    Other nodes hear of the newer one alone.
+    """
     prove, entered = Sessions._prove, trio.Event()
     older = True
 
@@ -65,6 +68,8 @@ async def test_4_7_an_older_login_that_is_told_later_ends_itself(
 
     async with serving(tmp_path) as rig:
         phone = await rig.person("ada")
+        told: list[int] = []
+        monkeypatch.setattr(rig.server.hub.others, "logged_in", lambda user, device, number: told.append(number))
         monkeypatch.setattr(Sessions, "_prove", late)
         before = await rig.greeted()
         signed = phone.key.sign(wire.auth.signed_bytes(before.welcome.nonce, phone.device, 0, b""))
@@ -77,6 +82,7 @@ async def test_4_7_an_older_login_that_is_told_later_ends_itself(
         assert await before.closed() == wire.errors.REPLACED
         await again.sync()
         await again.silence()
+        assert told == [await rig.server.store.read(_logins, phone.device)]
 
 
 async def test_4_7_a_login_whose_connection_has_ended_puts_nobody_out(

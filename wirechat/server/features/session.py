@@ -195,7 +195,8 @@ class Sessions:
         replaced = connection.hub.join(session)
         if replaced is not None:
             replaced.close(wire.errors.REPLACED)
-        connection.hub.others.logged_in(login.user, login.device, login.number)
+        if replaced is not session:
+            connection.hub.others.logged_in(login.user, login.device, login.number)
 
     async def _prove(self, connection: Connection, auth: wire.Auth, next_token: bytes) -> Login:
         """The login of a valid proof, whose next resume token is stored; raises RequestError otherwise."""
