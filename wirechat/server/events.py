@@ -1,4 +1,4 @@
-"""Entries of the store as EVENT frames, and which kinds of them change who is in what."""
+"""Entries of the store as EVENT frames, and which of them change who is in what."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from wirechat.wire.registries import EntryKind
 
 MEMBERSHIP = (EntryKind.CREATE, EntryKind.ADD, EntryKind.REMOVE)
 """Kinds after which others are in a conversation than before."""
+
+
+def leaving(event: wire.Event) -> tuple[int, ...]:
+    """Who is put out by it, or goes."""
+    return event.users or () if event.kind == EntryKind.REMOVE else ()
 
 
 def event_of(entry: Entry) -> wire.Event:

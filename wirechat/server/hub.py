@@ -13,11 +13,12 @@ import attrs
 
 from wirechat import wire
 from wirechat.server import limits
+from wirechat.server.events import MEMBERSHIP, leaving
 from wirechat.server.others import Nobody, Others
 from wirechat.server.outbox import Outbox, Push
 from wirechat.server.session import Session
 from wirechat.store.records import Members
-from wirechat.wire.registries import Capability
+from wirechat.wire.registries import Capability, EntryKind
 
 
 @attrs.define
@@ -66,6 +67,8 @@ class Hub:
         self._left: dict[int, None] = {}
         self.touched: list[Outbox] = []
         """Outboxes with something ready; flushed once per commit, not once per frame."""
+        self._fresh: list[Push] = []
+        """Entries delivered since."""
         self.horizon = 0
         """Everything stamped before this has been offered to the live sessions of this node."""
         self.pushed = 0
@@ -230,15 +233,26 @@ class Hub:
 
     # what was offered
 
-    def deliver(self, push: Push, origin: Session | None, leaving: Iterable[int] = ()) -> None:
-        """Offer a committed entry to everyone who may see it; `origin` has it as its reply."""
+    def deliver(self, event: wire.Event, origin: Session | None, rrev: int) -> None:
+        """Offer a committed entry to everyone who may see it; `origin` has it as its reply. `rrev`: how many receipts
+        those whom it adds have never been shown.
+        """
+        push, users = Push(event), event.users or ()
+        self._fresh.append(push)
+        self._offer(push, origin, leaving(event))
+        if event.kind in MEMBERSHIP:
+            self.regrouped(users)
+        if event.kind == EntryKind.ADD and rrev:
+            self._welcome(users, event.conv, event.seq, rrev)
+
+    def _offer(self, push: Push, origin: Session | None, leaving: Iterable[int]) -> None:
         members = self._members.get(push.conv)
         offered = self._position(push.conv)
         if push.seq <= offered.head or members is None:  # without a list it does not count: the pass will see to it
             return
         offered.note(push.seq)
         if push.needs:
-            self._deliver_to_able(push, origin, members)
+            self._offer_to_able(push, origin, members)
             return
         sessions = self._sessions
         for user, since in members.since.items():
@@ -252,7 +266,7 @@ class Hub:
                     if session is not origin:
                         session.offer(push)
 
-    def _deliver_to_able(self, push: Push, origin: Session | None, members: Members) -> None:
+    def _offer_to_able(self, push: Push, origin: Session | None, members: Members) -> None:
         """An entry that needs a capability. Who lacks it is told by a row how far a log goes that he knows of."""
         row = wire.Rows((wire.Row(push.conv, push.seq, 0, 0, 0),)).encode()
         for user, since in members.since.items():
@@ -264,7 +278,7 @@ class Hub:
                 elif push.needs != Capability.ACCOUNT_LOG:
                     session.offer(row)
 
-    def welcome(self, users: Iterable[int], conv: int, head: int, rrev: int) -> None:
+    def _welcome(self, users: Iterable[int], conv: int, head: int, rrev: int) -> None:
         """Tell those just added how many receipts there were before them: no push has ever shown them one. Who has left
         again, as the member list knows, must not hear of this head (P9).
         """
@@ -327,10 +341,13 @@ class Hub:
         return offered
 
     def flush(self) -> None:
-        """Hand what is ready to the sockets: one write per connection."""
+        """Hand what is ready to the sockets: one write per connection. What they do not take waits as references."""
         if self.touched:
             touched = self.touched[:]
             self.touched.clear()
             for outbox in touched:
                 outbox.flush()
+        for push in self._fresh:
+            push.release()
+        self._fresh.clear()
         self.others.flush()

@@ -22,10 +22,9 @@ import trio
 from wirechat import wire
 from wirechat.server import limits
 from wirechat.server.errors import RequestError, of_refusal, of_store
-from wirechat.server.events import MEMBERSHIP
+from wirechat.server.events import MEMBERSHIP, leaving
 from wirechat.server.histogram import Histogram
 from wirechat.server.hub import Hub
-from wirechat.server.outbox import Push
 from wirechat.server.session import Session
 from wirechat.store.errors import OutcomeUnknown, StoreError
 from wirechat.store.records import Append, Appended, Commit, Refusal
@@ -194,18 +193,14 @@ class Journal:
         hub = self._hub
         for conv, members in commit.members.items():
             hub.remember(conv, members)
-        pushes: list[Push] = []
         for submission, result in zip(batch, commit.results, strict=True):
             try:
-                self._finish(submission, result, pushes)
+                self._finish(submission, result)
             except Exception:
                 log.exception("an entry was committed but could not be handed out")
                 hub.doubt(result.conv if isinstance(result, Appended) else submission.append.conv)
                 submission.fail()
         hub.flush()
-        for push in pushes:
-            push.release()
-        self.entries += len(pushes)
 
     def _tell_of_failure(self, results: Sequence[Appended | Refusal | StoreError]) -> None:
         """The operator is told when the store begins to fail and when it works again, not of each entry."""
@@ -216,9 +211,7 @@ class Journal:
             log.info("entries are stored again")
         self._failing = failing
 
-    def _finish(
-        self, submission: Submission | Awaited, result: Appended | Refusal | StoreError, pushes: list[Push]
-    ) -> None:
+    def _finish(self, submission: Submission | Awaited, result: Appended | Refusal | StoreError) -> None:
         submission.answer(result)
         if not isinstance(result, Appended):
             if submission.session is not None:  # whoever waits for it answers, and counts, himself
@@ -230,15 +223,10 @@ class Journal:
         elif result.dup:
             self.repeats += 1
         else:
-            push = Push(_event(submission, result))
-            pushes.append(push)
-            leaving = submission.append.users if submission.append.kind == wire.EntryKind.REMOVE else ()
-            self._hub.deliver(push, submission.session, leaving)
-            self._hub.others.news(push.conv, push.seq, leaving=leaving)
-            if result.users and submission.append.kind in MEMBERSHIP:
-                self._hub.regrouped(result.users)
-            if result.rrev:
-                self._hub.welcome(result.users, result.conv, result.seq, result.rrev)
+            self.entries += 1
+            event = _event(submission, result)
+            self._hub.deliver(event, submission.session, result.rrev)
+            self._hub.others.news(event.conv, event.seq, leaving=leaving(event))
 
     def _doubt(self, append: Append) -> None:
         """It may be in the log. The pass tells of the entry, but not who is in what since then: that is read again."""

@@ -10,14 +10,12 @@ import trio
 
 from wirechat import wire
 from wirechat.server import limits
-from wirechat.server.events import MEMBERSHIP, event_of
+from wirechat.server.events import event_of
 from wirechat.server.features.sync import row_of
 from wirechat.server.hub import Hub
-from wirechat.server.outbox import Push
 from wirechat.store.database import Store
 from wirechat.store.features import conversations, news, sync
 from wirechat.store.records import News
-from wirechat.wire.registries import EntryKind
 
 
 async def offer(store: Store, hub: Hub, lagging: Mapping[int, tuple[int, int]]) -> None:
@@ -67,34 +65,23 @@ async def offer_news(store: Store, hub: Hub, convs: Sequence[int]) -> int:
     found = await store.glance(news.news, wanted, limits.NEWS_ENTRIES)
     fresh = trio.current_time() - began <= limits.NEWS_SECONDS
     lagging: dict[int, tuple[int, int]] = {}
-    pushes: list[Push] = []
     for each in found:
         if each.members is not None:
             hub.remember(each.conv, each.members)
         if each.complete and fresh:
-            pushes += _offer(hub, each)
+            _offer(hub, each)
         else:
             lagging[each.conv] = each.head, each.rrev
     hub.flush()
-    for push in pushes:
-        push.release()
     if lagging:
         await offer_rows(store, hub, lagging)
         hub.flush()
     return len(found)
 
 
-def _offer(hub: Hub, new: News) -> list[Push]:
-    pushes = []
+def _offer(hub: Hub, new: News) -> None:
     for entry in new.entries:
-        push = Push(event_of(entry))
-        pushes.append(push)
-        hub.deliver(push, None, entry.users if entry.kind == EntryKind.REMOVE else ())
-        if entry.kind in MEMBERSHIP:
-            hub.regrouped(entry.users)
-        if entry.kind == EntryKind.ADD and new.rrev:
-            hub.welcome(entry.users, new.conv, new.head, new.rrev)
+        hub.deliver(event_of(entry), None, new.rrev)
     if new.marks:
         marks = tuple(wire.Watermark(*mark) for mark in new.marks)
         hub.deliver_receipts(new.conv, new.rrev, wire.Receipt(new.conv, new.receipts, new.rrev, marks).encode())
-    return pushes
