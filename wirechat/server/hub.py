@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import attrs
 
@@ -19,6 +20,8 @@ from wirechat.server.outbox import Outbox, Push
 from wirechat.server.session import Session
 from wirechat.store.records import Members
 from wirechat.wire.registries import Capability, EntryKind
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -196,10 +199,33 @@ class Hub:
         """Keep a member list, unless a younger one is here."""
         have = self._members.get(conv)
         if have is None or members.version >= have.version:
-            self._members[conv] = members
-            self._members.move_to_end(conv)
-            if len(self._members) > limits.MEMBER_LISTS_MAX:
-                self._members.popitem(last=False)
+            self._keep(self._members, limits.MEMBER_LISTS_MAX, conv, members)
+
+    def _keep(self, kept: OrderedDict[int, T], most: int, conv: int, value: T) -> None:
+        """Keep this, and forget what was kept longest. Where there are other nodes, what is about conversations that
+        nobody here is in goes before there is too much: a node looks at all of them, and most are strangers'.
+        """
+        if not self.others.alone:
+            self._forget_strangers(kept, most - most // 8)
+        kept[conv] = value
+        kept.move_to_end(conv)
+        if len(kept) > most:
+            kept.popitem(last=False)
+
+    def _forget_strangers(self, kept: OrderedDict[int, T], enough: int) -> None:
+        for _ in range(limits.LOOKED_FOR_STRANGERS):
+            if len(kept) < max(enough, 1):
+                return
+            conv = next(iter(kept))
+            if self._is_ours(conv):
+                kept.move_to_end(conv)
+            else:
+                del kept[conv]
+
+    def _is_ours(self, conv: int) -> bool:
+        """A member is known, and connected here."""
+        members = self._members.get(conv)
+        return members is not None and any(user in self._sessions for user in members.since)
 
     def forget(self, conv: int) -> None:
         """The member list of this conversation may be outdated."""
@@ -216,7 +242,7 @@ class Hub:
         members = self._members.get(conv)
         if members is None or members.version > self.head(conv):
             return True
-        return any(user in self._sessions for user in members.since)
+        return self._is_ours(conv)
 
     def regrouped(self, users: Iterable[int]) -> None:
         """They may share conversations with others than before."""
@@ -335,9 +361,8 @@ class Hub:
         if offered is not None:
             positions.move_to_end(conv)
             return offered
-        offered = positions[conv] = Offered()
-        if len(positions) > limits.POSITIONS_MAX:
-            positions.popitem(last=False)
+        offered = Offered()
+        self._keep(positions, limits.POSITIONS_MAX, conv, offered)
         return offered
 
     def flush(self) -> None:

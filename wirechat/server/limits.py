@@ -35,6 +35,11 @@ MEMBER_LISTS_MAX = 20_000
 POSITIONS_MAX = 200_000
 """Conversations whose offered position the hub remembers; forgetting one costs a digest row."""
 
+LOOKED_FOR_STRANGERS = 16
+"""Conversations looked at to forget one that nobody here is in, each half a microsecond. Twice what it takes to come
+once through all of them before there are too many.
+"""
+
 DIGEST_ROWS = 500
 """Digest rows in one SYNC_OK, whatever is asked for: about 10 KiB."""
 
