@@ -253,6 +253,40 @@ async def test_p9_removed_while_every_hint_was_lost(url: str, quick: None) -> No
         await carol.silence()
 
 
+@pytest.mark.parametrize("blocked", [False, True])
+async def test_p9_who_types_is_no_business_of_who_left_while_the_bus_was_slow(
+    url: str, no_pass: None, blocked: bool
+) -> None:
+    """It is looked up when it comes: what the other node knew is old, and this one has forgotten the list."""
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        carol = await other.person("carol")
+        await alice.ask(wire.MemberAdd(0, conv, os.urandom(8), (carol.user,)), wire.MemberAddOk)
+        typing = msgpack.packb((Kind.TYPING, 1, conv, True, alice.user, [bob.user, carol.user]))
+        if blocked:
+            await carol.ask(wire.Block(0, alice.user, True), wire.BlockOk)
+        else:
+            await alice.ask(wire.MemberDel(0, conv, os.urandom(8), carol.user), wire.MemberDelOk)
+            await carol.expect(wire.Event, lambda event: event.kind == wire.EntryKind.REMOVE)
+        other.server.hub.forget(conv)
+        for _ in range(2):
+            web.lines[1].hear(typing)
+            assert await bob.expect(wire.Typing) == wire.Typing(conv, True, alice.user)
+        await carol.silence()
+
+
+async def test_13_22_nor_of_whom_only_the_other_node_knows_to_be_blocked(url: str, no_pass: None) -> None:
+    """This one was not told, and remembers for a minute whom it asked about."""
+    async with two_nodes(url) as (one, other, web):
+        alice, bob, conv = await pair(one, other)
+        await alice.send(wire.Typing(conv, True))
+        assert await bob.expect(wire.Typing) == wire.Typing(conv, True, alice.user)
+        web.cut(Kind.CHANGED, Kind.NEWS)
+        await alice.ask(wire.Block(0, bob.user, True), wire.BlockOk)
+        await alice.send(wire.Typing(conv, False))
+        await bob.silence()
+
+
 async def test_13_18_a_stranger_is_seen_no_more_when_every_hint_was_lost(url: str, quick: None) -> None:
     async with two_nodes(url) as (one, other, web):
         alice, bob, conv = await pair(one, other)

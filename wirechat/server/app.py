@@ -76,8 +76,9 @@ class Server:
         self.pulse = tending.Pulse()
         self._addresses = addresses
         self._host = socket.gethostname()
+        self.presence, self.typing = Presence(store, self.hub, world.now_ms), Typing(store, self.hub)
         self.cluster = None if bus is None else Cluster(
-            bus, store, self.hub, world.now_ms, self._changed_here, self._about, self._host
+            bus, store, self.hub, world.now_ms, self._changed_here, self.typing.heard, self._about, self._host
         )  # fmt: skip
         """What is between this node and the others; None: it is alone."""
         if self.cluster is not None:
@@ -88,7 +89,6 @@ class Server:
         account_log = AccountLog(world, self.journal)
         self._devices = Devices(world, store, self.hub, account_log)
         self.receipts = Receipts(store, self.hub)
-        self.presence, self.typing = Presence(store, self.hub, world.now_ms), Typing(store, self.hub)
         self._history = History(store)
         digests = keyed_digest(store.digest_key)
         self.resumption = Sync(store, self.hub, self.receipts.reached, lambda: world.uniform(0, 1) < config.grease)

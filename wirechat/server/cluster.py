@@ -19,7 +19,6 @@ import attrs
 import structlog
 import trio
 
-from wirechat import wire
 from wirechat.bus.base import Bus
 from wirechat.server import limits, offering
 from wirechat.server.directory import Directory, Node, Served
@@ -83,12 +82,15 @@ class Cluster:
     """See `others.Others`.
 
     changed     called when the profile, the audience or the blocks of a user have changed elsewhere
+    typed       called when somebody types elsewhere: a nursery for what that takes, conversation, whether he begins,
+                who, and who may see it as far as that node knows
     about       what an operator who asks is told of this node, by name
     host        its machine, for the logs of the others
     """
 
     def __init__(
         self, bus: Bus, store: Store, hub: Hub, now_ms: Callable[[], int], changed: Callable[[int], None],
+        typed: Callable[[trio.Nursery, int, bool, int, Sequence[int]], None],
         about: Callable[[], Mapping[str, Any]], host: str,
     ) -> None:  # fmt: skip
         self.alone = False
@@ -97,6 +99,7 @@ class Cluster:
         self._hub = hub
         self._now_ms = now_ms
         self._changed = changed
+        self._typed = typed
         self._about = about
         self._host = host
         self.directory = Directory(hub.moves)
@@ -116,6 +119,8 @@ class Cluster:
         self._more = trio.Event()
         self._parts: dict[int, tuple[int, dict[int, Sequence[Served]]]] = {}
         """Node -> (telling, part -> users) of an answer that is not complete."""
+        self._nursery: trio.Nursery | None = None
+        """Of the tasks that hear and read."""
         self._foreign_at: float | None = None
         """When another cluster was heard."""
         self._heard: dict[int, Callable[..., None]] = {
@@ -236,6 +241,7 @@ class Cluster:
         """Speak and listen until cancelled; then say goodbye."""
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 nursery.start_soon(self._bus.run, self.receive)
                 nursery.start_soon(self._keep_alive)
                 nursery.start_soon(self._keep_reading)
@@ -372,13 +378,8 @@ class Cluster:
             self._changed(user)
 
     def _typing(self, number: int, conv: int, on: bool, user: int, recipients: Sequence[int], *_: Any) -> None:
-        """Passed on to those who are members as far as this node knows."""
-        members = self._hub.members(conv)
-        frame = wire.Typing(conv, on, user).encode()
-        for recipient in recipients:
-            if members is None or recipient in members.since:
-                for session in self._hub.of(recipient):
-                    session.whisper(frame)
+        assert self._nursery is not None
+        self._typed(self._nursery, conv, on, user, recipients)
         self._hub.flush()
 
 

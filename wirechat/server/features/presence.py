@@ -238,6 +238,17 @@ class Presence:
                 del self._left[user]
 
 
+@attrs.frozen
+class Typed:
+    """Somebody types, or does not any more."""
+
+    conv: int
+    on: bool
+    user: int
+    named: frozenset[int] | None = None
+    """Who else may see it as far as the node knows on which he does; None: he types on this one."""
+
+
 class Typing:
     """TYPING: passed on to the other members who look, and forgotten."""
 
@@ -259,29 +270,36 @@ class Typing:
         self._apart.clear()
 
     def typing(self, connection: Connection, message: wire.Typing) -> None:
-        """Pass it on, unless it comes too often or who must not see it has to be read first: then after that."""
+        """Pass it on, unless it comes too often."""
         session = connection.require_session()
         connection.charge(limits.TOKENS_PER_TYPING)
-        if connection.tokens < 0 or not session.may_type(message.conv, message.on, trio.current_time()):
+        if connection.tokens >= 0 and session.may_type(message.conv, message.on, trio.current_time()):
+            self._pass_on(connection.nursery, Typed(message.conv, message.on, session.user))
+
+    def heard(self, nursery: trio.Nursery, conv: int, on: bool, user: int, named: Iterable[int]) -> None:
+        """Pass on what was typed on another node to those it has named. What it knew of them may be old by now."""
+        self._pass_on(nursery, Typed(conv, on, user, frozenset(named)))
+
+    def _pass_on(self, nursery: trio.Nursery, typed: Typed) -> None:
+        """At once, or when it is read who must not see it."""
+        members = self._hub.members(typed.conv)
+        if members is not None and not _concerns(typed.user, members):
             return
-        members = self._hub.members(message.conv)
-        if members is not None and not _concerns(session.user, members):
-            return
-        apart = None if members is None else self._known(session.user, message.conv, members)
-        place = (session.user, message.conv)
+        apart = None if members is None else self._known(typed.user, typed.conv, members)
+        place = (typed.user, typed.conv)
         if members is not None and apart is not None:
-            self._spread(session, message, members, apart)
+            self._spread(typed, members, apart)
         elif place not in self._reading and len(self._reading) < limits.TYPING_READS:
             self._reading.add(place)
-            connection.nursery.start_soon(self._read, session, message)
+            nursery.start_soon(self._read, typed)
 
     def _known(self, user: int, conv: int, members: Members) -> frozenset[int] | None:
         when, apart = self._apart.get((conv, members.version, user), (0.0, None))
         return apart if trio.current_time() - when <= limits.VISIBLE_SECONDS else None
 
-    async def _read(self, session: Session, message: wire.Typing) -> None:
+    async def _read(self, typed: Typed) -> None:
         """The members are read too, whether known or not: another node may have put somebody out."""
-        user, conv, changes = session.user, message.conv, self._changes
+        user, conv, changes = typed.user, typed.conv, self._changes
         try:
             members = await self._store.read(conversations.member_list, conv)
             if _concerns(user, members):
@@ -290,7 +308,7 @@ class Typing:
                 apart = await self._store.read(privacy.apart, user, others)
                 if changes == self._changes:
                     self._remember(user, conv, members, apart)
-                    self._spread(session, message, members, apart)
+                    self._spread(typed, members, apart)
                     self._hub.flush()
         except StoreError as error:
             log.debug("nobody is told who types", reason=str(error))
@@ -302,13 +320,15 @@ class Typing:
         if len(self._apart) > limits.APART_MAX:
             self._apart.popitem(last=False)
 
-    def _spread(self, session: Session, message: wire.Typing, members: Members, apart: frozenset[int]) -> None:
-        frame = wire.Typing(message.conv, message.on, session.user).encode()
-        recipients = [user for user in members.since if user != session.user and user not in apart]
+    def _spread(self, typed: Typed, members: Members, apart: frozenset[int]) -> None:
+        frame = wire.Typing(typed.conv, typed.on, typed.user).encode()
+        recipients = [user for user in members.since if user != typed.user and user not in apart]
         for user in recipients:
-            for other in self._hub.of(user):
-                other.whisper(frame)
-        self._hub.others.typing(message.conv, message.on, session.user, recipients)
+            if typed.named is None or user in typed.named:
+                for session in self._hub.of(user):
+                    session.whisper(frame)
+        if typed.named is None:
+            self._hub.others.typing(typed.conv, typed.on, typed.user, recipients)
 
 
 def _concerns(user: int, members: Members) -> bool:
