@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.cluster import Cluster
+from tests.store.cluster import Cluster, running
 from tests.store.talk import Talk
 from wirechat.store import postgres
 from wirechat.store.features import sync
@@ -26,16 +26,23 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-async def test_a_restore_is_noticed_by_the_timeline(home: Path, cluster: Cluster) -> None:
+@pytest.fixture
+def small() -> Iterator[Cluster]:
+    """Of its own: that of the session has the files of all tests before, and a copy of it takes minutes."""
+    with running() as cluster:
+        yield cluster
+
+
+async def test_a_restore_is_noticed_by_the_timeline(home: Path, small: Cluster) -> None:
     """A base backup that is only started is the old server to all appearances, and gives the same stamps again; renewed
     or recovered to a moment it has another epoch. Stamps go on above those of before.
     """
-    place = cluster.place()
+    place = small.place()
     async with open_postgres(place) as store:
         epoch = store.epoch
         conv = await (await Talk(store).people(2)).group(1, 2)
         before = await store.read(sync.horizon)
-    restored = cluster.copy(home)
+    restored = small.copy(home)
     there = f"{restored.url}?{place.partition('?')[2]}"
     try:
         restored.start()
