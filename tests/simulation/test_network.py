@@ -6,12 +6,16 @@ import gc
 import warnings
 from collections.abc import Awaitable, Callable
 from random import Random
+from typing import Any, cast
 
 import pytest
 import trio
 
 from tools.simulate.clock import Deadlock, JumpingClock
-from tools.simulate.network import Connection, SimEndpoint, SimTransport, Weather
+from tools.simulate.machine import ServerMachine
+from tools.simulate.network import Connection, Listener, Network, SimEndpoint, SimTransport, Weather
+from tools.simulate.plan import draw
+from tools.simulate.trace import Trace
 from wirechat.client.errors import ConnectionFailed
 
 CALM = Weather(delay=0.01, cut_up=0.5, buffer_bytes=10, slow=0.0, tick=0.0)
@@ -72,6 +76,27 @@ def test_a_cut_loses_what_was_under_way_and_both_sides_notice() -> None:
             await transport.recv()
 
     simulated(story)
+
+
+def test_a_power_cut_loses_also_what_a_stopped_server_had_sent() -> None:
+    """Its process is gone and its connections are closed; the judges of a restored backup know nothing of before."""
+
+    async def main() -> None:
+        network, listener, nothing = Network(CALM, Random("network"), Trace(), print), Listener(), cast(Any, None)
+        machine = ServerMachine(
+            "server", draw(Random("plan")), network, None, nothing, nothing, nothing, nothing, nothing, Random("server")
+        )
+        network.open("server", listener)
+        transport = SimTransport(await network.connect("someone"), Deaf())
+        endpoint = await anext(aiter(listener))
+        assert endpoint.try_send([b"late"])
+        await endpoint.aclose(1000)
+        assert network.alive() == []
+        machine.crash()
+        with pytest.raises(ConnectionFailed):
+            await transport.recv()
+
+    trio.run(main, clock=JumpingClock())
 
 
 def test_a_half_open_connection_takes_bytes_and_delivers_none() -> None:

@@ -142,8 +142,9 @@ class ServerMachine:
         self._rate = self._trouble.rate = self._trouble.away_until = 0.0
 
     def crash(self) -> None:
-        """A power cut."""
+        """A power cut. While it is down, what it had sent is lost all the same."""
         if self._power is None:
+            self._network.cut_all(self.name)
             return
         lost = self._chance.random() < self._plan.commit_lost
         after = 0.0 if self._exchange is None else self._chance.uniform(0, NOTICED_SECONDS)

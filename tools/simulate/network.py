@@ -389,11 +389,12 @@ class Network:
 
     def alive(self) -> list[Connection]:
         """The connections that are not over, oldest first."""
-        self._connections = [connection for connection in self._connections if not connection.over]
-        return self._connections
+        return [connection for connection in self._connections if not connection.over]
 
     def cut_all(self, node: str) -> None:
-        """A server's machine lost power: it does not listen, and every connection to it breaks."""
+        """A server's machine lost power: it does not listen, and every connection to it breaks. One that is over may
+        still have had something under way.
+        """
         self.close(node)
         for connection in self._connections:
             if connection.node == node:
