@@ -88,6 +88,10 @@ class History:
         """What the operation forwards."""
         return self._operations.op(name).source
 
+    def said(self, name: Hashable) -> Hashable:
+        """What the operation says; None for a forward."""
+        return self._operations.op(name).content
+
     def knows(self, name: Hashable) -> bool:
         """The operation was invoked before: this attempt is a retry."""
         return self._operations.knows(name)

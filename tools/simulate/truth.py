@@ -121,10 +121,16 @@ class Truth:
         """The next entry of a log. Returns what its sender might not do."""
         log = self._logs.setdefault(entry.conv, [])
         log.append(entry)
-        self.copies.take(entry)
+        self.copies.take(self._worded(entry))
         if entry.kind in ACCOUNT_LOG:
             self._account_logs[entry.sender] = entry.conv
         return self._standings[entry.conv].take(entry, log)
+
+    def _worded(self, entry: Entry) -> Entry:
+        """With what it said, if its message was deleted in the same commit: it may have been forwarded before."""
+        if entry.content is None and entry.kind in (EntryKind.MSG, EntryKind.EDIT):
+            return attrs.evolve(entry, content=self._history.said((entry.sender, entry.conv, entry.cid)))
+        return entry
 
     # looking
 
