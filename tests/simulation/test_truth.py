@@ -56,6 +56,7 @@ def test_an_edit_that_was_forwarded_and_deleted_in_one_commit_was_said() -> None
         trio.run(commit, disk, history, [message])
         trio.run(commit, disk, history, [edit, forward, delete])
         truth.open(disk.holder)
+        Truth(History()).open(disk.holder)  # who heard nobody ask for anything can read it too
     assert [entry.content for entry in truth.log(GROUP)] == [None, None, None, "after", None]
     assert history.violations == []
     assert truth.copies.holders("after") == {(GROUP, 2), (GROUP, 4)}

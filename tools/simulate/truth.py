@@ -127,9 +127,12 @@ class Truth:
         return self._standings[entry.conv].take(entry, log)
 
     def _worded(self, entry: Entry) -> Entry:
-        """With what it said, if its message was deleted in the same commit: it may have been forwarded before."""
-        if entry.content is None and entry.kind in (EntryKind.MSG, EntryKind.EDIT):
-            return attrs.evolve(entry, content=self._history.said((entry.sender, entry.conv, entry.cid)))
+        """With what it said, as far as that is known, if its message was deleted in the same commit: it may have been
+        forwarded before.
+        """
+        name = (entry.sender, entry.conv, entry.cid)
+        if entry.content is None and entry.kind in (EntryKind.MSG, EntryKind.EDIT) and self._history.knows(name):
+            return attrs.evolve(entry, content=self._history.said(name))
         return entry
 
     # looking
