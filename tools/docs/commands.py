@@ -9,6 +9,7 @@ from itertools import chain
 import click
 
 from bench.__main__ import main as bench
+from tools.capacity.__main__ import main as capacity
 from tools.history.__main__ import main as history
 from tools.protocol.cli import main as protocol
 from tools.simulate.__main__ import main as simulate
@@ -33,7 +34,13 @@ These run from a checkout and are not installed as commands.
 BAR = r"\|"
 """A vertical bar within a table."""
 
-MODULES = {"tools.simulate": simulate, "tools.history": history, "bench": bench, "tools.protocol": protocol}
+MODULES = {
+    "tools.simulate": simulate,
+    "tools.history": history,
+    "bench": bench,
+    "tools.capacity": capacity,
+    "tools.protocol": protocol,
+}
 
 
 def page() -> str:
