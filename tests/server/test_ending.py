@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import trio
 import trio.testing
 
+from tests.server.rig import PATIENCE, serving
 from wirechat import wire
 from wirechat.server.config import Limits
 from wirechat.server.connection import Connection
@@ -66,3 +70,31 @@ async def test_p10_a_login_that_replaces_a_connection_in_its_last_moment_is_not_
             nursery.start_soon(replace, ended, connection)
             await trio.testing.wait_all_tasks_blocked()
             ended.set()
+
+
+async def test_p6_who_has_left_is_forgotten_without_the_collector(tmp_path: Path) -> None:
+    """A cycle stays until a full collection, and a storm of reconnects needs all its memory a second time."""
+    async with serving(tmp_path) as rig:
+        phone = await rig.person("ada")
+        with without_collector():
+            for _ in range(3):
+                phone = await rig.again(phone)
+            with trio.fail_after(PATIENCE):
+                while connections() > 1:  # noqa: ASYNC110
+                    await trio.sleep(0.05)
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Only what nobody refers to is freed."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def connections() -> int:
+    """How many there are, open or not."""
+    return sum(type(each) is Connection for each in gc.get_objects())

@@ -34,6 +34,7 @@ class Visitor:
     active: bool = True
     sent: int = 0
     falls: int = 0
+    left: None = None
 
 
 @pytest.fixture

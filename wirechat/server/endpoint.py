@@ -268,6 +268,7 @@ class StreamEndpoint:
 
     def _unwatch(self, _: object = None) -> trio.lowlevel.Abort:
         self._reader = None
+        del self._handle  # it holds its connection, which holds us: a cycle would stay until a full collection
         self._turns.forget(self._sock.fileno())
         return trio.lowlevel.Abort.SUCCEEDED
 

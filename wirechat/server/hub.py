@@ -66,7 +66,6 @@ class Hub:
         self.others: Others = Nobody()
         """The other nodes."""
         self._regrouped: dict[int, None] = {}
-        self._departed: list[Session] = []
         self._left: dict[int, None] = {}
         self.touched: list[Outbox] = []
         """Outboxes with something ready; flushed once per commit, not once per frame."""
@@ -109,7 +108,9 @@ class Hub:
             sessions.remove(session)
             self.pushed += session.sent
             self.falls += session.falls
-            self._departed.append(session)
+            if session.left is not None:
+                session.left()
+                session.left = None  # it may hold the session
             if not sessions:
                 del self._sessions[session.user]
 
@@ -142,11 +143,6 @@ class Hub:
         """
         moved, self._moved = self._moved, {}
         return moved
-
-    def take_departed(self) -> Iterable[Session]:
-        """Sessions that ended since this was asked last."""
-        departed, self._departed = self._departed, []
-        return departed
 
     def take_left(self) -> list[int]:
         """Devices whose sessions ended since this was asked last, each once."""

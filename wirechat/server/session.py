@@ -56,6 +56,7 @@ class Session:
         "device",
         "falls",
         "horizon",
+        "left",
         "login",
         "mode",
         "outbox",
@@ -87,6 +88,8 @@ class Session:
         self.outbox = outbox
         self.close = close
         """Ends the connection with an error code, now."""
+        self.left: Callable[[], None] | None = None
+        """Called once nobody finds the session any more."""
         self.mode = Mode.QUIET
         self.active = True
         self.falls = 0

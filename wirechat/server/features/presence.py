@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 
 import attrs
@@ -109,6 +110,7 @@ class Presence:
         watch = Watch(session, {user: wire.Status(user, False) for user in users}, trio.current_time())
         if watch.told and session in self._hub.of(session.user):  # otherwise it has ended while this task began
             self._watches[session] = watch
+            session.left = partial(self._forget, session)
             for user in watch.told:
                 self._watched.setdefault(user, {})[watch] = None
         return watch
@@ -144,8 +146,6 @@ class Presence:
 
     async def sweep(self) -> None:
         """Tell everyone what has changed for him."""
-        for session in self._hub.take_departed():
-            self._forget(session)
         self._note_moves()
         self._doubt()
         try:
