@@ -93,12 +93,14 @@ async def test_delivered_follows_the_ack_and_read_raises_both(tmp_path: Path) ->
         for text in ("one", "two", "three"):
             await alice.say(conv, text)
         await bob.send(wire.Ack(3))
-        receipt = await alice.expect(wire.Receipt)
-        assert receipt.marks == (wire.Watermark(bob.user, 3, 0),)
+        first = await alice.expect(wire.Receipt)
+        assert first.marks == (wire.Watermark(bob.user, 3, 0),)
         await bob.send(wire.Ack(4, (wire.Held(conv, 0),)))
         marked = await bob.ask(wire.Mark(0, conv, 2), wire.MarkOk)
         assert marked.read == 2
-        receipt = await alice.expect(wire.Receipt, lambda it: it.marks[0].read > 0)  # the pass may tell the first again
+        receipt = await alice.expect(wire.Receipt)
+        if receipt.upto == first.upto:  # the pass may tell the same once more
+            receipt = await alice.expect(wire.Receipt)
         assert receipt.marks == (wire.Watermark(bob.user, 3, 2),)
         assert (await bob.ask(wire.Mark(0, conv, 1), wire.MarkOk)).read == 2
         assert (await bob.ask(wire.Mark(0, conv, 99), wire.MarkOk)).read == 4

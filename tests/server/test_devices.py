@@ -8,7 +8,7 @@ import attrs
 import pytest
 import trio
 
-from tests.server.rig import PATIENCE, serving
+from tests.server.rig import PATIENCE, Client, Rig, serving
 from wirechat import open_client, wire
 from wirechat.client import Connected, ConnectionFailed, Disconnected
 from wirechat.client.transport import StreamTransport, Transport
@@ -18,6 +18,14 @@ from wirechat.server.features.session import Sessions
 from wirechat.store.features import devices, sync
 from wirechat.store.features.devices import Login
 from wirechat.store.tx import Tx
+
+
+async def logging_in(rig: Rig, phone: Client) -> Client:
+    """Another connection of the same device, whose login is under way."""
+    client = await rig.greeted()
+    proof = phone.key.sign(wire.auth.signed_bytes(client.welcome.nonce, phone.device, 0, b""))
+    await client.send(wire.Auth(1, 3, proof=proof, device=phone.device))
+    return client
 
 
 async def test_a_device_that_stays_is_noted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,9 +79,7 @@ async def test_4_7_an_older_login_that_is_told_later_ends_itself(
         told: list[int] = []
         monkeypatch.setattr(rig.server.hub.others, "logged_in", lambda user, device, number: told.append(number))
         monkeypatch.setattr(Sessions, "_prove", late)
-        before = await rig.greeted()
-        signed = phone.key.sign(wire.auth.signed_bytes(before.welcome.nonce, phone.device, 0, b""))
-        await before.send(wire.Auth(1, 3, proof=signed, device=phone.device))
+        before = await logging_in(rig, phone)
         with trio.fail_after(PATIENCE):
             while older:  # noqa: ASYNC110  the server tells nobody
                 await trio.sleep(0.01)
@@ -98,9 +104,7 @@ async def test_4_7_a_login_whose_connection_has_ended_puts_nobody_out(
             return await prove(self, connection, auth, next_token)
 
         monkeypatch.setattr(Sessions, "_prove", late)
-        lost = await rig.greeted()
-        proof = phone.key.sign(wire.auth.signed_bytes(lost.welcome.nonce, phone.device, 0, b""))
-        await lost.send(wire.Auth(1, 3, proof=proof, device=phone.device))
+        lost = await logging_in(rig, phone)
         await lost.stream.aclose()
         with trio.fail_after(PATIENCE):
             while not any(each.endpoint.gone() for each in rig.server.connections):  # noqa: ASYNC110
@@ -191,9 +195,7 @@ async def test_4_7_a_login_whose_connection_is_being_ended_puts_nobody_out(
             return login
 
         monkeypatch.setattr(Sessions, "_prove", late)
-        slow = await rig.greeted()
-        proof = phone.key.sign(wire.auth.signed_bytes(slow.welcome.nonce, phone.device, 0, b""))
-        await slow.send(wire.Auth(1, 3, proof=proof, device=phone.device))
+        slow = await logging_in(rig, phone)
         assert await slow.closed() == wire.errors.TIMEOUT
         await phone.ask(wire.Devices(0), wire.DevicesOk)
 
