@@ -229,6 +229,19 @@ def test_p12_what_was_refused_may_be_tried_again() -> None:
     assert history.finish() == []
 
 
+@pytest.mark.parametrize(("clustered", "rule"), [(False, {"never asked for"}), (True, set())])
+def test_p12_of_several_nodes_one_may_carry_out_late_what_another_refused(clustered: bool, rule: set[str]) -> None:
+    """14-4: the earlier attempt waited in a node. There is one entry all the same."""
+    history = History(clustered=clustered)
+    history.invoke("d", Op(1, 1, MSG, "d"))
+    history.again("d")
+    history.failed("d")
+    history.logged(Entry(1, 1, 140, 1, MSG, "d", cid=b"d"))
+    assert rules(history) == rule
+    history.logged(Entry(1, 2, 140, 1, MSG, "d", cid=b"e"))
+    assert rules(history) == {*rule, "never asked for" if rule else "doubled"}
+
+
 def test_periods_follow_joining_leaving_and_coming_back() -> None:
     log = [*LOG, Entry(1, 6, 140, 1, 7, users=(2, 3))]
     assert periods(log) == {1: ((1, None),), 2: ((1, 4), (6, None)), 3: ((6, None),)}

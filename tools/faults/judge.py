@@ -106,7 +106,7 @@ def _holdings(file: DeviceFile, user: int, truth: Truth) -> Iterator[Holding]:
 
 def judge(case: Case) -> Findings:
     """The whole history. Blocks for as long as it takes; the server need not run."""
-    history = History()
+    history = History(clustered=bool(case.store))
     truth = Truth(history)
     witness = Witness(history, {member.device: member.user for member in case.members}, case.restore)
     witness.tell(note for note in read(case.notebooks) if note.at < case.until)

@@ -42,14 +42,15 @@ def main() -> None:
     help="Seconds by which the clocks of several machines may differ; default: the files are of one machine.",
 )
 @click.option("--distinct", is_flag=True, help="Nobody said the same twice: whoever seems to made two of one.")
+@click.option("--clustered", is_flag=True, help="Several nodes served: what one refused, another may do late (14-4).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def judge(files: Sequence[Path], margin: float, distinct: bool, as_json: bool) -> None:
+def judge(files: Sequence[Path], margin: float, distinct: bool, clustered: bool, as_json: bool) -> None:
     """Judge the history that FILES tell together, each written by one process.
 
     One line for each violation: the promise, the rule, what is wrong. Exit status 0 when there is none, 1 when there
     is, 2 when a file cannot be read.
     """
-    history, events = History(distinct), Counter[str]()
+    history, events = History(distinct, clustered), Counter[str]()
     try:
         for line in _shown(merged(files, margin), hidden=as_json):
             line.tell(history)

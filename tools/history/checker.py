@@ -58,11 +58,13 @@ __all__ = [
 class History:
     """Collects events and the violations they reveal."""
 
-    def __init__(self, distinct: bool = False) -> None:
-        """`distinct`: nobody says the same twice, so whoever seems to has made two operations of one."""
+    def __init__(self, distinct: bool = False, clustered: bool = False) -> None:
+        """`distinct`: nobody says the same twice, so whoever seems to has made two operations of one. `clustered`: an
+        attempt may wait in one node while another refuses the next, and be carried out after that (14-4).
+        """
         self.violations: list[Violation] = []
         self._logs = Logs(self._blame)
-        self._operations = Operations(self._blame, distinct)
+        self._operations = Operations(self._blame, distinct, clustered)
         self._receipts = Receipts(self._blame)
         self._reads = Reads(self._blame)
         self._members = Members(self._blame)
@@ -109,7 +111,7 @@ class History:
         self._operations.ok(name, seq, ts, self._logs.at(self._operations.op(name).conv, seq))
 
     def failed(self, name: Hashable) -> None:
-        """The server says that the operation was surely not executed, and it will not be tried again."""
+        """The server says that this attempt was surely not executed, and there will be no other."""
         self._operations.failed(name)
 
     # entries

@@ -47,9 +47,10 @@ def _is_counted(entry: Entry) -> bool:
 class Operations:
     """All operations of all clients."""
 
-    def __init__(self, blame: Blame, distinct: bool) -> None:
+    def __init__(self, blame: Blame, distinct: bool, clustered: bool) -> None:
         self._blame = blame
         self._distinct = distinct
+        self._clustered = clustered
         self._asked: dict[Hashable, _Asked] = {}
         self._possible: Counter[Hashable] = Counter()  # key -> operations that may have made such an entry
         self._found: Counter[Hashable] = Counter()  # key -> entries
@@ -119,8 +120,8 @@ class Operations:
 
     def failed(self, name: Hashable) -> None:
         asked = self._asked[name]
-        if asked.failed:
-            return
+        if asked.failed or (self._clustered and asked.first != asked.last):
+            return  # of several attempts, an earlier one may be carried out yet
         asked.failed = True
         key = _key(asked.op)
         self._count_possible(asked.op, -1)

@@ -63,7 +63,7 @@ class Simulation:
         self.chance = Chance(seed)
         self.plan = plan
         self.trace = trace
-        self.history = History(distinct=True)
+        self.history = History(distinct=True, clustered=plan.nodes > 1)
         self.truth = Truth(self.history, trio.current_time)
         self._skew_ms = 0
         self._peril = plan.crash_in_commit

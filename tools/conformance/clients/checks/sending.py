@@ -10,7 +10,7 @@ from ...verdict import Skipped, require, same
 from ..catalogue import check
 from ..peer import Peer
 from ..stage import Stage, texts
-from ..world import CONV, DELETE, EDIT, EMOJI, HELLO, MSG, OTHER, REACT, text
+from ..world import CONV, DELETE, EDIT, EMOJI, HELLO, ME, MSG, OTHER, REACT, text
 
 QUIET_SECONDS = 1.0
 RETRY_MS = 700
@@ -217,6 +217,23 @@ def not_now(stage: Stage) -> None:
 def not_now_by_an_unknown_code(stage: Stage) -> None:
     """4999 is as any 4xxx."""
     _does_not_come_again(stage, 4999)
+
+
+@check("14.1", "14-4", level="L1")
+def refused_and_done_after_all(stage: Stage) -> None:
+    """An attempt gets no answer, the next one is refused, and then the first is executed: it is shown, once."""
+    peer = stage.ready()
+    stage.hold("SEND")
+    number = stage.tell("send", conv=CONV, text="late")
+    first = stage.expect("SEND")
+    peer.drop()
+    stage.until_live(peer)
+    stage.peer.refuse(stage.expect("SEND"), 4000)
+    stage.fails(number)
+    stage.world.append(CONV, MSG, sender=ME, content=first["content"], cid=first["cid"])
+    stage.shows(texts(HELLO, "late"))
+    stage.keep(QUIET_SECONDS)
+    same(len(_sends(stage)), 2, "times that it was sent")
 
 
 @check("14.2", "14-2", "11-4")
