@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,17 @@ async def test_7_27_a_slow_reader_is_not_silent(autojump_clock: trio.testing.Moc
             await trio.sleep(HEARTBEAT)
             connection.endpoint.sent_at = trio.current_time()
         assert not connection.closed
+        nursery.cancel_scope.cancel()
+
+
+async def test_p6_who_leaves_between_two_sweeps_is_forgotten_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """All who were there at the last sweep, kept until the next: a storm needs their memory a second time."""
+    connections: list[Any] = [Quiet()]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, connections, Hub(), Pulse())
+        await trio.sleep(1.5 * limits.SWEEP_SECONDS)
+        there = weakref.ref(connections.pop())
+        assert there() is None
         nursery.cancel_scope.cancel()
 
 

@@ -125,6 +125,7 @@ class StreamEndpoint:
         "_closed",
         "_drainers",
         "_handle",
+        "_is_new",
         "_queued",
         "_reader",
         "_rest",
@@ -142,6 +143,8 @@ class StreamEndpoint:
         self.proxied = proxied
         self._rest = b""
         self._closed = False
+        self._is_new = peer.transport == "tcp" and not proxied
+        """Nothing was read yet, and what he says first is to be looked at."""
         self._drainers: trio.Event | None = None
         self._reader: trio.lowlevel.Task | None = None
         self.peer = peer
@@ -168,11 +171,7 @@ class StreamEndpoint:
 
     async def handshake(self, nursery: trio.Nursery) -> None:
         """See `Endpoint`. A declared proxy first says for whom it speaks."""
-        if self.peer.transport not in ("tcp", "tls"):
-            return
-        if not self.proxied:
-            await proxy.notice_header(self._sock, self.peer.address)
-        else:
+        if self.proxied and self.peer.transport in ("tcp", "tls"):
             address = await proxy.read_header(self._sock)
             loopback = address is not None and is_loopback(address)
             self.peer = attrs.evolve(self.peer, address=address or self.peer.address, loopback=loopback)
@@ -240,7 +239,11 @@ class StreamEndpoint:
         return b""
 
     def _read(self) -> bytes:
-        return self._sock.recv(RECV_BYTES)
+        data = self._sock.recv(RECV_BYTES)
+        if self._is_new:
+            self._is_new = False
+            proxy.notice(data, self.peer.address)
+        return data
 
     async def watched(self, turns: Turns, handle: Handle) -> bool:
         """`Turns.receive`, without a task for each piece."""
@@ -335,6 +338,8 @@ class TlsEndpoint(StreamEndpoint):
     async def handshake(self, nursery: trio.Nursery) -> None:
         """See `Endpoint`. Raises OSError (ssl.SSLError among them) when the peer speaks no TLS."""
         await super().handshake(nursery)
+        if not self.proxied and self.peer.transport == "tls":
+            await proxy.notice_header(self._sock, self.peer.address)
         tls = self._context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
         self._sock = tls
         while True:

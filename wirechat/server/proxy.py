@@ -50,13 +50,17 @@ async def read_header(sock: socket.socket) -> str | None:
 
 
 async def notice_header(sock: socket.socket, address: str) -> None:
-    """Warn when a peer that nobody declared begins with a PROXY header; consumes nothing."""
+    """`notice` for what has yet to come; consumes nothing."""
     await trio.lowlevel.wait_readable(sock)
     try:
-        seen = sock.recv(len(SIGNATURE), socket.MSG_PEEK)
+        notice(sock.recv(len(SIGNATURE), socket.MSG_PEEK), address)
     except BlockingIOError:
         return
-    if seen == SIGNATURE or seen.startswith(b"PROXY "):
+
+
+def notice(first: bytes, address: str) -> None:
+    """Warn when a peer that nobody declared begins with a PROXY header."""
+    if first.startswith((SIGNATURE, b"PROXY ")):
         warn(address, "a PROXY header")
 
 

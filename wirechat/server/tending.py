@@ -6,7 +6,7 @@ The bus (and the journal's own deliveries) make it fast, the pass makes it right
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 import trio
@@ -54,12 +54,15 @@ async def sweep(connections: Iterable[Connection], hub: Hub, pulse: Pulse) -> No
         due = trio.current_time() + limits.SWEEP_SECONDS
         await trio.sleep_until(due)
         pulse.lag.observe(trio.current_time() - due)
-        everyone = list(connections)
-        for start in range(0, len(everyone), limits.LOOKED_AFTER_AT_ONCE):
-            for connection in everyone[start : start + limits.LOOKED_AFTER_AT_ONCE]:
-                _look_after(connection, due)  # who spoke while this process stood still was not heard yet
-            hub.flush()
-            await trio.lowlevel.checkpoint()
+        await _look_after_all(list(connections), hub, due)  # a list kept here would keep who leaves until the next
+
+
+async def _look_after_all(everyone: Sequence[Connection], hub: Hub, now: float) -> None:
+    for start in range(0, len(everyone), limits.LOOKED_AFTER_AT_ONCE):
+        for connection in everyone[start : start + limits.LOOKED_AFTER_AT_ONCE]:
+            _look_after(connection, now)  # who spoke while this process stood still was not heard yet
+        hub.flush()
+        await trio.lowlevel.checkpoint()
 
 
 def _look_after(connection: Connection, now: float) -> None:
