@@ -88,6 +88,7 @@ def test_a_copy_runs_beside_protocol(tmp_path: Path) -> None:
     [
         ((), "COMMAND"),
         (("server",), "give the URL"),
+        (("server", "wirechat://ann:secret@localhost"), "leave out the user and password"),
         (("server", "example.org"), "must begin with one of"),
         (("server", "wirechat://127.0.0.1:1"), "Connection refused"),
         (("server", "wirechat://127.0.0.1:99999"), "Port out of range"),

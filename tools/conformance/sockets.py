@@ -112,6 +112,8 @@ def _dial(host: str, port: int, timeout: float, receive_buffer: int) -> socket.s
 def parse_url(url: str) -> SplitResult:
     """Raises ValueError with one line that says what is wrong."""
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError("the URL must name nobody: leave out the user and password, accounts are made as needed")
     if parts.scheme not in PORTS:
         raise ValueError(f"{url!r} must begin with one of {', '.join(f'{name}://' for name in PORTS)}")
     if not parts.hostname:
