@@ -11,8 +11,15 @@ def test_the_documentation_quotes_the_ledger() -> None:
     """Whoever adds a run brings its figures into the text."""
     lines = read(LEDGER)
     text = " ".join((ROOT / "docs" / "proof.md").read_text().split())
-    for figure in ("cuts", "acknowledged", "lost", "damaged"):
-        total = sum(line[figure] for line in lines)
-        assert f"{total:,} {figure}" in text, f"docs/proof.md, power cuts: {total:,} {figure}"
+    cuts, acknowledged, lost, damaged = (
+        sum(line[name] for line in lines) for name in ("cuts", "acknowledged", "lost", "damaged")
+    )
+    quoted = f"So far {cuts:,} cuts, {acknowledged:,} acknowledged entries, {lost:,} lost; {damaged:,} damaged files."
+    assert quoted in text, f"docs/proof.md, power cuts: {quoted}"
     for line in lines:
-        assert f"| {line['date']} | {line['commit']} |" in text
+        first, last = line["seeds"]
+        row = (
+            f"| {line['date']} | {line['commit']} | {first:,} to {last:,} | {line['cuts']:,} |"
+            f" {line['acknowledged']:,} | {line['lost']:,} | {line['damaged']:,} | {line['cpu_seconds']:,.0f} |"
+        )
+        assert row in text, f"docs/proof.md, power cuts: {row}"

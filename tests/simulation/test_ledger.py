@@ -17,4 +17,9 @@ def test_the_documentation_quotes_the_ledger() -> None:
     quoted = f"{seeds:,} seeds, {hours:,} simulated hours, {acknowledged:,} acknowledged, {violations} violations"
     assert quoted in text, f"docs/proof.md, simulation: {quoted}"
     for line in lines:
-        assert f"| {line['date']} | {line['commit']} |" in text
+        first, last = line["seeds"]
+        row = (
+            f"| {line['date']} | {line['commit']} | {first:,} to {last:,} | {line['simulated_hours']} |"
+            f" {line['acknowledged']:,} | {line['violations']} | {line['cpu_seconds']:,.0f} |"
+        )
+        assert row in text, f"docs/proof.md, simulation: {row}"
