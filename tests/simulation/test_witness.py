@@ -14,7 +14,8 @@ from tools.simulate.privacy import Privacy
 from tools.simulate.rules import Doings
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
-from tools.simulate.witness import Evidence, Name, Witness
+from tools.simulate.witness import Evidence, Witness
+from tools.simulate.wording import Name
 from wirechat import wire
 
 ANN, CONV = 1, 300

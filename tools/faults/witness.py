@@ -8,13 +8,9 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from tools.faults.notebook import Note, What
-from tools.history.checker import Entry, History, Op, Violation
-from tools.simulate.file import record_of
-from tools.simulate.truth import said
+from tools.history.checker import History, Op, Violation
+from tools.simulate.wording import Name, entry_of, record_of, said
 from wirechat import wire
-
-Name = tuple[int, int, bytes]
-"""(user, conv, cid) of an operation."""
 
 
 @attrs.frozen
@@ -123,7 +119,7 @@ class Witness:
                 self._marks(note, request.conv, message.marks)
         elif isinstance(message, wire.Event):
             self.counts["pushes"] += 1
-            self.history.saw(_label(note), self.users[note.device], _entry(message))
+            self.history.saw(_label(note), self.users[note.device], entry_of(message))
         elif isinstance(message, wire.Receipt):
             self._marks(note, message.conv, message.marks)
 
@@ -159,10 +155,3 @@ def _question(note: Note, request: wire.Changes) -> tuple[int, int, int]:
 def _screen(note: Note) -> tuple[int, int]:
     """One run of one client."""
     return note.device, note.line
-
-
-def _entry(event: wire.Event) -> Entry:
-    return Entry(
-        event.conv, event.seq, event.ts, event.sender, event.kind, said(event.content), event.ref,
-        event.users or (), event.cid, event.role,
-    )  # fmt: skip

@@ -23,7 +23,8 @@ from tools.simulate.rules import Doings
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
 from tools.simulate.verdict import differences, holdings
-from tools.simulate.witness import Evidence, Name, Witness
+from tools.simulate.witness import Evidence, Witness
+from tools.simulate.wording import Name
 from tools.simulate.workload import Person
 from wirechat.client.client import Client, open_client
 from wirechat.client.errors import ClientError, Refused

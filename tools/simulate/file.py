@@ -10,7 +10,7 @@ import attrs
 
 from tools.history.reference import Record
 from tools.history.standing import Described
-from tools.simulate.truth import said
+from tools.simulate.wording import record_of
 from wirechat import wire
 
 POSITIONS = "SELECT conv, pos, want, low, rpos, rwant, catch, former FROM log ORDER BY conv"
@@ -79,23 +79,3 @@ class DeviceFile:
 
     def _rows(self, sql: str, *values: int) -> Iterator[tuple]:  # type: ignore[type-arg]
         return iter(self._connection.execute(sql, values).fetchall())
-
-
-def record_of(record: wire.Record) -> Record:
-    """A record in the words of the judge."""
-    reactions = {reaction.user: reaction.emoji for reaction in record.reactions or ()}
-    return Record(
-        record.seq,
-        record.rev,
-        record.ts,
-        record.sender,
-        record.kind,
-        said(record.content),
-        record.ref,
-        record.users or (),
-        record.edited,
-        dict(reactions),
-        record.role,
-        None if record.origin is None else (record.origin.user, record.origin.ts),
-        record.pinned,
-    )

@@ -27,14 +27,10 @@ from tools.history.checker import is_within
 from tools.history.entries import visible_head
 from tools.simulate.privacy import Privacy
 from tools.simulate.truth import Truth
+from tools.simulate.wording import Appended, Appending, Name
 from wirechat import wire
 from wirechat.wire import errors
 from wirechat.wire.registries import AuthMethod, MemberState, SyncMode
-
-Appending = wire.Send | wire.MemberAdd | wire.MemberDel | wire.MemberSet | wire.ConvSet
-Appended = wire.SendOk | wire.MemberAddOk | wire.MemberDelOk | wire.MemberSetOk | wire.ConvSetOk
-Name = tuple[int, int, bytes]
-"""(user, conv, cid) of an operation."""
 
 TOKENS_KEPT = 16
 """A server keeps so many of the tokens of a device at least."""

@@ -20,8 +20,9 @@ from tools.history.checker import ACCOUNT_LOG, Entry, History, Periods, Violatio
 from tools.history.copies import Copies
 from tools.history.reference import deleted
 from tools.history.standing import Described, Standing
+from tools.simulate.wording import said
 from wirechat import wire
-from wirechat.wire.registries import Audience, ContentType, ConversationKind, EntryKind
+from wirechat.wire.registries import Audience, ConversationKind, EntryKind
 
 ENTRIES = (
     "SELECT seq, ts, sender, kind, content, ref, users, cid, role, origin_user, origin_ts"
@@ -46,13 +47,6 @@ class Leaving:
     when: float
     receipts: int
     """The receipt counter of the conversation then."""
-
-
-def said(content: wire.Content | None) -> str | bytes | tuple[int, str | bytes] | None:
-    """What a content says; with its type where it is not what people say."""
-    if content is None:
-        return None
-    return content.data if content.type in (ContentType.TEXT, ContentType.EMOJI) else (content.type, content.data)
 
 
 def _hides(entry: Entry) -> set[tuple[int, int]]:

@@ -15,14 +15,15 @@ import attrs
 import trio
 
 from tools.history import tally
-from tools.history.checker import Entry, History, Op, Periods, Violation
+from tools.history.checker import History, Op, Periods, Violation
 from tools.history.standing import Described
-from tools.simulate.file import Position, record_of
+from tools.simulate.file import Position
 from tools.simulate.gone import Gone
 from tools.simulate.privacy import Privacy
 from tools.simulate.rules import Doings, Rules
 from tools.simulate.trace import Trace
-from tools.simulate.truth import Truth, said
+from tools.simulate.truth import Truth
+from tools.simulate.wording import Appended, Appending, Name, entry_of, record_of, said
 from wirechat import wire
 from wirechat.wire.registries import ContentType, EntryKind, SyncMode
 
@@ -37,13 +38,6 @@ class Evidence:
     def to(self, head: int, receipts: int = 0) -> None:
         self.head = max(self.head, head)
         self.receipts = max(self.receipts, receipts)
-
-
-Appending = wire.Send | wire.MemberAdd | wire.MemberDel | wire.MemberSet | wire.ConvSet
-Appended = wire.SendOk | wire.MemberAddOk | wire.MemberDelOk | wire.MemberSetOk | wire.ConvSetOk
-
-Name = tuple[int, int, bytes]
-"""(user, conv, cid) of an operation."""
 
 
 class Witnessed(Protocol):
@@ -246,8 +240,8 @@ class Witness:
 
     def _describe(self, request: wire.ConvSet) -> None:
         title, about = (ContentType.TITLE, request.title), (ContentType.ABOUT, request.about)
-        said = about if request.title is None else title
-        self._invoke(request, Op(request.conv, self._device.user, EntryKind.META, said))
+        content = about if request.title is None else title
+        self._invoke(request, Op(request.conv, self._device.user, EntryKind.META, content))
 
     def _invoke(self, request: Appending, op: Op) -> None:
         name = self._name(request)
@@ -319,20 +313,7 @@ class Witness:
         self._trace.count("pushes")
         self._trace.count("pushes of forwards", event.origin is not None)
         self._of(event.conv).to(event.seq)
-        entry = Entry(
-            event.conv,
-            event.seq,
-            event.ts,
-            event.sender,
-            event.kind,
-            said(event.content),
-            event.ref,
-            event.users or (),
-            event.cid,
-            event.role,
-            _origin(event.origin),
-        )
-        self._history.saw(self._label, self._device.user, entry)
+        self._history.saw(self._label, self._device.user, entry_of(event))
 
     def _rows(self, rows: wire.Rows) -> None:
         self._trace.count("rows pushes")
@@ -416,12 +397,12 @@ class Witness:
         me, log = self._device.user, self._truth.log(request.conv)
         self._shown(request.conv, reply.seqs, self._then.pop(reply.rid))
         for seq in reply.seqs:
-            said = [
+            versions = [
                 entry
                 for entry in log
                 if seq in (entry.seq, entry.ref) and entry.kind in (EntryKind.MSG, EntryKind.EDIT)
             ]
-            if not any(me in entry.users for entry in said):
+            if not any(me in entry.users for entry in versions):
                 self._blame("P5", "not a mention", f"{request.conv}/{seq} does not mention {me}")
 
     def _unread_ok(self, reply: wire.UnreadOk) -> None:
@@ -549,10 +530,6 @@ _RECEIVED: Handlers = {
     wire.Presence: Witness._presence,
     wire.Typing: Witness._typing,
 }
-
-
-def _origin(origin: wire.Origin | None) -> tuple[int, int] | None:
-    return None if origin is None else (origin.user, origin.ts)
 
 
 def _short(message: wire.Message) -> str:
