@@ -83,11 +83,6 @@ class Tally:
     first: int
     sabotage: str | None
     report: Report = attrs.Factory(Report)
-    cpu_seconds: float = 0.0
-
-    def add(self, outcome: Outcome) -> None:
-        self.report.add(outcome)
-        self.cpu_seconds += outcome.seconds
 
     @property
     def cuts(self) -> int:
@@ -107,17 +102,16 @@ class Tally:
             "lost": counts["lost entries"],
             "damaged": counts["damaged files"],
             "failures": len(self.report.failures),
-            "cpu_seconds": round(self.cpu_seconds, 1),
+            "cpu_seconds": round(self.report.cpu_seconds, 1),
         }
 
     def as_json(self) -> dict[str, object]:
         return {**self.figures(), **self.report.as_json()}
 
     def as_text(self) -> str:
-        lines = [
-            f"{self.report.seeds} seeds, {len(self.report.failures)} broke a promise, {self.cpu_seconds:.0f} s CPU"
-        ]
-        lines += [f"  {name:32} {count:12,}" for name, count in sorted(self.report.counts.items())]
+        report = self.report
+        lines = [f"{report.seeds} seeds, {len(report.failures)} broke a promise, {report.cpu_seconds:.0f} s CPU"]
+        lines += [f"  {name:32} {count:12,}" for name, count in sorted(report.counts.items())]
         return "\n".join(lines)
 
     def tell(self, outcome: Outcome) -> None:
@@ -129,7 +123,7 @@ def _until(seeds: Iterator[Outcome], tally: Tally, cuts: int, minutes: float | N
     """Each outcome, counted, until there are enough cuts or the time is over."""
     end = None if minutes is None else time.monotonic() + 60 * minutes
     for outcome in seeds:
-        tally.add(outcome)
+        tally.report.add(outcome)
         yield outcome
         if tally.cuts >= cuts or (end is not None and time.monotonic() > end):
             return
@@ -139,7 +133,7 @@ def _replay(seed: int, sabotage: str | None, as_json: bool) -> int:
     outcome = run(seed, None if as_json else click.echo, sabotage)
     if as_json:
         tally = Tally(seed, sabotage)
-        tally.add(outcome)
+        tally.report.add(outcome)
         click.echo(json.dumps(tally.as_json()))
     else:
         click.echo(f"seed {seed}: trace {outcome.hash}, {outcome.counts['cuts']} cuts")
