@@ -13,6 +13,7 @@ from tools.protocol.schema import FEATURES
 from wirechat import wire
 
 ROOT = Path(__file__).parents[2]
+PROOFS = ("capacity", "conformance", "faults", "fuzz", "history", "mutants", "powercuts", "simulate")
 SENT_BY_CLIENTS = [frame for frame in wire.features.FRAMES if frame.SIDE in ("client", "both")]
 
 
@@ -78,6 +79,15 @@ def test_every_python_file_says_what_it_is() -> None:
         if text and not text.startswith(('"""', 'r"""')) and name != "setup.py":
             silent.append(name)
     assert not silent
+
+
+@pytest.mark.parametrize("proof", PROOFS)
+def test_the_first_page_of_a_proof_names_every_module(proof: str) -> None:
+    """Whoever opens the folder finds his way from its docstring."""
+    folder = ROOT / "tools" / proof
+    named = re.findall(r"\w+", (folder / "__init__.py").read_text())
+    modules = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert modules - {"__init__", "__main__"} <= set(named)
 
 
 def test_the_project_speaks_of_the_project_alone() -> None:

@@ -5,4 +5,5 @@ cluster      nodes at work, event by event
 sizes        the deployments, and what is counted in each
 prices       what things cost, with where that is from
 needs        the counts with prices on them, beside the formulas
+report       the tables that the page quotes
 """
