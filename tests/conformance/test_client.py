@@ -96,7 +96,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 @pytest.mark.parametrize("name", BITES)
 def test_a_mutant_is_caught(name: str) -> None:
     """`make mutants` hunts all of them, with all checks."""
-    assert hunt(mutants([name], CLIENT)[0], [BITES[name]], CLIENT).failed == [BITES[name]]
+    assert hunt(mutants([name], CLIENT)[0], [BITES[name]], CLIENT) == [BITES[name]]
 
 
 @pytest.mark.parametrize("mutant", mutants(side=CLIENT), ids=lambda mutant: mutant.name)

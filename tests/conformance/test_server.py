@@ -49,7 +49,7 @@ def test_p12_this_server_conforms(serving: str) -> None:
 @pytest.mark.parametrize("name", BITES)
 def test_a_mutant_is_caught(name: str) -> None:
     """`make mutants` hunts all of them, with all checks."""
-    assert hunt.hunt(mutants([name])[0], [BITES[name]]).failed == [BITES[name]]
+    assert hunt.hunt(mutants([name])[0], [BITES[name]]) == [BITES[name]]
 
 
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)

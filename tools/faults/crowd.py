@@ -28,7 +28,7 @@ from tools.faults.notebook import Notebook, What
 from tools.faults.orders import orders, say
 from tools.replay.actor import EAGER
 from tools.simulate.file import DeviceFile
-from tools.simulate.witness import Frames
+from tools.simulate.wording import Frames
 from wirechat import wire
 from wirechat.client import Client, ClientError, Disconnected, MessageAdded, Refused, Resynced, open_client
 from wirechat.client.errors import cause

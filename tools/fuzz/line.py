@@ -14,6 +14,7 @@ import trio
 from tools.conformance.decoder import Frame, Malformed, Schema
 from tools.fuzz.bodies import parse
 from tools.simulate.network import Connection, Pipe, Weather
+from tools.simulate.wording import Frames
 
 SCHEMA = Schema()
 WIDE = Weather(delay=0.0005, cut_up=0.1, buffer_bytes=1 << 20, slow=0, tick=0.001)
@@ -40,7 +41,7 @@ class Line:
         self._came = trio.Event()
         self._reads = trio.Event()
         self._reads.set()
-        self._rest = b""
+        self._bodies = Frames()
         self._queue, self._queued = trio.open_memory_channel[bytes](10_000)
         nursery.start_soon(self._listen)
         nursery.start_soon(self._speak)
@@ -95,11 +96,8 @@ class Line:
         return await self.connection.down.read()
 
     def _hear(self, data: bytes) -> None:
-        data = self._rest + data
-        while len(data) >= PREFIX and len(data) >= PREFIX + (size := int.from_bytes(data[:PREFIX], "big")):
-            self._judge(data[PREFIX : PREFIX + size])
-            data = data[PREFIX + size :]
-        self._rest = data
+        for body in self._bodies.feed(data):
+            self._judge(body)
         self._news()
 
     def _judge(self, body: bytes) -> None:

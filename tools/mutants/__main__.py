@@ -86,7 +86,7 @@ class Hunt:
 
 
 def _hunted(side: Side, chosen: list[Bug], as_json: bool) -> Hunt:
-    spoiled = set(whole(side=side).failed)
+    spoiled = set(whole(side=side))
     done = Hunt(side, sorted(spoiled), [_verdict(side, mutant, spoiled, as_json) for mutant in chosen])
     if not as_json:
         click.echo(done.as_text())
@@ -95,7 +95,7 @@ def _hunted(side: Side, chosen: list[Bug], as_json: bool) -> Hunt:
 
 def _verdict(side: Side, mutant: Bug, spoiled: set[str], as_json: bool) -> Verdict:
     try:
-        failed = [name for name in hunt(mutant, side=side).failed if name not in spoiled]
+        failed = [name for name in hunt(mutant, side=side) if name not in spoiled]
         verdict = Verdict(mutant.name, failed, "" if failed else "no check failed")
     except (StalePatch, Unusable) as error:
         verdict = Verdict(mutant.name, [], str(error))

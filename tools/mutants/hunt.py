@@ -50,15 +50,6 @@ class Side:
         ]
 
 
-@attrs.frozen
-class Caught:
-    """What the runner said. `failed`: the checks that failed, a MUST first."""
-
-    mutant: str
-    failed: list[str]
-    seconds: float
-
-
 def _of_server(name: str, tree: Path, data: Path, only: Iterable[str]) -> Report:
     with serving(tree, data, "ws" if name.startswith("websocket") else "tcp") as url:
         return conform(["server", url, *_named(only)])
@@ -82,24 +73,24 @@ def mutants(names: Iterable[str] = (), side: Side = SERVER) -> list[Bug]:
     return bugs(names, side.folder)
 
 
-def hunt(mutant: Bug, only: Iterable[str] = (), side: Side = SERVER) -> Caught:
-    """Run the checks against one mutant. Raises StalePatch, Unusable."""
+def hunt(mutant: Bug, only: Iterable[str] = (), side: Side = SERVER) -> list[str]:
+    """The checks that fail with this mutant, a MUST first. Raises StalePatch, Unusable."""
     with tempfile.TemporaryDirectory(prefix="wirechat-mutant-") as directory:
         tree = Path(directory) / "tree"
         plant(mutant, tree)
         return _judged(side, mutant.name, tree, Path(directory) / "data", only)
 
 
-def whole(only: Iterable[str] = (), side: Side = SERVER) -> Caught:
+def whole(only: Iterable[str] = (), side: Side = SERVER) -> list[str]:
     """The same with the product as it is: a check that fails here catches nothing. Raises Unusable."""
     with tempfile.TemporaryDirectory(prefix="wirechat-mutant-") as directory:
         return _judged(side, "", ROOT, Path(directory) / "data", only)
 
 
-def _judged(side: Side, name: str, tree: Path, data: Path, only: Iterable[str]) -> Caught:
+def _judged(side: Side, name: str, tree: Path, data: Path, only: Iterable[str]) -> list[str]:
     report = side.report(name, tree, data, only)
     rows = sorted(report["checks"], key=lambda row: not row["must"])
-    return Caught(name, [row["id"] for row in rows if row["status"] == "fail"], report["seconds"])
+    return [row["id"] for row in rows if row["status"] == "fail"]
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from tools.simulate.privacy import Privacy
 from tools.simulate.rules import Doings, Rules
 from tools.simulate.trace import Trace
 from tools.simulate.truth import Truth
-from tools.simulate.wording import Appended, Appending, Name, entry_of, record_of, said
+from tools.simulate.wording import Appended, Appending, Frames, Name, entry_of, record_of, said
 from wirechat import wire
 from wirechat.wire.registries import ContentType, EntryKind, SyncMode
 
@@ -59,24 +59,6 @@ class Witnessed(Protocol):
 
     def inspect(self) -> None:
         """Now and then: compare what it shows with what it should show."""
-
-
-class Frames:
-    """Cuts a stream into the bodies of its frames."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        self._rest += data
-        bodies = []
-        while len(self._rest) >= 4:
-            end = 4 + int.from_bytes(self._rest[:4], "big")
-            if len(self._rest) < end:
-                break
-            bodies.append(self._rest[4:end])
-            self._rest = self._rest[end:]
-        return bodies
 
 
 class Witness:

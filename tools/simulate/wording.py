@@ -1,4 +1,4 @@
-"""What goes over a wire, in the words of the judge of histories."""
+"""What goes over a wire: its frames, and what they say in the words of the judge of histories."""
 
 from __future__ import annotations
 
@@ -13,6 +13,24 @@ Appended = wire.SendOk | wire.MemberAddOk | wire.MemberDelOk | wire.MemberSetOk 
 
 Name = tuple[int, int, bytes]
 """(user, conv, cid) of an operation."""
+
+
+class Frames:
+    """Cuts a stream into the bodies of its frames."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._rest += data
+        bodies = []
+        while len(self._rest) >= 4:
+            end = 4 + int.from_bytes(self._rest[:4], "big")
+            if len(self._rest) < end:
+                break
+            bodies.append(self._rest[4:end])
+            self._rest = self._rest[end:]
+        return bodies
 
 
 def said(content: wire.Content | None) -> str | bytes | tuple[int, str | bytes] | None:
