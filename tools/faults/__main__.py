@@ -25,6 +25,8 @@ from tools.faults.stage import Options
 from tools.simulate import bugs as bank
 
 PIPED_COLUMNS = 120
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: whatever was started has ended with its block."""
 EPILOG = """
 Examples:
 
@@ -80,16 +82,12 @@ def main(
     sys.exit(1 if any(outcome.status in bad for outcome in outcomes) else 0)
 
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C: whatever was started has ended with its block."""
-
-
 def _chosen(names: Sequence[str]) -> list[Fault]:
-    bank = {kind.name: kind for kind in ALL}
-    unknown = [name for name in names if name not in bank]
+    kinds = {kind.name: kind for kind in ALL}
+    unknown = [name for name in names if name not in kinds]
     if unknown:
-        raise click.UsageError(f"no fault is called {unknown[0]}; there are {', '.join(bank)}")
-    return [bank[name]() for name in names or bank]
+        raise click.UsageError(f"no fault is called {unknown[0]}; there are {', '.join(kinds)}")
+    return [kinds[name]() for name in names or kinds]
 
 
 def _plant(name: str, tree: Path) -> None:
