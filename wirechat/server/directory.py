@@ -62,10 +62,10 @@ class Directory:
         """The nodes that serve a user."""
         return self._where.get(user, ())
 
-    def serving(self, users: Iterable[int]) -> set[Node]:
-        """The nodes that serve one of these."""
+    def serving(self, users: Iterable[int]) -> Iterable[Node]:
+        """The nodes that serve one of these, each once, in an order that a seed repeats."""
         where = self._where
-        return {node for user in users if user in where for node in where[user]} if where else set()
+        return dict.fromkeys(node for user in users if user in where for node in where[user]) if where else ()
 
     def is_there(self, user: int) -> bool:
         """Somebody looks at one of his sessions on another node."""
