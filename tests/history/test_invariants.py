@@ -82,6 +82,25 @@ def test_the_right_history_is_clean() -> None:
     assert ended(played()) == set()
 
 
+@pytest.mark.parametrize(("mentioned", "blamed"), [((BOB,), set()), ((CAT,), {"P5 not the fold"})])
+def test_what_was_deleted_before_anybody_saw_it_said_what_was_asked_for(
+    mentioned: tuple[int, ...], blamed: set[str]
+) -> None:
+    """Its author's device had it, with whom it mentioned; the log has neither text nor mentions any more."""
+    said = [*LOG[:2], Entry(1, 3, 120, ANN, EDIT, "b", ref=2, users=(BOB,)), Entry(1, 4, 130, ANN, DELETE, ref=2)]
+    history = History()
+    for entry in said:
+        ask(history, entry)
+        history.ok(f"op {entry.seq}", entry.seq, entry.ts)
+    records = changed(fold(said, 3), 2, users=mentioned)
+    history.recorded("device 1", ANN, 1, records[2])
+    history.holds(attrs.evolve(holding(ANN, said[:3]), records=records, final=False))
+    for entry in said:
+        history.logged(attrs.evolve(entry, content=None, users=()) if entry.seq in (2, 3) else entry)
+    history.headed(1, 4)
+    assert {f"{violation.promise} {violation.rule}" for violation in history.finish()} == blamed
+
+
 def acknowledged_and_gone() -> set[str]:
     history = played()
     ask(history, Entry(1, 7, 160, ANN, MSG, "e"))

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-import attrs
-
 from tools.history.entries import (
     ACCOUNT_LOG,
     ADD,
@@ -296,9 +294,7 @@ class History:
 
     def _completed(self, entry: Entry) -> Entry:
         """With what it said, if that is known at all."""
-        if entry.content is None and entry.kind in (MSG, EDIT):
-            return attrs.evolve(entry, content=self._operations.text(entry))
-        return entry
+        return self._operations.completed(entry) if entry.kind in (MSG, EDIT) else entry
 
 
 def _entry(conv: int, record: Record, cid: bytes | None) -> Entry:

@@ -60,7 +60,7 @@ class Op:
     ref: int | None = None
     order: Hashable = None
     users: tuple[int, ...] = ()
-    """ADD, REMOVE, ROLE: whose; for others, and where it is empty, not compared."""
+    """ADD, REMOVE, ROLE: whose; not compared where it is empty. MSG, EDIT: whom it mentions, if that is known."""
     role: int | None = None
     source: tuple[int, int] | None = None
     """Of a forward: (conv, seq) of the message whose text is copied; `content` is not known then."""

@@ -161,16 +161,19 @@ class Operations:
         if (
             (op.conv, op.sender, op.kind, op.ref) != (entry.conv, entry.sender, entry.kind, entry.ref)
             or (not withheld and entry.content != op.content)
-            or (op.kind != MSG and op.users not in ((), entry.users))
+            or (op.kind not in (MSG, EDIT) and op.users not in ((), entry.users))
         ):
             self._elsewhere.append((name, entry))
         elif asked.ts not in (None, entry.ts):
             self._blame("P4", "two times", f"{name} was acknowledged for {asked.ts}, {entry} is of {entry.ts}")
 
-    def text(self, entry: Entry) -> Hashable:
-        """What the entry says; of one that nobody saw before it was deleted, what was asked for."""
+    def completed(self, entry: Entry) -> Entry:
+        """With what it said and whom it mentioned, if nobody saw it before it was deleted and it is known who asked."""
         name = self._told.get((entry.conv, entry.seq))
-        return entry.content if entry.content is not None or name is None else self._asked[name].op.content
+        if entry.content is not None or name is None:
+            return entry
+        op = self._asked[name].op
+        return attrs.evolve(entry, content=op.content, users=op.users)
 
     def told(self) -> Iterable[tuple[int, int, Hashable, Op]]:
         """(conv, seq, name, operation) of all that was acknowledged."""

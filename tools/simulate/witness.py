@@ -195,6 +195,7 @@ class Witness:
                 said(request.content),
                 request.ref,
                 self._device.name,
+                request.mentions or (),
                 source=None if request.forward is None else (request.forward.conv, request.forward.seq),
             ),
         )
