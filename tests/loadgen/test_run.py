@@ -101,8 +101,8 @@ async def test_everything_is_done_nothing_is_lost_and_the_parts_make_a_whole(
     parts = tmp_path / "first.json", tmp_path / "second.json"
     async with server(tmp_path, "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0") as (_, web):
         done = await loadgen("run", plan, "--url", web, "--processes", 2, "--share", "1/2", "--json")
-    share = scenario.load(str(plan)).share(1, 2)
-    result = await Run(Options("plan", share, url, seed=2, pid=running.pid), lambda told: None).run()
+    second_share = Options("plan", scenario.load(str(plan)), url, pid=running.pid, share=(2, 2))
+    result = await Run(second_share, lambda told: None).run()
     parts[0].write_bytes(done.stdout)
     parts[1].write_text(file.to_json(result))
     first, second = (json.loads(part.read_text()) for part in parts)
@@ -123,6 +123,11 @@ async def test_everything_is_done_nothing_is_lost_and_the_parts_make_a_whole(
     assert merged["totals"]["people"] == first["totals"]["people"] + second["totals"]["people"] == 20
     assert merged["figures"]["texts"] == first["figures"]["texts"] + second["figures"]["texts"]
     assert merged["machine"]["hosts"] == 2
+    assert merged["scenario"] == first["scenario"] == second["scenario"]
+    assert second["watched"]["name"].endswith(f", process {running.pid}")
+    assert merged["totals"]["server_cpu_seconds"] == pytest.approx(
+        first["totals"]["server_cpu_seconds"] + second["totals"]["server_cpu_seconds"]
+    ), "of two servers"
     text = report.read_text()
     assert text.count("<svg") == 6
     for name in ("http://www.w3.org", "http://purl.org", "http://creativecommons.org", "https://matplotlib.org"):

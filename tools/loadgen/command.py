@@ -104,8 +104,9 @@ def run_command(
     as_json: bool,
 ) -> None:
     """Run a scenario: a name from `wirechat loadgen list`, or a TOML file."""
-    plan = _shared(_changed(_scenario(name), people, rate, seconds), share)
-    options = Options(Path(name).stem, plan, url, ca, processes, seed, check, pid, target)
+    plan = _changed(_scenario(name), people, rate, seconds)
+    part = _share(plan, share)
+    options = Options(Path(name).stem, plan, url, ca, processes, seed, check, pid, target, share=part)
     try:
         targets.check(target, plan)
         assert options.place
@@ -114,7 +115,7 @@ def run_command(
     if worker:
         options = attrs.evolve(options, workers=_workers(worker), token=_token(token))
     else:
-        _enough_files(plan, processes)
+        _enough_files(options.part, processes)
     _writable(report)
     try:
         options = attrs.evolve(options, scraper=open_metrics(metrics, url, ca))
@@ -213,16 +214,17 @@ def _changed(plan: Scenario, people: int | None, rate: float | None, seconds: fl
     return plan
 
 
-def _shared(plan: Scenario, share: str | None) -> Scenario:
+def _share(plan: Scenario, share: str | None) -> tuple[int, int]:
     if share is None:
-        return plan
+        return 1, 1
     number, _, of = share.partition("/")
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
         raise Wrong(f"--share {share}: must be K/N, such as 2/3")
     try:
-        return plan.share(int(number) - 1, int(of))
+        plan.share(int(number) - 1, int(of))
     except BadScenario as error:
         raise Wrong(str(error)) from None
+    return int(number), int(of)
 
 
 def _enough_files(plan: Scenario, processes: int) -> None:
@@ -318,7 +320,7 @@ files = click.argument("files", nargs=-1, required=True, type=click.Path(path_ty
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def merge_command(files: tuple[Path, ...], report: Path | None, as_json: bool) -> None:
-    """Make one result of several: what each host's `run --share K/N --json` printed."""
+    """Make one result of several: what each host's `run --share K/N --json` printed, all shares of one run."""
     try:
         merged = file.merge([(path, file.read(path)) for path in files])
     except file.BadFile as error:

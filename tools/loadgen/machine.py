@@ -52,6 +52,17 @@ class Sample:
     """How late the server's event loop ran what was due, on average."""
 
 
+@attrs.frozen
+class Watched:
+    """The server of which a run counted the CPU, and when."""
+
+    name: str
+    """Host and process, or, where only its metrics were read, their URL."""
+    begin: float
+    """Seconds since 1970."""
+    end: float
+
+
 class Server:
     """The server's processes, when they run on this machine."""
 
@@ -139,6 +150,13 @@ class Watch:
         self._before: _Moment | None = None
         self._told = (0.0, 0.0)  # CPU seconds of the server, and in how many
         self._others = (0.0, 0.0)
+
+    @property
+    def server_name(self) -> str:
+        """As in Watched; empty when nobody tells its CPU."""
+        if self._server is not None:
+            return f"{platform.node()}, process {self._server.pid}"
+        return "" if self._scraper is None or self.server_cores is None else self._scraper.url
 
     @property
     def knows_server(self) -> bool:
