@@ -58,6 +58,8 @@ name = "hold"
 seconds = {seconds}
 """
 TOKEN = ["--token", "0123456789abcdef"]
+NOBODY = str(2**22 + 1)
+"""No process has this number."""
 PAIRS = ["run", "pairs", "--url", "wirechat://127.0.0.1:1"]
 SERIES = {"delivered", "durable", "read", "page", "presence", "resume", "caught up", "lag", "canary"}
 SECONDS = 90
@@ -284,7 +286,8 @@ async def test_what_is_stopped_is_partial(plan: Path, url: str) -> None:
     [
         (["run", "pears", "--url", "wirechat://127.0.0.1:1"], 2, "there is no scenario 'pears'"),
         (["run", "pairs", "--url", "http://127.0.0.1:1"], 2, "bad URL"),
-        (PAIRS, 2, "no load on wirechat://127.0.0.1:1: Connection refused"),
+        (PAIRS, 2, "no load on wirechat://127.0.0.1:1: connection refused: is the server running?"),
+        ([*PAIRS, "--pid", NOBODY], 2, f"--pid {NOBODY}: there is no such process"),
         ([*PAIRS, "--people", "1"], 2, "too few"),
         ([*PAIRS, "--share", "3/2"], 2, "must be K/N"),
         (["run", "broadcast", "--url", "wirechat://127.0.0.1:1", "--share", "1/2"], 2, "cannot be divided among 2"),

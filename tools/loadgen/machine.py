@@ -107,17 +107,40 @@ class Server:
         return total / 2**20
 
 
+class BadProcess(Exception):
+    """Why a process is no server that can be watched, in one line."""
+
+
 def find_server(address: tuple[str, int], pid: int | None) -> Server | None:
-    """By its number, or by where it listens; None when it is not here or belongs to somebody else."""
+    """By its number, or by where it listens; None when it is not here or belongs to somebody else.
+
+    Raises BadProcess when the one of that number cannot be it.
+    """
+    if pid is not None:
+        return Server(_listening(pid))
     with contextlib.suppress(psutil.Error, OSError):
-        if pid is not None:
-            return Server(psutil.Process(pid))
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == address[1:] and connection.pid:
                 process = psutil.Process(connection.pid)
                 if process.pid != os.getpid():
                     return Server(process)
     return None
+
+
+def _listening(pid: int) -> psutil.Process:
+    """Wherever it listens: the port in the URL may be that of a proxy. Raises BadProcess."""
+    try:
+        process = psutil.Process(pid)
+        connections = [
+            each for one in (process, *process.children(recursive=True)) for each in one.net_connections("tcp")
+        ]
+    except psutil.NoSuchProcess:
+        raise BadProcess(f"--pid {pid}: there is no such process") from None
+    except psutil.AccessDenied:
+        raise BadProcess(f"--pid {pid}: it is another user's; run this as that user or as root") from None
+    if not any(each.status == psutil.CONN_LISTEN for each in connections):
+        raise BadProcess(f"--pid {pid}: it is no server, for it listens nowhere")
+    return process
 
 
 @attrs.frozen

@@ -223,7 +223,10 @@ class Run:
     async def run(self) -> Result:
         """Raises Failed."""
         options = self._options
-        server = machine.find_server(options.place.address, options.pid)
+        try:
+            server = machine.find_server(options.place.address, options.pid)
+        except machine.BadProcess as error:
+            raise Failed(str(error)) from None
         watch = Watch(server, options.scraper, self._measures)
         about, began = machine.about(), time.time()
         async with trio.open_nursery() as nursery:
