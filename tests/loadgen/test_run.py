@@ -180,7 +180,7 @@ async def test_a_server_that_dies_midway_makes_a_partial_report(tmp_path: Path) 
                 node.process.kill()
 
         with trio.fail_after(SECONDS):
-            result = await Run(Options("talk", talk, url), tell, drain_seconds=0.5, gone_seconds=0.5).run()
+            result = await Run(Options("talk", talk, url), tell, drain_seconds=SECONDS, gone_seconds=0.5).run()
     assert result.partial == "the server is gone"
     assert result.violations == []
     assert figures.verdict(result)[0] == "partial"

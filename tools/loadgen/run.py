@@ -242,9 +242,10 @@ class Run:
                     self._played = since, time.time()
                     watching.cancel_scope.cancel()
                 await watch.sample()
+                drain = 0.0 if self._partial == GONE else self._drain_seconds + options.scenario.away_seconds
                 for process in self._processes:
-                    await process.order({"stop": True})
-                await self._results()
+                    await process.order({"stop": True, "drain_seconds": drain})
+                await self._results(drain)
             finally:
                 nursery.cancel_scope.cancel()
                 for end in self._ends:
@@ -265,7 +266,7 @@ class Run:
                 ca = await trio.Path(ca).read_text()
             job = Job(
                 plain, options.url, ca, name, f"{options.seed}/{options.share[0]}/{number}", options.check,
-                self._drain_seconds, options.target,
+                options.target,
             )  # fmt: skip
             await process.order(attrs.asdict(job))
 
@@ -361,9 +362,9 @@ class Run:
             "lag p99": max((each["percentiles"]["lag"].get("p99", 0.0) for each in told), default=0.0),
         }
 
-    async def _results(self) -> None:
-        """Waits as long as a drain may take."""
-        with trio.move_on_after(self._drain_seconds + self._options.scenario.away_seconds + 60):
+    async def _results(self, drain_seconds: float) -> None:
+        """Waits as long as that may take."""
+        with trio.move_on_after(drain_seconds + 60):
             while any(process.result is None for process in self._processes):
                 self._tell(Progress("waiting for the last", 0, 0, self._sums()))
                 await trio.sleep(0.05)
