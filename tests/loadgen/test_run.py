@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import socketserver
@@ -86,7 +87,7 @@ def test_packages_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delitem(sys.modules, name)
     done = CliRunner().invoke(wirechat, ["loadgen", "list"])
     assert done.exit_code == 2
-    assert "pip install 'wirechat[loadgen]'" in done.output
+    assert "in the checkout, pip install '.[loadgen]'" in done.output
 
 
 async def loadgen(*words: object) -> subprocess.CompletedProcess[bytes]:
@@ -279,6 +280,12 @@ async def test_what_is_stopped_is_partial(plan: Path, url: str) -> None:
         status = await process.wait()
     assert status == 3
     assert "partial: the run ended before its time: it was stopped" in " ".join(printed.split())
+
+
+@pytest.mark.parametrize("words", [("loadgen",), ("plan",)])
+def test_help_tells_the_exit_status(words: tuple[str, ...]) -> None:
+    text = " ".join(command.wirechat(*words, "--help").out.split())
+    assert re.search(r"Exit status.*\b3\b.* not valid", text)
 
 
 @pytest.mark.parametrize(

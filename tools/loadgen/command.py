@@ -47,7 +47,11 @@ class Wrong(click.ClickException):
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def loadgen() -> None:
-    """Load a server, measure it honestly, check that nothing was lost."""
+    """Load a server, measure it honestly, check that nothing was lost.
+
+    Exit status of run and merge: 0 valid; 1 a promise was broken; 2 the input was bad, or there is no server; 3 the run
+    is not valid, for the generator or the machine was too slow, or partial, also after Ctrl-C.
+    """
 
 
 @loadgen.command("list")
@@ -152,7 +156,11 @@ def _address(text: str) -> tuple[str, int]:
 
 @loadgen.command("worker")
 @click.option("--listen", default="127.0.0.1:7990", show_default=True, metavar="HOST:PORT", help="Where to wait.")
-@click.option("--token", envvar="LOADGEN_TOKEN", help="Which whoever comes must know; better as LOADGEN_TOKEN.")
+@click.option(
+    "--token",
+    envvar="LOADGEN_TOKEN",
+    help="At least 16 characters, which whoever comes must know; better as LOADGEN_TOKEN.",
+)
 def worker_command(listen: str, token: str | None) -> None:
     """Wait for `run --worker HOST:PORT` on another host, and make its load from here.
 
