@@ -137,7 +137,7 @@ def _listening(pid: int) -> psutil.Process:
     except psutil.NoSuchProcess:
         raise BadProcess(f"--pid {pid}: there is no such process") from None
     except psutil.AccessDenied:
-        raise BadProcess(f"--pid {pid}: it is another user's; run this as that user or as root") from None
+        raise BadProcess(f"--pid {pid}: it may not be looked at; run this as its user or as root") from None
     if not any(each.status == psutil.CONN_LISTEN for each in connections):
         raise BadProcess(f"--pid {pid}: it is no server, for it listens nowhere")
     return process
