@@ -162,4 +162,5 @@ def _cell(row: str, figure: str, spread: Spread | None) -> str:
     if mark is None:
         return text
     color = "green" if spread.median <= mark.stretch else "yellow" if spread.median <= mark.must else "red"
-    return f"[{color}]{text}[/{color}] [dim]<= {mark.must:g} ({mark.stretch:g})[/dim]"
+    how = "<=" if spread.median <= mark.must else "missed"
+    return f"[{color}]{text}[/{color}] [dim]{how} {mark.must:g} ({mark.stretch:g})[/dim]"

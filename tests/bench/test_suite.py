@@ -10,13 +10,15 @@ from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.text import Text
 
-from bench import suite
+from bench import report, suite
 from bench.__main__ import main
 from bench.benchmark import FIGURES, MARKS, NAMES, ROOT, BenchError, Benchmark, Row, Run, load
 from bench.page import page
 from bench.spread import Spread
 from bench.suite import Plan
+from tools.pages import number
 
 SOME = {
     "cluster": ("one_w10", "two_w1"),
@@ -125,6 +127,12 @@ def test_a_result_is_saved_for_machines_and_people(tmp_path: Path) -> None:
     assert "encode_ack" in text
     assert "src=" not in text
     assert "href=" not in text
+
+
+@pytest.mark.parametrize(("median", "told"), [(0.3, "<= 1 (0.4)"), (1.0, "<= 1 (0.4)"), (1.48, "missed 1 (0.4)")])
+def test_a_missed_mark_is_called_so(median: float, told: str) -> None:
+    cell = report._cell("token_login", MARKS["token_login"][0].figure, Spread([median]))
+    assert Text.from_markup(cell).plain == f"{number(median)} {told}"
 
 
 # the runner, with workers that do nothing

@@ -90,7 +90,7 @@ def test_a_copy_runs_beside_protocol(tmp_path: Path) -> None:
         (("server",), "give the URL"),
         (("server", "wirechat://ann:secret@localhost"), "leave out the user and password"),
         (("server", "example.org"), "must begin with one of"),
-        (("server", "wirechat://127.0.0.1:1"), "Connection refused"),
+        (("server", "wirechat://127.0.0.1:1"), "wirechat://127.0.0.1:1: connection refused: is the server running?"),
         (("server", "wirechat://127.0.0.1:99999"), "Port out of range"),
         (("server", "--list", "--only", "9.9/nothing"), "no check is called 9.9/nothing"),
         (("server", "--level", "L7"), "invalid choice"),

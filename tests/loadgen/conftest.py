@@ -46,7 +46,8 @@ def result(tmp_path: Path) -> Path:
     names = "people conversations server_cpu_seconds bytes_sent bytes_received generator_cpu_seconds unfinished"
     plain = {
         "format": "wirechat-loadgen 1", "url": "wirechat://x", "target": "wirechat", "seed": 1, "processes": 1,
-        "checked": True, "began": 0, "machine": {}, "phases": [], "samples": [], "violations": [], "invalid": [],
+        "checked": True, "share": {"number": 1, "of": 1}, "watched": None, "began": 0, "machine": {}, "phases": [],
+        "samples": [], "violations": [], "invalid": [],
         "partial": "", "scenario": {"name": "talk", **scenario.to_plain(scenario.parse(TALK, "talk"))},
         "measures": Measures().as_plain(), "counted": {}, "totals": dict.fromkeys(names.split(), 0),
     }  # fmt: skip

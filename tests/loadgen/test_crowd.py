@@ -15,6 +15,7 @@ from tools.loadgen.measures import Measures
 from tools.loadgen.peer import Account, Peer
 from tools.loadgen.place import find_place
 from tools.loadgen.scenario import Phase, Returns, Scenario
+from wirechat import wire
 
 
 @pytest.fixture
@@ -50,3 +51,10 @@ def test_a_connection_is_lost_once_whatever_attempts_follow(crowd: Crowd, peer: 
     crowd.live(peer)
     crowd.lost(peer, "the server closed the connection")
     assert crowd.measures.counts["connections lost"] == 2
+
+
+def test_who_makes_no_accounts_is_asked_to(crowd: Crowd, peer: Peer) -> None:
+    key = Ed25519PrivateKey.generate()
+    crowd._registered(peer, key, wire.Error(1, code=wire.errors.REGISTRATION_CLOSED))
+    assert crowd.failure is not None
+    assert "run this there, or set accounts.open_registration" in crowd.failure

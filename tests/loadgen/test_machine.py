@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 
 import psutil
 import pytest
 
 from tools.loadgen import run, scenario
-from tools.loadgen.machine import Server, Watch
+from tools.loadgen.machine import BadProcess, Server, Watch, find_server
 from tools.loadgen.measures import Measures
 from tools.loadgen.run import Options, Result
 
@@ -24,6 +26,18 @@ def test_a_server_that_is_gone_has_no_figures() -> None:
     assert server.is_gone
     assert server.cpu_seconds() is None
     assert server.mib() is None
+
+
+def test_who_listens_nowhere_is_no_server() -> None:
+    """Wherever a server listens it is taken for one: the port in the URL may be that of a proxy."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        with pytest.raises(BadProcess, match=f"--pid {process.pid}: it is no server, for it listens nowhere"):
+            find_server(("127.0.0.1", 1), process.pid)
+        process.kill()
+    with socket.create_server(("127.0.0.1", 0)):
+        server = find_server(("127.0.0.1", 1), os.getpid())
+    assert server is not None
+    assert server.pid == os.getpid()
 
 
 @pytest.mark.parametrize(

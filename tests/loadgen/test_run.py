@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import socketserver
@@ -58,6 +59,8 @@ name = "hold"
 seconds = {seconds}
 """
 TOKEN = ["--token", "0123456789abcdef"]
+NOBODY = str(2**22 + 1)
+"""No process has this number."""
 PAIRS = ["run", "pairs", "--url", "wirechat://127.0.0.1:1"]
 SERIES = {"delivered", "durable", "read", "page", "presence", "resume", "caught up", "lag", "canary"}
 SECONDS = 90
@@ -84,7 +87,7 @@ def test_packages_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delitem(sys.modules, name)
     done = CliRunner().invoke(wirechat, ["loadgen", "list"])
     assert done.exit_code == 2
-    assert "pip install 'wirechat[loadgen]'" in done.output
+    assert "in the checkout, pip install '.[loadgen]'" in done.output
 
 
 async def loadgen(*words: object) -> subprocess.CompletedProcess[bytes]:
@@ -101,8 +104,8 @@ async def test_everything_is_done_nothing_is_lost_and_the_parts_make_a_whole(
     parts = tmp_path / "first.json", tmp_path / "second.json"
     async with server(tmp_path, "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0") as (_, web):
         done = await loadgen("run", plan, "--url", web, "--processes", 2, "--share", "1/2", "--json")
-    share = scenario.load(str(plan)).share(1, 2)
-    result = await Run(Options("plan", share, url, seed=2, pid=running.pid), lambda told: None).run()
+    second_share = Options("plan", scenario.load(str(plan)), url, pid=running.pid, share=(2, 2))
+    result = await Run(second_share, lambda told: None).run()
     parts[0].write_bytes(done.stdout)
     parts[1].write_text(file.to_json(result))
     first, second = (json.loads(part.read_text()) for part in parts)
@@ -123,6 +126,11 @@ async def test_everything_is_done_nothing_is_lost_and_the_parts_make_a_whole(
     assert merged["totals"]["people"] == first["totals"]["people"] + second["totals"]["people"] == 20
     assert merged["figures"]["texts"] == first["figures"]["texts"] + second["figures"]["texts"]
     assert merged["machine"]["hosts"] == 2
+    assert merged["scenario"] == first["scenario"] == second["scenario"]
+    assert second["watched"]["name"].endswith(f", process {running.pid}")
+    assert merged["totals"]["server_cpu_seconds"] == pytest.approx(
+        first["totals"]["server_cpu_seconds"] + second["totals"]["server_cpu_seconds"]
+    ), "of two servers"
     text = report.read_text()
     assert text.count("<svg") == 6
     for name in ("http://www.w3.org", "http://purl.org", "http://creativecommons.org", "https://matplotlib.org"):
@@ -173,7 +181,7 @@ async def test_a_server_that_dies_midway_makes_a_partial_report(tmp_path: Path) 
                 node.process.kill()
 
         with trio.fail_after(SECONDS):
-            result = await Run(Options("talk", talk, url), tell, drain_seconds=0.5, gone_seconds=0.5).run()
+            result = await Run(Options("talk", talk, url), tell, drain_seconds=SECONDS, gone_seconds=0.5).run()
     assert result.partial == "the server is gone"
     assert result.violations == []
     assert figures.verdict(result)[0] == "partial"
@@ -274,12 +282,19 @@ async def test_what_is_stopped_is_partial(plan: Path, url: str) -> None:
     assert "partial: the run ended before its time: it was stopped" in " ".join(printed.split())
 
 
+@pytest.mark.parametrize("words", [("loadgen",), ("plan",)])
+def test_help_tells_the_exit_status(words: tuple[str, ...]) -> None:
+    text = " ".join(command.wirechat(*words, "--help").out.split())
+    assert re.search(r"Exit status.*\b3\b.* not valid", text)
+
+
 @pytest.mark.parametrize(
     ("words", "status", "line"),
     [
         (["run", "pears", "--url", "wirechat://127.0.0.1:1"], 2, "there is no scenario 'pears'"),
         (["run", "pairs", "--url", "http://127.0.0.1:1"], 2, "bad URL"),
-        (PAIRS, 2, "no load on wirechat://127.0.0.1:1: Connection refused"),
+        (PAIRS, 2, "no load on wirechat://127.0.0.1:1: connection refused: is the server running?"),
+        ([*PAIRS, "--pid", NOBODY], 2, f"--pid {NOBODY}: there is no such process"),
         ([*PAIRS, "--people", "1"], 2, "too few"),
         ([*PAIRS, "--share", "3/2"], 2, "must be K/N"),
         (["run", "broadcast", "--url", "wirechat://127.0.0.1:1", "--share", "1/2"], 2, "cannot be divided among 2"),

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import attrs
 import pytest
+import trio
 
 from tests.cli import command
+from tests.cli.test_cluster_commands import family
+from tests.cli.test_workers import gone
 from tests.plan.test_answer import HELD, MEASURED, PAIRS
+from tools.cluster.server import Server
 from tools.loadgen.run import Tell
 from tools.plan import command as plan
 from tools.plan import probe
 from tools.plan.probe import Climbed, Measured
-from tools.plan.server import Server
 
 SECONDS = 4.0
 """Less than one may ask for: it shows how it goes, not how much."""
+SIGNALLED_SECONDS = 60
 
 
 def test_this_machine_is_probed_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +52,34 @@ def test_this_machine_is_probed_and_nothing_is_left(tmp_path: Path, monkeypatch:
     assert found["measured"]["groups"]["steps"][0]["rate"] == 20.0
     assert {line["name"] for line in found["limits"]} >= {"ulimit -n", "fs.file-max"}
     assert list(tmp_path.iterdir()) == []
+
+
+def listening(place: Path) -> bool:
+    """Whether the server of the probe there is ready."""
+    return any(log.read_bytes().count(b'"listening"') == 2 for log in place.glob(".wirechat-plan-*/log"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+async def test_its_server_ends_with_it(how: signal.Signals, tmp_path: Path) -> None:
+    """In order, and nothing is left; after kill -9 the directory is. Settings of another server do not concern it."""
+    line = [sys.executable, "-m", "wirechat.cli.main", "plan", "--json", "--directory", str(tmp_path)]
+    process = await trio.lowlevel.open_process(
+        line, stdout=subprocess.DEVNULL, env={**os.environ, "WIRECHAT_LIMITS__PAGE": "of another server"}
+    )
+    try:
+        with trio.fail_after(SIGNALLED_SECONDS):
+            while not listening(tmp_path):  # noqa: ASYNC110  another process writes it
+                await trio.sleep(0.05)
+        children = family(process.pid)[1:]
+        assert children
+        process.send_signal(how)
+        with trio.fail_after(SIGNALLED_SECONDS):
+            status = await process.wait()
+    finally:
+        process.kill()
+    await gone(children)
+    assert status == (-how if how == signal.SIGKILL else 128 + how)
+    assert os.listdir(tmp_path) == [] or how == signal.SIGKILL
 
 
 def told(measured: Measured, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:

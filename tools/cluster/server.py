@@ -37,14 +37,16 @@ class Server:
 
     place           the flags that say where its data is, unless the environment does
     log             file for what it says; each life goes on where the one before ended
-    environment     on top of ours: settings, and what a fault needs
+    environment     on top of ours without settings of a server: settings, and what a fault needs
     tree            the source tree to run, another one for a planted bug
+    schemes         of the addresses it listens at, each with its flag
     """
 
     place: Sequence[str]
     log: Path
     environment: Mapping[str, str] = attrs.Factory(dict)
     tree: Path = ROOT
+    schemes: Mapping[str, str] = attrs.field(default=SCHEMES, kw_only=True)
     urls: dict[str, str] = attrs.Factory(dict)
     _process: trio.Process | None = None
     _guard: Guard | None = None
@@ -60,8 +62,9 @@ class Server:
 
     async def start(self) -> None:
         """Start it and wait until it listens. Raises ServerFailed with its last words."""
-        places = [word for scheme, flag in SCHEMES.items() for word in (flag, self._address(scheme))]
+        places = [word for scheme, flag in self.schemes.items() for word in (flag, self._address(scheme))]
         command = [sys.executable, "-m", "wirechat.cli.main", "serve", *self.place, *places]
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("WIRECHAT_")}
         self._out = self.log.open("ab")
         self._told_from = self.log.stat().st_size
         self._guard = Guard(signal.SIGTERM)
@@ -72,12 +75,12 @@ class Server:
             stdout=self._out,
             stderr=self._out,
             process_group=self._guard.group,  # Ctrl-C is for whoever runs this, and ends it in order
-            env={**os.environ, "PYTHONPATH": str(self.tree), **self.environment},
+            env={**ours, "PYTHONPATH": str(self.tree), **self.environment},
         )
         with trio.move_on_after(START_SECONDS):
             while self._process.returncode is None:
                 heard = [str(line["url"]) for line in self.told("listening")]
-                if len(heard) == len(SCHEMES):
+                if len(heard) == len(self.schemes):
                     self.urls = {url.partition("://")[0]: url for url in heard}
                     return
                 await trio.sleep(LOOK_SECONDS)
@@ -104,9 +107,10 @@ class Server:
             await self._gone(self._process)
 
     async def terminate(self) -> None:
-        """SIGTERM, and wait until it has drained and ended. Raises ServerFailed when it hangs or fails."""
+        """SIGTERM, and wait until it has drained and ended. Raises ServerFailed when it does not, or does not run."""
         process = self._process
-        assert process is not None
+        if process is None:
+            raise ServerFailed("the server does not run")
         process.terminate()
         with trio.move_on_after(STOP_SECONDS) as patience:
             await self._gone(process)

@@ -65,7 +65,10 @@ def open_socket(
     """A connected socket, TLS done, and the digest of the certificate. Raises OSError, ValueError."""
     parts = parse_url(url)
     host = str(parts.hostname)
-    raw = _dial(host, parts.port or PORTS[parts.scheme], timeout, receive_buffer)
+    try:
+        raw = _dial(host, parts.port or PORTS[parts.scheme], timeout, receive_buffer)
+    except ConnectionRefusedError:
+        raise ConnectionRefusedError("connection refused: is the server running?") from None
     try:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if parts.scheme not in ("wirechats", "wss"):

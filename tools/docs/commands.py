@@ -20,7 +20,8 @@ INTRODUCTION = """\
 # Commands
 
 Made from the commands themselves: `wirechat COMMAND --help` says the same. Exit status: 0 fine; 1 the command looked
-and found something wrong; 2 the input was bad, with one line on standard error that says what to do; 130 Ctrl-C.
+and found something wrong; 2 the input was bad, with one line on standard error that says what to do; 3 what
+`wirechat loadgen` or `wirechat plan` measured is not valid, or was ended before its time; 130 Ctrl-C.
 
 """
 

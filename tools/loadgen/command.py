@@ -47,7 +47,11 @@ class Wrong(click.ClickException):
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def loadgen() -> None:
-    """Load a server, measure it honestly, check that nothing was lost."""
+    """Load a server, measure it honestly, check that nothing was lost.
+
+    Exit status of run and merge: 0 valid; 1 a promise was broken; 2 the input was bad, or there is no server; 3 the run
+    is not valid, for the generator or the machine was too slow, or partial, also after Ctrl-C.
+    """
 
 
 @loadgen.command("list")
@@ -104,8 +108,9 @@ def run_command(
     as_json: bool,
 ) -> None:
     """Run a scenario: a name from `wirechat loadgen list`, or a TOML file."""
-    plan = _shared(_changed(_scenario(name), people, rate, seconds), share)
-    options = Options(Path(name).stem, plan, url, ca, processes, seed, check, pid, target)
+    plan = _changed(_scenario(name), people, rate, seconds)
+    part = _share(plan, share)
+    options = Options(Path(name).stem, plan, url, ca, processes, seed, check, pid, target, share=part)
     try:
         targets.check(target, plan)
         assert options.place
@@ -114,7 +119,7 @@ def run_command(
     if worker:
         options = attrs.evolve(options, workers=_workers(worker), token=_token(token))
     else:
-        _enough_files(plan, processes)
+        _enough_files(options.part, processes)
     _writable(report)
     try:
         options = attrs.evolve(options, scraper=open_metrics(metrics, url, ca))
@@ -151,7 +156,11 @@ def _address(text: str) -> tuple[str, int]:
 
 @loadgen.command("worker")
 @click.option("--listen", default="127.0.0.1:7990", show_default=True, metavar="HOST:PORT", help="Where to wait.")
-@click.option("--token", envvar="LOADGEN_TOKEN", help="Which whoever comes must know; better as LOADGEN_TOKEN.")
+@click.option(
+    "--token",
+    envvar="LOADGEN_TOKEN",
+    help="At least 16 characters, which whoever comes must know; better as LOADGEN_TOKEN.",
+)
 def worker_command(listen: str, token: str | None) -> None:
     """Wait for `run --worker HOST:PORT` on another host, and make its load from here.
 
@@ -213,16 +222,17 @@ def _changed(plan: Scenario, people: int | None, rate: float | None, seconds: fl
     return plan
 
 
-def _shared(plan: Scenario, share: str | None) -> Scenario:
+def _share(plan: Scenario, share: str | None) -> tuple[int, int]:
     if share is None:
-        return plan
+        return 1, 1
     number, _, of = share.partition("/")
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
         raise Wrong(f"--share {share}: must be K/N, such as 2/3")
     try:
-        return plan.share(int(number) - 1, int(of))
+        plan.share(int(number) - 1, int(of))
     except BadScenario as error:
         raise Wrong(str(error)) from None
+    return int(number), int(of)
 
 
 def _enough_files(plan: Scenario, processes: int) -> None:
@@ -318,7 +328,7 @@ files = click.argument("files", nargs=-1, required=True, type=click.Path(path_ty
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def merge_command(files: tuple[Path, ...], report: Path | None, as_json: bool) -> None:
-    """Make one result of several: what each host's `run --share K/N --json` printed."""
+    """Make one result of several: what each host's `run --share K/N --json` printed, all shares of one run."""
     try:
         merged = file.merge([(path, file.read(path)) for path in files])
     except file.BadFile as error:

@@ -32,6 +32,10 @@ LOGINS = 64
 RETRY_SECONDS = (0.2, 1.0)
 """Between two attempts of somebody whose connection broke."""
 MEMBERS_AT_ONCE = 200
+CLOSED = (
+    "the server makes accounts only when asked from its own machine: run this there, or set accounts.open_registration"
+    " of its configuration while it runs"
+)
 FOUNDING = (wire.EntryKind.CREATE, wire.EntryKind.ADD)
 """What is seen of a conversation before it is under load."""
 
@@ -111,6 +115,8 @@ class Crowd:
         elif isinstance(reply, wire.Error) and reply.code >= 5000:
             self._to_register += 1
             peer.later((reply.retry_ms or 500) / 1000, lambda: self._register(peer))
+        elif isinstance(reply, wire.Error) and reply.code == wire.errors.REGISTRATION_CLOSED:
+            self.failure = CLOSED
         elif isinstance(reply, wire.Error):
             self.failure = f"no account could be made: error {reply.code} {reply.message or ''}".rstrip()
         else:

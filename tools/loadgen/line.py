@@ -263,6 +263,8 @@ def _reason(error: Exception) -> str:
         return f"its certificate is not trusted ({error.verify_message}): name one to trust with --ca"
     if isinstance(error, ssl.SSLError):
         return f"no TLS there ({error.reason})"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: is the server running?"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return str(error) or type(error).__name__

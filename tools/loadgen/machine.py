@@ -52,6 +52,17 @@ class Sample:
     """How late the server's event loop ran what was due, on average."""
 
 
+@attrs.frozen
+class Watched:
+    """The server of which a run counted the CPU, and when."""
+
+    name: str
+    """Host and process, or, where only its metrics were read, their URL."""
+    begin: float
+    """Seconds since 1970."""
+    end: float
+
+
 class Server:
     """The server's processes, when they run on this machine."""
 
@@ -96,17 +107,40 @@ class Server:
         return total / 2**20
 
 
+class BadProcess(Exception):
+    """Why a process is no server that can be watched, in one line."""
+
+
 def find_server(address: tuple[str, int], pid: int | None) -> Server | None:
-    """By its number, or by where it listens; None when it is not here or belongs to somebody else."""
+    """By its number, or by where it listens; None when it is not here or belongs to somebody else.
+
+    Raises BadProcess when the one of that number cannot be it.
+    """
+    if pid is not None:
+        return Server(_listening(pid))
     with contextlib.suppress(psutil.Error, OSError):
-        if pid is not None:
-            return Server(psutil.Process(pid))
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == address[1:] and connection.pid:
                 process = psutil.Process(connection.pid)
                 if process.pid != os.getpid():
                     return Server(process)
     return None
+
+
+def _listening(pid: int) -> psutil.Process:
+    """Wherever it listens: the port in the URL may be that of a proxy. Raises BadProcess."""
+    try:
+        process = psutil.Process(pid)
+        connections = [
+            each for one in (process, *process.children(recursive=True)) for each in one.net_connections("tcp")
+        ]
+    except psutil.NoSuchProcess:
+        raise BadProcess(f"--pid {pid}: there is no such process") from None
+    except psutil.AccessDenied:
+        raise BadProcess(f"--pid {pid}: it may not be looked at; run this as its user or as root") from None
+    if not any(each.status == psutil.CONN_LISTEN for each in connections):
+        raise BadProcess(f"--pid {pid}: it is no server, for it listens nowhere")
+    return process
 
 
 @attrs.frozen
@@ -139,6 +173,13 @@ class Watch:
         self._before: _Moment | None = None
         self._told = (0.0, 0.0)  # CPU seconds of the server, and in how many
         self._others = (0.0, 0.0)
+
+    @property
+    def server_name(self) -> str:
+        """As in Watched; empty when nobody tells its CPU."""
+        if self._server is not None:
+            return f"{platform.node()}, process {self._server.pid}"
+        return "" if self._scraper is None or self.server_cores is None else self._scraper.url
 
     @property
     def knows_server(self) -> bool:

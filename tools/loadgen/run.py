@@ -19,7 +19,7 @@ import trio
 from tools.loadgen import machine, scenario, targets
 from tools.loadgen.hosts import Lines, NoWorker, Remote, connect, say
 from tools.loadgen.line import Place
-from tools.loadgen.machine import Sample, Watch
+from tools.loadgen.machine import Sample, Watch, Watched
 from tools.loadgen.measures import Measures
 from tools.loadgen.place import BadPlace, find_place
 from tools.loadgen.scenario import Phase, Scenario
@@ -59,7 +59,7 @@ class Interrupted(Failed):
 class Options:
     """What to run and where.
 
-    seconds, people and rate of the scenario are as they shall be.
+    seconds, people and rate of the scenario are as they shall be, of all shares together.
     """
 
     name: str
@@ -78,6 +78,14 @@ class Options:
     """Hosts that make the load, each as host:port with `processes` processes; none: this one does."""
     token: str = ""
     """Which the workers know."""
+    share: tuple[int, int] = (1, 1)
+    """Which part of the scenario this run is, from 1, and of how many."""
+
+    @property
+    def part(self) -> Scenario:
+        """What this run does itself. Raises BadScenario when there are more shares than can be divided."""
+        number, of = self.share
+        return self.scenario.share(number - 1, of)
 
     @property
     def place(self) -> Place:
@@ -111,6 +119,8 @@ class Result:
     """Why it ended before its end; empty if it did not."""
     counted: dict[str, Counted] = attrs.Factory(dict)
     """What the server counted in the measured phases, by the names of its metrics; empty when it does not tell."""
+    watched: Watched | None = None
+    """Whose CPU was counted; None when it is not known."""
 
     @property
     def measured_seconds(self) -> float:
@@ -203,6 +213,7 @@ class Run:
         self._partial = ""
         self._server_cpu = 0.0
         self._alive = 0.0
+        self._played = (0.0, 0.0)  # when, in seconds since 1970
 
     def stop(self, why: str) -> None:
         """End it now."""
@@ -212,7 +223,10 @@ class Run:
     async def run(self) -> Result:
         """Raises Failed."""
         options = self._options
-        server = machine.find_server(options.place.address, options.pid)
+        try:
+            server = machine.find_server(options.place.address, options.pid)
+        except machine.BadProcess as error:
+            raise Failed(str(error)) from None
         watch = Watch(server, options.scraper, self._measures)
         about, began = machine.about(), time.time()
         async with trio.open_nursery() as nursery:
@@ -223,12 +237,15 @@ class Run:
                 async with trio.open_nursery() as watching:
                     watching.start_soon(watch.look)
                     watching.start_soon(watch.canary)
+                    since = time.time()
                     await self._play(server)
+                    self._played = since, time.time()
                     watching.cancel_scope.cancel()
                 await watch.sample()
+                drain = 0.0 if self._partial == GONE else self._drain_seconds + options.scenario.away_seconds
                 for process in self._processes:
-                    await process.order({"stop": True})
-                await self._results()
+                    await process.order({"stop": True, "drain_seconds": drain})
+                await self._results(drain)
             finally:
                 nursery.cancel_scope.cancel()
                 for end in self._ends:
@@ -236,19 +253,19 @@ class Run:
         return self._result(watch, about, began)
 
     async def _start(self, nursery: trio.Nursery, began: float) -> None:
-        options = self._options
-        count = min(options.processes * max(1, len(options.workers)), options.scenario.units)
+        options, part = self._options, self._options.part
+        count = min(options.processes * max(1, len(options.workers)), part.units)
         for number in range(count):
             process = await self._process(number)
             self._processes.append(process)
             nursery.start_soon(process.listen)
             name = f"l{int(began * 1000) % 36**7:x}-{options.seed}-{number}"
-            plain = scenario.to_plain(options.scenario.share(number, count))
+            plain = scenario.to_plain(part.share(number, count))
             ca = options.ca
             if process.remote is not None and ca is not None:
                 ca = await trio.Path(ca).read_text()
             job = Job(
-                plain, options.url, ca, name, f"{options.seed}/{number}", options.check, self._drain_seconds,
+                plain, options.url, ca, name, f"{options.seed}/{options.share[0]}/{number}", options.check,
                 options.target,
             )  # fmt: skip
             await process.order(attrs.asdict(job))
@@ -345,9 +362,9 @@ class Run:
             "lag p99": max((each["percentiles"]["lag"].get("p99", 0.0) for each in told), default=0.0),
         }
 
-    async def _results(self) -> None:
-        """Waits as long as a drain may take."""
-        with trio.move_on_after(self._drain_seconds + self._options.scenario.away_seconds + 60):
+    async def _results(self, drain_seconds: float) -> None:
+        """Waits as long as that may take."""
+        with trio.move_on_after(drain_seconds + 60):
             while any(process.result is None for process in self._processes):
                 self._tell(Progress("waiting for the last", 0, 0, self._sums()))
                 await trio.sleep(0.05)
@@ -374,7 +391,7 @@ class Run:
             self._partial = GONE if gone == totals["people"] else f"{who} did not come back"
         result = Result(
             self._options, measures, self._phases, violations, [], watch.samples, totals, about, began, self._partial,
-            watch.counted,
+            watch.counted, Watched(watch.server_name, *self._played) if watch.server_name else None,
         )  # fmt: skip
         if watch.server_is_gone:
             totals["server_cpu_seconds"] = 0.0  # nobody knows how much it was

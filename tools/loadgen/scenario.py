@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from attrs import validators
 
 from wirechat import wire
 
+UNKNOWN, MISSING = "unknown key", "is missing"
 SHIPPED = resources.files("tools.loadgen") / "scenarios"
 
 positive: Any = validators.gt(0)
@@ -200,8 +202,15 @@ class Scenario:
             raise ValueError("no phase is measured, so there would be no figures")
         if self.conversations is None and any(not isinstance(each, Returns | Strangers) for each in self.activities):
             raise ValueError("there is no [conversations], in which something could happen")
-        if self.conversations is not None and self.people < self.size * (self.conversations.count or 1):
-            raise ValueError(f"{self.people} people are too few for these conversations")
+        if self.conversations is not None:
+            needed = self.size * (self.conversations.count or 1)
+            if self.people < needed:
+                raise ValueError(f"{self.people} people are too few: these conversations need at least {needed}")
+        names = [phase.name for phase in self.phases]
+        for number, each in enumerate(self.activities):
+            if isinstance(each, Returns) and each.phase and each.phase not in names:
+                there = ", ".join(names)
+                raise ValueError(f"there is no phase {each.phase!r} (at activities[{number}].phase); there are {there}")
 
     @property
     def size(self) -> int:
@@ -320,17 +329,22 @@ def _activity(value: Any, _: Any) -> Activity:
 
 def _first(error: cattrs.BaseValidationError) -> str:
     """The first thing that is wrong, with its path."""
-    what, _, where = cattrs.transform_error(error, path="", format_exception=_said)[0].rpartition(" @")
+    told = cattrs.transform_error(error, path="", format_exception=_said)
+    first = next((each for each in told if each.startswith(UNKNOWN)), told[0])  # it may be why another key is missing
+    what, _, where = first.rpartition(" @")
     place = where.strip(" .")
+    if what == MISSING:
+        return f"{place} {what}"
     return f"{what} (at {place})" if place else what
 
 
 def _said(error: BaseException, wanted: type | None) -> str:
     if isinstance(error, cattrs.errors.ForbiddenExtraKeysError):
-        known = ", ".join(field.name for field in attrs.fields(error.cl))
-        return f"unknown key {', '.join(sorted(error.extra_fields))}; there are {known}"
+        key, known = min(error.extra_fields), [field.name for field in attrs.fields(error.cl)]
+        near = get_close_matches(key, known, 1)
+        return f"{UNKNOWN} {key}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}")
     if isinstance(error, KeyError):
-        return f"{error.args[0]} is missing"
+        return MISSING
     return str(error.args[0]) if error.args else type(error).__name__
 
 

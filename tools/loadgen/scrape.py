@@ -92,7 +92,8 @@ class Scraper:
     def __init__(self, url: str, ca: str | None) -> None:
         parts = urlsplit(url)
         login, _, place = parts.netloc.rpartition("@")
-        self._url = parts._replace(netloc=place).geturl()
+        self.url = parts._replace(netloc=place).geturl()
+        """Without name and password."""
         tls = ssl.create_default_context(cafile=ca) if url.startswith("https:") else None
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
@@ -104,16 +105,16 @@ class Scraper:
     def read(self) -> Reading:
         """Blocks for up to SECONDS. Raises BadMetrics."""
         try:
-            with self._opener.open(self._url, timeout=SECONDS) as answer:
+            with self._opener.open(self.url, timeout=SECONDS) as answer:
                 text = answer.read(BYTES_MAX).decode()
             return _reading(text)
         except urllib.error.HTTPError as error:
-            raise BadMetrics(f"no metrics at {self._url}: HTTP status {error.code}") from None
+            raise BadMetrics(f"no metrics at {self.url}: HTTP status {error.code}") from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            raise BadMetrics(f"no metrics at {self._url}: {getattr(reason, 'strerror', None) or reason}") from None
+            raise BadMetrics(f"no metrics at {self.url}: {getattr(reason, 'strerror', None) or reason}") from None
         except ValueError:
-            raise BadMetrics(f"no metrics at {self._url}: this is not what a wirechat server tells") from None
+            raise BadMetrics(f"no metrics at {self.url}: this is not what a wirechat server tells") from None
 
 
 def open_metrics(url: str | None, server: str, ca: str | None) -> Scraper | None:

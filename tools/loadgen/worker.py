@@ -1,6 +1,7 @@
 """One process of a load: `python -m tools.loadgen.worker`. Orders come as lines of JSON, and so do its reports.
 
-In: the job; then {"phase": name, "begin": …, "end": …, "scale": [a, b], "measured": …} for each phase, {"stop": true}.
+In: the job; then {"phase": name, "begin": …, "end": …, "scale": [a, b], "measured": …} for each phase,
+{"stop": true, "drain_seconds": …}.
 Out: {"made": n, "of": m} while everything is made, {"ready": true}, twice a second {"progress": …}, in the end
 {"result": …}, or {"failed": "why"}.
 """
@@ -49,7 +50,6 @@ class Job:
     """Begins the handles of its people."""
     seed: str
     check: bool
-    drain_seconds: float
     target: str = targets.OWN
 
 
@@ -83,7 +83,7 @@ class Worker:
         self._loop = Loop()
         self._measures = Measures()
         self._judge: Judge = Checking() if job.check else Silent()
-        self._drain_seconds = job.drain_seconds
+        self._drain_seconds = 0.0
         self._plan = scenario.from_plain(job.scenario)
         self._chance = Random(job.seed)
         self._crowd = self._people(job)
@@ -137,7 +137,7 @@ class Worker:
 
     def _obey(self, order: dict[str, Any]) -> None:
         if order.get("stop"):
-            self._stopping = True
+            self._stopping, self._drain_seconds = True, order["drain_seconds"]
             return
         stretch = Stretch(order["begin"], order["end"], *order["scale"])
         self._measures.began = order["run_began"]
@@ -195,7 +195,7 @@ class Worker:
         self._traffic = sent - self._traffic[0], received - self._traffic[1]
         self._loop.run(
             lambda: self._abandoned or self._crowd.is_settled,
-            self._loop.now + self._drain_seconds + self._plan.away_seconds,
+            self._loop.now + self._drain_seconds,
         )
 
     def _result(self) -> dict[str, Any]:

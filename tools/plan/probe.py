@@ -16,6 +16,7 @@ import attrs
 import psutil
 import trio
 
+from tools.cluster.server import Server
 from tools.loadgen.crowd import Crowd
 from tools.loadgen.judge import Silent
 from tools.loadgen.loop import Loop
@@ -26,7 +27,7 @@ from tools.loadgen.place import find_place
 from tools.loadgen.run import MAKING, Failed, Options, Progress, Result, Run, Tell
 from tools.loadgen.scenario import Climb, Conversations, Messages, Phase, Reads, Scenario
 from tools.loadgen.scrape import open_metrics
-from tools.plan.server import Server, serving
+from tools.plan.server import serving
 
 P99_MS = 100.0
 """What is still well served."""
@@ -144,11 +145,11 @@ class Measured:
 
 
 async def probe(directory: Path, seconds: float, files: int, tell: Tell) -> Measured:
-    """Takes about so many seconds. Raises NoServer, Failed, OSError."""
+    """Takes about so many seconds. Raises ServerFailed, Failed, OSError."""
     began = time.monotonic()
     machine = Machine(os.cpu_count() or 1, psutil.virtual_memory().available / 2**20, files)
     tell(Progress("disk", 0, 1, {}))
-    disk = await trio.to_thread.run_sync(_disk, directory, seconds * SHARES["disk"])
+    disk = await trio.to_thread.run_sync(_disk, directory, seconds * SHARES["disk"], abandon_on_cancel=True)
     async with serving(directory) as server:
         since, strange = time.monotonic(), _strange_cpu_seconds()
         tell(Progress("idle people", 0, 1, {}))
@@ -212,7 +213,7 @@ def _idle(server: Server, seconds: float) -> Idle:
 def _connected(loop: Loop, server: Server, number: int, people: int) -> Crowd:
     """So many more people, who say nothing. Raises Failed."""
     plan = Scenario("people who say nothing", people, (Phase("hold", 1.0),))
-    place = find_place(server.url, None)
+    place = find_place(server.urls["wirechat"], None)
     crowd = Crowd(loop, place, plan, f"idle{number}", Random(number), Measures(), Silent())
     crowd.begin()
     loop.run(lambda: crowd.ready or crowd.failure is not None, time.monotonic() + CONNECT_SECONDS)
@@ -279,8 +280,9 @@ def mean(values: Sequence[float | None]) -> float:
 
 async def _run(server: Server, what: str, plan: Scenario, seconds: float, tell: Tell) -> Result:
     """Stopped when its time is over, which begins with the load."""
-    scraper = open_metrics(server.metrics, server.url, None)
-    options = Options(what, plan, server.url, check=False, pid=server.pid, scraper=scraper)
+    url = server.urls["wirechat"]
+    scraper = open_metrics(f"{server.urls['http']}/metrics", url, None)
+    options = Options(what, plan, url, check=False, pid=server.pid, scraper=scraper)
     begun = trio.Event()
 
     def passed_on(told: Progress) -> None:

@@ -51,7 +51,7 @@ class Commands(click.Group):
         except ModuleNotFoundError as error:
             if name not in EXTRAS:
                 raise
-            needed = f"pip install 'wirechat[{EXTRAS[name]}]'"
+            needed = f"in the checkout, pip install '.[{EXTRAS[name]}]'"
             raise click.UsageError(f"{name} needs the package {error.name}: {needed}") from None
         assert isinstance(command, click.Command)
         return command

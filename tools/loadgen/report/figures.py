@@ -111,6 +111,7 @@ def as_plain(result: Result) -> dict[str, Any]:
         "target": options.target,
         "seed": options.seed,
         "processes": options.processes,
+        "share": {"number": options.share[0], "of": options.share[1]},
         "checked": options.check,
         "began": result.began,
         "machine": result.machine,
@@ -123,6 +124,7 @@ def as_plain(result: Result) -> dict[str, Any]:
         "invalid": result.invalid,
         "partial": result.partial,
         "totals": result.totals,
+        "watched": None if result.watched is None else attrs.asdict(result.watched),
         "counted": {name: each.as_plain() for name, each in result.counted.items()},
         "measures": result.measures.as_plain(),
     }
