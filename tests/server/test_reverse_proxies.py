@@ -125,10 +125,10 @@ class Site:
                 for kind, port in self.inside.items()
             }
             self.server = server = Server(Config(grease=0), REAL, store)
-            door = SideDoor([listeners["ws"]])
+            health = Health(store, lambda: server.draining)
+            door = SideDoor([listeners["ws"]], application(health, Metrics(server)))
             async with trio.open_nursery() as nursery:
-                health = Health(store, lambda: server.draining)
-                await nursery.start(door.run, application(health, Metrics(server)))
+                await nursery.start(door.run)
                 task_status.started()
                 await server.run([listeners["tcp"], listeners["tls"], door], self._stop)
                 nursery.cancel_scope.cancel()

@@ -8,6 +8,7 @@ import re
 import ssl
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -80,6 +81,7 @@ class Doors(Rig):
     """The rig with a side door: "http" has HTTP alone, "ws" (or "wss") is shared."""
 
     store: Store
+    door: SideDoor
 
     async def get(
         self, path: str, port: str = "http", stream: trio.abc.Stream | None = None, method: str = "GET"
@@ -110,11 +112,11 @@ async def opened(tmp_path: Path, tls: Tls | None = None, free_bytes: int = 0) ->
         listen = partial(Listener, address=Address("127.0.0.1", 0))
         listeners = {"tcp": listen("tcp"), "http": listen("http"), shared: listen(shared, tls=tls)}
         server = Server(Config(grease=0), REAL, store)
-        door = SideDoor([listeners["http"], listeners[shared]])
         health = Health(store, lambda: server.draining, tmp_path, free_bytes)
-        await nursery.start(door.run, application(health, Metrics(server)))
+        door = SideDoor([listeners["http"], listeners[shared]], application(health, Metrics(server)))
+        await nursery.start(door.run)
         doors = Doors(server, listeners, nursery, trio.Event())
-        doors.store = store
+        doors.store, doors.door = store, door
         nursery.start_soon(server.run, [listeners["tcp"], door], doors.stop)
         try:
             yield doors
@@ -441,21 +443,48 @@ async def test_what_fails_inside_fails_alone(tmp_path: Path, monkeypatch: pytest
 
 
 async def test_the_http_server_may_fail_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It starts again; who came meanwhile is answered then."""
-    real, failures = sidedoor.serve, 2
+    """That ends one connection, and the next one is answered."""
 
-    async def serve(*args: Any) -> None:
-        nonlocal failures
-        failures -= 1
-        if failures >= 0:
-            raise RuntimeError("a bug")
-        await real(*args)
+    def broken(*args: Any) -> Any:
+        raise RuntimeError("a bug")
 
-    monkeypatch.setattr(sidedoor, "serve", serve)
-    monkeypatch.setattr(sidedoor, "AGAIN_SECONDS", 0.05)
     async with opened(tmp_path) as rig:
+        with monkeypatch.context() as patched:
+            patched.setattr(sidedoor, "TCPServer", broken)
+            stream = await rig.stream("http")
+            await stream.send_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            with trio.fail_after(PATIENCE):
+                assert not await stream.receive_some()
         assert (await rig.get("/livez")).status == 200
-        assert failures == -1
+
+
+async def test_who_does_not_read_holds_nothing_when_his_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that fits nowhere, whose sending hypercorn shields, ends with its connection."""
+    monkeypatch.setattr(limits, "HTTP_SECONDS", 0.4)
+
+    async def endless(*args: Any) -> str:
+        return "x" * 50_000_000
+
+    monkeypatch.setattr(Metrics, "text", endless)
+    async with opened(tmp_path) as rig:
+        stream = await rig.stream("http")
+        await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        with trio.fail_after(PATIENCE):
+            assert await stream.receive_some(1)
+            while any(port.requests for port in rig.door._ports):  # noqa: ASYNC110
+                await trio.sleep(0.02)
+
+
+async def test_a_server_that_is_killed_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door has no place in the file system, so nobody has to tidy up after it."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    async with opened(tmp_path / "data") as rig:
+        assert (await rig.get("/livez")).status == 200
+        assert not list(temporary.iterdir())
 
 
 async def test_a_full_port_turns_newcomers_away_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

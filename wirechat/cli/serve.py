@@ -112,9 +112,9 @@ async def _open_side_door(
     from wirechat.server.metrics import Metrics
     from wirechat.server.sidedoor import SideDoor
 
-    door = SideDoor(doors)
     health = Health(server.store, lambda: server.draining, data, cluster=server.cluster)
-    await nursery.start(door.run, application(health, Metrics(server, bus)))
+    door = SideDoor(doors, application(health, Metrics(server, bus)))
+    await nursery.start(door.run)
     return door
 
 

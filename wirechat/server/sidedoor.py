@@ -1,8 +1,9 @@
 """The side door: HTTP beside the protocol, on ports of its own or on those of WebSocket.
 
 Whoever comes to a port of the side door is looked at first, in `hello_ms` and HTTP_HEAD_BYTES: `Upgrade: websocket` on
-a port that also speaks the protocol makes an endpoint for the server, everything else is handed to hypercorn, which
-listens on a socket in a private directory and knows neither our ports nor our certificates.
+a port that also speaks the protocol makes an endpoint for the server, everything else is handed to hypercorn at the
+other end of a pair of sockets. It listens nowhere, so a server that is killed leaves nothing behind, and knows neither
+our ports nor our certificates.
 
 Rules:
 * One request a connection, and of it the head alone: nothing here takes a body. A reverse proxy keeps connections open
@@ -17,13 +18,8 @@ Rules:
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import h11
@@ -31,8 +27,11 @@ import hypercorn.config
 import hypercorn.logging
 import structlog
 import trio
-from hypercorn.trio import serve
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import Framework
+from hypercorn.utils import wrap_app
+from starlette.types import ASGIApp
 
 from wirechat.server import limits
 from wirechat.server.endpoint import DirectStream, Endpoint, StreamEndpoint, WebSocketEndpoint
@@ -41,9 +40,6 @@ from wirechat.server.proxy import NotProxied
 from wirechat.wire.limits import HELLO_MS
 
 log = structlog.get_logger(__name__)
-
-AGAIN_SECONDS = 1.0
-"""After a failure of hypercorn itself."""
 
 BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, NotProxied)
 """What a peer can do to its connection."""
@@ -67,31 +63,22 @@ class SideDoor:
     listener does.
     """
 
-    def __init__(self, listeners: Sequence[Listener]) -> None:
+    def __init__(self, listeners: Sequence[Listener], application: ASGIApp) -> None:
         self._ports = [_Port(listener) for listener in listeners]
         self._found, self._endpoints = trio.open_memory_channel[Endpoint](0)
-        self._path = ""
+        self._inside = _Inside(application)
 
     async def __aiter__(self) -> AsyncIterator[Endpoint]:
         async with self._endpoints:  # once the server accepts no more, sending fails at once
             async for endpoint in self._endpoints:
                 yield endpoint
 
-    async def run(
-        self, application: Framework, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
-        with ExitStack() as stack:
-            folder = stack.enter_context(TemporaryDirectory(prefix="wirechat-"))
-            self._path = str(Path(folder) / "http")
-            inside = stack.enter_context(socket.socket(socket.AF_UNIX))
-            inside.bind(self._path)
-            inside.listen(limits.HTTP_REQUESTS_MAX)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_serve_for_ever, application, inside)
-                for port in self._ports:
-                    nursery.start_soon(self._accept, port, nursery)
-                task_status.started()
+        async with trio.open_nursery() as nursery:
+            for port in self._ports:
+                nursery.start_soon(self._accept, port, nursery)
+            task_status.started()
 
     async def _accept(self, port: _Port, nursery: trio.Nursery) -> None:
         async for stream in port.listener.streams():
@@ -139,9 +126,12 @@ class SideDoor:
     async def _exchange(self, stream: StreamEndpoint, head: bytes) -> None:
         """One request and its answer."""
         with trio.move_on_after(limits.HTTP_SECONDS):
-            async with await trio.open_unix_socket(self._path) as inside:
-                await inside.send_all(head)
-                await _splice(inside, DirectStream(stream))
+            ours, theirs = map(trio.SocketStream, trio.socket.socketpair())
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._inside.serve, theirs)
+                async with ours:  # closed first when the time is over: hypercorn shields what it sends
+                    await ours.send_all(head)
+                    await _splice(ours, DirectStream(stream))
             await stream.aclose(0)
 
 
@@ -189,6 +179,18 @@ async def _splice(source: trio.abc.ReceiveStream, target: trio.abc.SendStream) -
 # hypercorn
 
 
+class _Inside:
+    """Hypercorn as it serves one connection, and an application."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = wrap_app(cast(Framework, application), 0, "asgi")
+        self._config = _config()
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """One connection, until its end; it is closed then."""
+        await TCPServer(self._application, self._config, WorkerContext(None), {}, cast(Any, stream))
+
+
 class _Log(hypercorn.logging.Logger):
     """What hypercorn has to say goes where everything goes."""
 
@@ -200,25 +202,12 @@ class _Log(hypercorn.logging.Logger):
         log.exception("a request of the side door failed", reason=message % args if args else message.strip())
 
 
-def _config(inside: socket.socket) -> hypercorn.config.Config:
-    """`inside` stays open when hypercorn closes its copy."""
+def _config() -> hypercorn.config.Config:
     config = hypercorn.config.Config()
-    config.bind = [f"fd://{os.dup(inside.fileno())}"]
     config.logger_class = _Log
     config.errorlog = None
     config.include_server_header = False
     config.keep_alive_max_requests = 0  # answers say `connection: close`
     config.h11_max_incomplete_size = limits.HTTP_HEAD_BYTES
     config.read_timeout = int(limits.HTTP_SECONDS)
-    config.backlog = limits.HTTP_REQUESTS_MAX
     return config
-
-
-async def _serve_for_ever(application: Framework, inside: socket.socket) -> None:
-    """Who comes while hypercorn starts again waits in the backlog."""
-    while True:
-        try:
-            await serve(application, _config(inside))
-        except Exception:
-            log.exception("the side door failed and starts again")
-        await trio.sleep(AGAIN_SECONDS)
