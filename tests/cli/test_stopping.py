@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import trio
 
 from tests.cli.node import PATIENCE, port, serving
+from tests.cli.test_cluster_commands import told
 from wirechat import wire
+
+ROOT = Path(__file__).parents[2]
 
 
 async def come(at: int) -> None:
@@ -34,3 +40,19 @@ async def test_newcomers_are_refused_while_others_are_drained(tmp_path: Path) ->
         await stream.aclose()
         with trio.fail_after(PATIENCE):
             assert await node.process.wait() == 0
+
+
+async def test_a_demo_ends_in_order_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    """There is no configuration that it could read again."""
+    listen = ("--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0")
+    words = [sys.executable, "-m", "wirechat.cli.main", "demo", "--data", str(tmp_path / "data"), *listen]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # the sample logs are not where it runs
+    process = await trio.lowlevel.open_process(words, stdout=subprocess.PIPE, cwd=tmp_path, env=environment)
+    try:
+        await told(process, "wirechat is running")
+        process.send_signal(signal.SIGHUP)
+        with trio.fail_after(PATIENCE):
+            assert await process.wait() == 0
+    finally:
+        process.kill()
+        await process.wait()

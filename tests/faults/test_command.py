@@ -1,16 +1,24 @@
 """`python -m tools.faults`: what it skips it says, and what it is told wrongly is one line and status 2."""
 
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import trio
 from click.testing import CliRunner, Result
 
-from tools.faults.__main__ import main
+from tests.cli.test_cluster_commands import family
+from tests.cli.test_workers import runs
+from tools.faults.__main__ import INTERRUPTED, main
 from tools.faults.kinds import ALL
 from tools.faults.kinds.disk import Disk
 
 Call = Callable[..., Result]
+PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -55,3 +63,28 @@ def test_bad_input_is_said(rootless: Call, arguments: list[str], message: str) -
     result = rootless(*arguments)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith(message)
+
+
+def talking(place: Path) -> bool:
+    """Whether the people of a fault have begun."""
+    return any(notes.stat().st_size for notes in place.glob("wirechat-faults-*/ws.notes"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_everything_that_was_started(number: signal.Signals, tmp_path: Path) -> None:
+    """While people talk: the server, the people and their directory are gone when the command is."""
+    words = [sys.executable, "-m", "tools.faults", "--only", "kill", "--seconds", "60"]
+    process = await trio.lowlevel.open_process(words, env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        with trio.fail_after(PATIENCE):
+            while not talking(tmp_path):  # noqa: ASYNC110
+                await trio.sleep(0.05)
+            found = family(process.pid)
+            process.send_signal(number)
+            assert await process.wait() == INTERRUPTED
+    finally:
+        process.kill()
+        await process.wait()
+    assert len(found) >= len(("the harness", "its guard", "the server", "one crowd", "another"))
+    assert not [pid for pid in found if runs(pid)]
+    assert not os.listdir(tmp_path)

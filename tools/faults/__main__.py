@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from tools.simulate import bugs as bank
 
 PIPED_COLUMNS = 120
 INTERRUPTED = 130
-"""Exit status after Ctrl-C: whatever was started has ended with its block."""
+"""Exit status after a signal: whatever was started has ended with its block."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EPILOG = """
 Examples:
 
@@ -111,12 +113,28 @@ def _run_all(faults: Sequence[Fault], options: Options, hidden: bool) -> list[Ou
             def tell(phase: str, about: str = f"{number} of {len(faults)}  {fault.name}: ") -> None:
                 progress.update(task, description=about + phase)  # noqa: B023  used before the next one
 
-            try:
-                outcomes.append(trio.run(run, fault, options, tell))
-            except* KeyboardInterrupt:
+            outcome = trio.run(_run, fault, options, tell)
+            if outcome is None:
                 sys.exit(INTERRUPTED)
+            outcomes.append(outcome)
             progress.remove_task(task)
     return outcomes
+
+
+async def _run(fault: Fault, options: Options, tell: Callable[[str], None]) -> Outcome | None:
+    """None when a signal ended it; a second one, while everything ends, would leave something behind."""
+    outcome = None
+    with trio.open_signal_receiver(*SIGNALS) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
+            outcome = await run(fault, options, tell)
+            nursery.cancel_scope.cancel()
+    return outcome
+
+
+async def _cancel_on_signal(signals: AsyncIterator[int], work: trio.CancelScope) -> None:
+    async for _ in signals:
+        work.cancel()
 
 
 if __name__ == "__main__":

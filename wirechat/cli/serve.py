@@ -62,13 +62,15 @@ def serve(sources: Sources) -> None:
     run(run_server, settings, sources)
 
 
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
 Greeting = Callable[[Store, list[Listener]], Awaitable[None]]
 """Something to do beside the running server, once it listens."""
 
 
 async def run_server(settings: Settings, sources: Sources | None = None, greeting: Greeting | None = None) -> None:
-    """Open the store, listen, serve until a signal, drain. With `sources` SIGHUP reads them again. Raises
-    BadSettings.
+    """Open the store, listen, serve until a signal, drain. With `sources` SIGHUP reads them again, else it is such a
+    signal. Raises BadSettings.
     """
     tls = checks.tls(checks.complete(settings))
     async with open_store(settings) as store, open_bus(settings.bus) as bus:
@@ -88,8 +90,10 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
         gc.set_threshold(GC_THRESHOLD)
         config, stop = settings.config(), trio.Event()
         async with trio.open_nursery() as nursery:
-            await nursery.start(_stop_on_signal, stop)
-            if sources is not None:
+            if sources is None:
+                await nursery.start(_stop_on_signal, stop, *STOPPING, signal.SIGHUP)
+            else:
+                await nursery.start(_stop_on_signal, stop, *STOPPING)
                 await nursery.start(_reload_on_signal, Reloading(sources, settings, config, (*listeners, *doors)))
             nursery.start_soon(_turn_away, stop, listeners)
             if greeting is not None:
@@ -152,8 +156,8 @@ async def _turn_away(stop: trio.Event, listeners: list[Listener]) -> None:
         listener.close()
 
 
-async def _stop_on_signal(stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def _stop_on_signal(stop: trio.Event, *numbers: signal.Signals, task_status: trio.TaskStatus[None]) -> None:
+    with trio.open_signal_receiver(*numbers) as signals:
         task_status.started()
         async for _ in signals:
             if stop.is_set():
