@@ -49,7 +49,7 @@ def _fill(folder: Path) -> None:
 
     for module, _, _ in COMMANDS.values():
         importlib.import_module(module)  # who is nobody may not be able to
-    for name in ("good", "newer", "changed", "older"):
+    for name in ("good", "newer", "changed", "older", "owned"):
         trio.run(make, name)
     _execute(folder / "newer", "INSERT INTO migration VALUES (99, 'later')")
     _execute(folder / "changed", "UPDATE migration SET checksum = 'other'")
@@ -66,6 +66,11 @@ def _fill(folder: Path) -> None:
     (folder / "closed.toml").chmod(0)
     (folder / "closed.raw.txt").write_text("[12:00] <a> b\n")
     (folder / "closed.raw.txt").chmod(0)
+    (folder / "owned" / FILE).chmod(0o600)
+    (folder / "owned" / "lock").chmod(0o600)
+    (folder / "owned").chmod(0o555)
+    (folder / "open").mkdir()
+    (folder / "open").chmod(0o777)
     (folder / "readonly").mkdir()
     (folder / "readonly").chmod(0o555)
     wirechat("cert", folder / "one")
@@ -79,7 +84,7 @@ def _execute(folder: Path, sql: str) -> None:
     db.close()
 
 
-CLOSED = ("@closed.toml", "@closed.raw.txt", "@readonly/data", "@readonly/certs", "@two/key.pem")
+CLOSED = ("@owned", "@closed.toml", "@closed.raw.txt", "@readonly/data", "@readonly/certs", "@two/key.pem")
 TCP = ("--tcp", "127.0.0.1:0")
 LOG = str(Path(__file__).parents[2] / "examples/logs/nightwatch.raw.txt")
 TLS = ("serve", "--data", "@good", "--tls", "127.0.0.1:0")
@@ -100,7 +105,7 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("cert",): "Missing argument 'DIRECTORY'",
     ("cluster", "status"): "say which cluster",
     ("cluster", "demo", "--nodes", "0"): "0 is not in the range",
-    ("store", "move", "sqlite:@new", "postgresql://x@127.0.0.1:1/x"): "there is no data of wirechat in",
+    ("store", "move", "sqlite:@new", "postgresql://x@127.0.0.1:1/x"): "cannot find a server's data in",
     ("cert", "@new", "--days", "0"): "0 is not in the range",
     ("verify", "--dta", "x"): "No such option",
     ("loadgen", "run", "pears", *SERVER): "there is no scenario 'pears'",
@@ -144,7 +149,7 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("cert", "@readonly/certs"): "cannot write to",
     ("cert", "@new", "a b"): "neither a host name nor an IP address",
     # ports
-    ("serve", "--data", "@good", "--tcp", "192.0.2.1:7667"): "cannot listen on 192.0.2.1:7667: Cannot assign",
+    ("serve", "--data", "@good", "--tcp", "192.0.2.1:7667"): "Cannot assign requested address; give an address of",
     ("serve", "--data", "@good", "--tcp", "no.such.host.invalid:1"): "cannot listen on no.such.host.invalid:1",
     ("serve", "--data", "@good", "--tcp", f"{'x' * 70}:1"): "there is no such host",
     ("serve", "--data", "@good", "--tcp", "..:1"): "cannot listen on ..:1",
@@ -162,10 +167,17 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("store", "sats"): "No such command",
     ("store", "stats"): "give either --data or --store",
     ("store", "stats", "--store", "postgresql://127.0.0.1:1/none"): "cannot",
+    ("store", "stats", "--data", "@none"): "cannot find a server's data in",
+    ("store", "vacuum", "--data", "@none"): "cannot find a server's data in",
     ("store", "vacuum"): "Missing option '--data'",
     ("backup", "--data", "@good"): "Missing argument 'DEST'",
     ("backup", "--data", "@good", "@good"): "good",
-    ("backup", "--data", "@none", "@new"): "none",
+    ("backup", "--data", "@none", "@new"): "cannot find a server's data in",
+    ("backup", "--data", "@owned", "@open/copy"): "; run this as the user whose data it is",
+    ("store", "stats", "--data", "@owned"): "; run this as the user whose data it is",
+    ("verify", "--data", "@owned"): "; run this as the user whose data it is",
+    ("serve", "--data", "@owned", *TCP): "; run this as the user whose directory it is, or give another one",
+    ("serve", "--data", "@file", *TCP): "file: a file is in its place; give a directory",
     ("backup", "--data", "@good", "@new", "--max-wal", "0"): "is not in the range",
     ("restore", "@none", "--data", "@new"): "none",
     ("restore", "@binary", "--data", "@new"): "binary",
@@ -274,12 +286,21 @@ def test_data_that_only_someone_else_may_enter(command: str, places: Path) -> No
         assert ended.status == 0
 
 
-def test_a_port_that_is_in_use(places: Path) -> None:
-    """Named, with the reason."""
+@pytest.mark.parametrize("data", ["good", "new"])
+@pytest.mark.parametrize("command", ["serve", "demo"])
+@pytest.mark.parametrize("flag", ["--tcp", "--ws"])
+def test_a_port_that_is_in_use(command: str, flag: str, data: str, places: Path) -> None:
+    """Named, with the reason and the way out; nothing is made for a server that cannot be."""
+    others = {"--tcp": "127.0.0.1:0", "--ws": "127.0.0.1:0"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = refused("serve", "--data", places / "good", "--tcp", address)
-    assert line == f"wirechat: cannot listen on {address}: Address already in use"
+        flags = [word for pair in (others | {flag: address}).items() for word in pair]
+        line = refused(command, "--data", places / data, *flags)
+    assert line == (
+        f"wirechat: cannot listen on {address}: Address already in use; stop the server that runs there, or choose"
+        f" another port with {flag}"
+    )
+    assert not (places / "new").exists()
 
 
 ENVIRONMENT = {

@@ -255,7 +255,7 @@ async def test_what_cannot_be_backed_up(served: Store, tmp_path: Path) -> None:
     assert "No such file or directory" in await refused("backup", "--data", data, tmp_path / "nowhere" / "copy")
     assert "Not a directory" in await refused("backup", "--data", data, tmp_path / "old" / "copy")
     assert "exists already" in await refused("backup", "--data", data, tmp_path)
-    assert "cannot use" in await refused("backup", "--data", tmp_path / "nothing", tmp_path / "copy")
+    assert "cannot find a server's data" in await refused("backup", "--data", tmp_path / "nothing", tmp_path / "copy")
     (tmp_path / "foreign").mkdir()
     sqlite3.connect(tmp_path / "foreign" / FILE).execute("CREATE TABLE theirs (x)")
     assert "belongs to another program" in await refused("backup", "--data", tmp_path / "foreign", tmp_path / "copy")

@@ -367,7 +367,7 @@ async def test_bad_input(tmp_path: Path, cluster: Cluster) -> None:
         assert (result.exit_code, "give sqlite:DIR" in result.output) == (2, True)
     result = await run("store", "move", f"sqlite:{tmp_path}", "mysql://x")
     assert (result.exit_code, "the target is not an address of PostgreSQL" in result.output) == (2, True)
-    assert "there is no data of wirechat" in await refused("store", "move", f"sqlite:{tmp_path}", place)
+    assert "cannot find a server's data" in await refused("store", "move", f"sqlite:{tmp_path}", place)
     async with open_sqlite(tmp_path / "data"):
         pass
     nowhere = "postgresql://127.0.0.1:1/nothing"

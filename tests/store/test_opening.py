@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from wirechat.store import migrations
-from wirechat.store.errors import DataError
+from wirechat.store.errors import DataError, NoData
 from wirechat.store.features import accounts
 from wirechat.store.sqlite import FILE, look, open_sqlite
 from wirechat.store.tx import Tx
@@ -117,8 +117,8 @@ ENGINES = ("sqlite", "postgres")
 async def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
     """A file where it should be."""
     (tmp_path / "file").write_text("")
-    assert "cannot use" in await refused(tmp_path / "file")
-    assert "cannot use" in await refused(tmp_path / "file" / "data")
+    for path in (tmp_path / "file", tmp_path / "file" / "data"):
+        assert await refused(path) == f"cannot use {path}: a file is in its place; give a directory"
 
 
 UNPRIVILEGED = """
@@ -152,6 +152,7 @@ async def test_a_place_where_one_may_not_write(path: str, bounded: None) -> None
         os.chmod(data, 0o555 if path == "." else 0o777)
         answer = await trio.run_process([sys.executable, "-c", UNPRIVILEGED, str(data)], cwd=ROOT, capture_stdout=True)
         assert answer.stdout.startswith(b"DataError cannot use"), answer
+        assert b"; run this as the user whose" in answer.stdout
     finally:
         os.chmod(data, 0o755)
         for file in data.iterdir():
@@ -181,7 +182,7 @@ async def test_reading_beside_a_running_server(made: Path) -> None:
 
 def test_reading_what_is_not_there(tmp_path: Path) -> None:
     """Nothing is made by looking."""
-    with pytest.raises(DataError, match="cannot use"):
+    with pytest.raises(NoData, match=r"cannot find a server's data in .*; give the directory of"):
         look(tmp_path / "data", count)
     assert not (tmp_path / "data").exists()
     (tmp_path / FILE).touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -21,7 +22,7 @@ from wirechat.cli.running import die, run
 from wirechat.cli.workers import run_workers, told
 from wirechat.server.app import Server
 from wirechat.server.health import NO_BUS, NO_BUS_ADVICE, Health
-from wirechat.server.listeners import Address, Listener, Tls
+from wirechat.server.listeners import Address, Listener, Tls, bind_socket
 from wirechat.settings import checks
 from wirechat.settings.reading import Sources
 from wirechat.settings.schema import Settings
@@ -73,6 +74,7 @@ async def run_server(settings: Settings, sources: Sources | None = None, greetin
     signal. Raises BadSettings.
     """
     tls = checks.tls(checks.complete(settings))
+    _try_addresses(settings)
     async with open_store(settings) as store, open_bus(settings.bus) as bus:
         if settings.data.directory is not None:
             _remind(settings.data.directory)
@@ -122,6 +124,17 @@ async def _open_side_door(
     return door
 
 
+def _try_addresses(settings: Settings) -> None:
+    """So that a mistake does not leave a new directory. One that is there may be in use, which says more than a port
+    that is.
+    """
+    if settings.data.directory is None or os.path.exists(settings.data.directory):
+        return
+    for kind, address in settings.addresses():
+        with told(kind, address):
+            bind_socket(address, shared=True).close()
+
+
 def _listen_all(settings: Settings, tls: Tls | None) -> tuple[list[Listener], list[Listener]]:
     """Those of the server, and those of the side door: HTTP alone, or one port for WebSocket and HTTP."""
     http, sockets = set(settings.listen.http), {*settings.listen.ws, *settings.listen.wss}
@@ -145,7 +158,7 @@ def _remind(data: Path) -> None:
 def _listen(kind: str, address: Address, tls: Tls | None, settings: Settings) -> Listener:
     trusted, origins = frozenset(settings.proxy.trust), frozenset(settings.web.origins)
     make = partial(Listener, kind, address, trusted_proxies=trusted, origins=origins)
-    with told(address):
+    with told(kind, address):
         return make(tls=tls if kind in ("tls", "wss") else None, shared=kind != "http" and settings.cluster.workers > 1)
 
 

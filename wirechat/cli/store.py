@@ -24,7 +24,7 @@ from wirechat.store import directory, maintenance
 from wirechat.store.database import open_sqlite
 from wirechat.store.errors import DataError, StoreError
 from wirechat.store.records import ACCOUNT, DIRECT, GROUP, SELF
-from wirechat.store.sqlite import COPIES
+from wirechat.store.sqlite import COPIES, refuse_missing
 from wirechat.store.stats import Stats, of_directory
 from wirechat.store.stats import stats as count
 
@@ -153,7 +153,7 @@ def migrate(data: Path, no_copy: bool) -> None:
 
 
 async def _migrate(data: Path, copy: bool) -> None:
-    maintenance.refuse_missing(data)
+    refuse_missing(data)
     async with open_sqlite(data, copy=copy, tell=click.echo):
         pass
 

@@ -38,9 +38,9 @@ class Stored:
     url: StoreUrl | None
 
     def must_be(self) -> None:
-        """What is not there is made by some commands only. A database is there, or opening it fails."""
-        if self.data is not None and not sqlite.exists(self.data):
-            die(f"cannot find a server's data in {self.data}; give the directory of `wirechat serve --data`")
+        """What is not there is made by some commands only. A database is there, or opening it fails. Raises NoData."""
+        if self.data is not None:
+            sqlite.refuse_missing(self.data)
 
     @asynccontextmanager
     async def opened(self, otherwise: str) -> AsyncIterator[Store]:
@@ -67,7 +67,6 @@ class Stored:
 
             return await postgres.look(self.url.text, feature)
         assert self.data is not None
-        self.must_be()
         return await trio.to_thread.run_sync(sqlite.look, self.data, feature)
 
 

@@ -10,6 +10,7 @@ does as to systemd (`systemd.notify`), on a socket of its own.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -45,6 +46,12 @@ STOP_SECONDS = 13.0
 
 FAILED = 1
 
+ADVICE = {
+    errno.EADDRINUSE: "stop the server that runs there, or choose another port",
+    errno.EACCES: "ports below 1024 belong to root, choose another one",
+}
+"""What to do about an address that cannot be had; else it is none of this machine."""
+
 
 async def run_workers(settings: Settings, sources: Sources) -> int:
     """Keep the workers alive until a signal, then end with the last of them. Returns the exit status: that of a worker
@@ -56,13 +63,14 @@ async def run_workers(settings: Settings, sources: Sources) -> int:
 
 
 @contextmanager
-def told(address: Address) -> Iterator[None]:
-    """One line for an address that cannot be had."""
+def told(kind: str, address: Address) -> Iterator[None]:
+    """One line for an address of this transport that cannot be had."""
     try:
         yield
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there is no such host"
-        die(f"cannot listen on {address}: {reason}")
+        code, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (None, "there is no such host")
+        advice = ADVICE.get(code or 0, "give an address of this machine")
+        die(f"cannot listen on {address}: {reason}; {advice} with --{kind}")
 
 
 @contextmanager
@@ -71,7 +79,7 @@ def _reserved(settings: Settings) -> Iterator[None]:
     with ExitStack() as held:
         for kind, address in settings.addresses():
             if kind != "http":
-                with told(address):
+                with told(kind, address):
                     open_socket(address).close()  # one that shares would not notice another server there
                     held.enter_context(bind_socket(address, shared=True))
         yield

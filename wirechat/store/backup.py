@@ -22,7 +22,7 @@ from wirechat.store.errors import DataError
 from wirechat.store.features import devices, meta
 from wirechat.store.migrations import migrations
 from wirechat.store.snapshot import Manifest
-from wirechat.store.sqlite import FILE, SqliteTx, connect, known, read, refusing, write
+from wirechat.store.sqlite import FILE, SqliteTx, connect, known, read, refuse_missing, refusing, write
 from wirechat.store.tx import Feature
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ def backup(
     folder: Path, target: Path, tell: snapshot.Progress = snapshot.silently, wal_growth_max: int = WAL_GROWTH_MAX
 ) -> Manifest:
     """Write everything in a directory, as of one moment, to a new file. Raises DataError; then there is no file."""
+    refuse_missing(folder)
     snapshot.refuse_existing(target)
     with snapshot.part_of(target) as part:
         path = str(folder / FILE)
@@ -120,7 +121,7 @@ def _refuse_used(folder: Path) -> None:
             with directory.locked(folder):  # says who has it, or what has happened
                 pass
     except OSError as error:
-        raise DataError(f"cannot use {folder}: {error.strerror}") from None
+        raise directory.unusable(folder, error) from None
     if names - {"lock"}:
         raise DataError(f"{folder} is not empty; restore into a new directory, or move this one away first")
 

@@ -28,7 +28,7 @@ def locked(directory: Path, *, moved: bool = False) -> Iterator[None]:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise DataError(f"cannot use {directory}: {error.strerror}") from None
+        raise unusable(directory, error) from None
     try:
         _take(descriptor, directory)
         if (directory / UNFINISHED).exists():
@@ -41,6 +41,18 @@ def locked(directory: Path, *, moved: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def unusable(directory: Path, error: OSError) -> DataError:
+    """Why a directory cannot be had, and what to do."""
+    match error:
+        case FileExistsError() | NotADirectoryError():
+            reason = "a file is in its place; give a directory"
+        case PermissionError():
+            reason = f"{error.strerror}; run this as the user whose directory it is, or give another one"
+        case _:
+            reason = str(error.strerror)
+    return DataError(f"cannot use {directory}: {reason}")
 
 
 def holder(directory: Path) -> int | None:

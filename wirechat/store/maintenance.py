@@ -15,13 +15,7 @@ from wirechat.store import directory
 from wirechat.store.errors import DataError
 from wirechat.store.features import meta
 from wirechat.store.snapshot import interruptible
-from wirechat.store.sqlite import FILE, SqliteTx, connect, known, refusing, write
-
-
-def refuse_missing(folder: Path) -> None:
-    """So that nothing is made where something should be tended. Raises DataError."""
-    if not os.path.isfile(folder / FILE):
-        raise DataError(f"there is no data of wirechat in {folder}")
+from wirechat.store.sqlite import FILE, SqliteTx, connect, known, refuse_missing, refusing, write
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import apsw
 import attrs
 
-from wirechat.store import directory, maintenance, opening, pools, postgres, snapshot, sqlite
+from wirechat.store import directory, opening, pools, postgres, snapshot, sqlite
 from wirechat.store.crossing import open_crossing
 from wirechat.store.errors import DataError, InUse, StoreError
 from wirechat.store.features import meta, moving, sync
@@ -68,7 +68,7 @@ async def move(folder: Path, url: str, tell: Tell, *, wait: bool = True) -> Move
     """Copy everything in a directory into an empty database, or go on with that. Waits until no server runs on the
     directory, then finishes; unless `wait`, ends instead of waiting. Raises DataError, Differs, StoreError.
     """
-    maintenance.refuse_missing(folder)
+    sqlite.refuse_missing(folder)
     async with postgres.flat(), open_crossing() as cross:
         return await cross(_move, folder, url, tell, wait)
 

@@ -67,6 +67,10 @@ _ENVIRONMENT = (
 """The world failed, not the statement."""
 
 
+_FORBIDDEN = (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError)
+NOT_OURS = "run this as the user whose data it is: SQLite writes in its directory, also to read"
+
+
 class SqliteTx:
     """One transaction as features see it."""
 
@@ -111,7 +115,7 @@ def connect(path: str, *, write: bool) -> apsw.Connection:
     db.pragma("cache_size", -CACHE_KIB)
     if write:
         if db.readonly("main"):
-            raise DataError(f"cannot use {path}: it may not be written")
+            raise DataError(f"cannot use {path}: it may not be written; {NOT_OURS}")
         if db.pragma("journal_mode", "wal") != "wal":
             raise DataError(f"cannot use {path}: its file system has no write-ahead log; use a local disk")
         db.pragma("synchronous", "full")
@@ -324,10 +328,17 @@ def exists(folder: Path) -> bool:
         return True
 
 
+def refuse_missing(folder: Path) -> None:
+    """So that nothing is made where something should be looked at or tended. Raises NoData."""
+    if not exists(folder):
+        raise NoData(f"cannot find a server's data in {folder}; give the directory of `wirechat serve --data`")
+
+
 def look(folder: Path | str, feature: Feature[[], T]) -> T:
     """Run a feature in one snapshot of a directory, changing nothing, also while a server runs on it. Raises
     DataError.
     """
+    refuse_missing(Path(folder))
     path = str(Path(folder) / FILE)
     with refusing(path), closing(open_reading(path)) as db:
         return read(db, feature(SqliteTx(db)))
@@ -374,9 +385,11 @@ def refusing(path: str) -> Iterator[None]:
     except apsw.NotADBError:
         raise DataError(f"{path} is not a database of wirechat") from None
     except (apsw.Error, Unavailable, OutcomeUnknown) as error:
-        if isinstance(error.__cause__ or error, apsw.CorruptError):
+        cause = error.__cause__ or error
+        if isinstance(cause, apsw.CorruptError):
             raise Damaged(f"{path} is damaged: {error}") from None
-        raise DataError(f"cannot use {path}: {error}") from None
+        advice = f"; {NOT_OURS}" if isinstance(cause, _FORBIDDEN) else ""
+        raise DataError(f"cannot use {path}: {error}{advice}") from None
 
 
 def _keep_copy(db: apsw.Connection, target: Path, tell: Callable[[str], None]) -> None:
