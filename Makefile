@@ -63,9 +63,9 @@ branches: env  ## Which branches of server and store SEEDS=N seeds do not take
 powercuts: env  ## Cut the power of the embedded store: CUTS=N times, or SEED=s for one seed with a trace
 	$(BIN)/python -m tools.powercuts $(if $(SEED),--seed $(SEED),--cuts $(CUTS) --jobs $(JOBS)) $(if $(JSON),--json)
 
-fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N; KEEP=1 keeps what reached something new in tests/fuzz/corpus
-	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) $(if $(KEEP),--keep)
-	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) $(if $(KEEP),--keep)
+fuzz: env  ## Fuzz the codec and sessions: FRAMES=N and SESSIONS=N, SEED=s; KEEP=1 keeps what reached something new in tests/fuzz/corpus
+	$(BIN)/python -m tools.fuzz codec --frames $(FRAMES) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
+	$(BIN)/python -m tools.fuzz sessions --sessions $(SESSIONS) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 
 faults: env  ## Hurt a real server: ONLY=kill for one fault, SECONDS=s, JSON=1; REQUIRE_ALL=1: what is skipped is an error
 	$(BIN)/python -m tools.faults $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def test_a_broken_promise_ends_with_status_1_and_the_command_that_replays_it() -
     assert status == 1
     assert "power cut" in story
     assert "BROKEN" in story
+    assert re.search(rf"^seed {seed}: trace .* cuts, [1-9]\d* violations?$", story, re.MULTILINE)
+
+
+def test_a_seed_says_that_the_promises_held() -> None:
+    status, story = invoke("--seed", "3")
+    assert status == 0
+    assert re.search(r"^seed 3: trace .* cuts, 0 violations$", story, re.MULTILINE)
 
 
 def test_one_seed_for_a_machine() -> None:

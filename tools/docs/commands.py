@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import chain
+from textwrap import dedent
 
 import click
 
 from bench.__main__ import main as bench
 from tools.capacity.__main__ import main as capacity
+from tools.faults.__main__ import main as faults
+from tools.fuzz.__main__ import main as fuzz
 from tools.history.__main__ import main as history
+from tools.mutants.__main__ import main as mutants
+from tools.powercuts.__main__ import main as powercuts
 from tools.protocol.cli import main as protocol
 from tools.simulate.__main__ import main as simulate
 from wirechat.cli.main import wirechat
@@ -37,6 +42,10 @@ BAR = r"\|"
 
 MODULES = {
     "tools.simulate": simulate,
+    "tools.powercuts": powercuts,
+    "tools.faults": faults,
+    "tools.fuzz": fuzz,
+    "tools.mutants": mutants,
     "tools.history": history,
     "bench": bench,
     "tools.capacity": capacity,
@@ -77,14 +86,14 @@ def _prose(text: str | None) -> str:
 
 def _example(text: str) -> str:
     """An epilog: lines to type after \\b, or one at the end of a sentence."""
-    if text.startswith("\b"):
+    if "\b" in text:
         return _prose(text)
     return re.sub(r"(?<=: )(wirechat .+)$", r"`\1`", text)
 
 
 def _paragraph(text: str) -> str:
     if text.startswith("\b"):
-        lines = text.removeprefix("\b").strip("\n")
+        lines = dedent(text.removeprefix("\b").strip("\n"))
         return f"```\n{lines}\n```"
     return _escape(" ".join(line.strip() for line in text.splitlines()))
 

@@ -136,7 +136,7 @@ def _replay(seed: int, sabotage: str | None, as_json: bool) -> int:
         tally.report.add(outcome)
         click.echo(json.dumps(tally.as_json()))
     else:
-        click.echo(f"seed {seed}: trace {outcome.hash}, {outcome.counts['cuts']} cuts")
+        click.echo(f"seed {seed}: trace {outcome.hash}, {outcome.counts['cuts']} cuts, {outcome.verdict}")
         for violation in outcome.violations:
             click.echo(violation)
     return 1 if outcome.violations else 0

@@ -63,7 +63,7 @@ def _replay(seed: int, as_json: bool) -> bool:
     if as_json:
         click.echo(json.dumps(report.as_json()))
     else:
-        click.echo(f"seed {seed}: trace {outcome.hash}, {outcome.seconds:.1f} simulated seconds")
+        click.echo(f"seed {seed}: trace {outcome.hash}, {outcome.seconds:.1f} simulated seconds, {outcome.verdict}")
         for violation in outcome.violations:
             click.echo(violation)
     return bool(outcome.violations)

@@ -55,6 +55,12 @@ class Outcome:
     cpu_seconds: float = 0.0
     """What it cost; the only field that is another when the seed is run again."""
 
+    @property
+    def verdict(self) -> str:
+        """Whether the promises held, for people."""
+        count = len(self.violations)
+        return f"{count} violation{'' if count == 1 else 's'}"
+
 
 class Simulation:
     """The world of one seed."""
