@@ -26,6 +26,7 @@ from wirechat.cli.verify import verify
 from wirechat.store.sqlite import FILE, open_sqlite
 
 PATIENCE = 20.0
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def _execute(folder: Path, sql: str) -> None:
 
 CLOSED = ("@owned", "@closed.toml", "@closed.raw.txt", "@readonly/data", "@readonly/certs", "@two/key.pem")
 TCP = ("--tcp", "127.0.0.1:0")
-LOG = str(Path(__file__).parents[2] / "examples/logs/nightwatch.raw.txt")
+LOG = str(ROOT / "examples/logs/nightwatch.raw.txt")
 TLS = ("serve", "--data", "@good", "--tls", "127.0.0.1:0")
 SERVER = ("--url", "wirechat://127.0.0.1:1")
 
@@ -188,6 +189,7 @@ SWEEP: dict[tuple[str, ...], str] = {
     ("replay", "@binary", *SERVER): "binary",
     ("replay", "@closed.raw.txt", *SERVER): "closed.raw.txt: Permission denied",
     ("replay", LOG, "--url", "ftp://x"): "bad URL",
+    ("replay", LOG, "--url", "ws://127.0.0.1:1,ws://127.0.0.1:2"): "give --url once for each node",
     ("replay", LOG, *SERVER, "--ca", "@none"): "does not exist",
     ("replay", LOG, "--url", "wirechats://127.0.0.1:1", "--ca", "@file"): "file has no certificates to trust",
 } | {
@@ -381,6 +383,16 @@ def test_ctrl_c_inside_of_trio(error: BaseException, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(verify, "callback", command)
     ended = wirechat("verify")
     assert (ended.status, ended.err.strip()) == (130, "")
+
+
+def test_ctrl_c_while_it_is_loaded(tmp_path: Path) -> None:
+    """By the console script, in the middle of the first import that takes its time."""
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    words = [sys.executable, "-c", "from wirechat.cli.entry import main; main()"]
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    ended = subprocess.run(words, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+    assert "\n    wirechat = wirechat.cli.entry:main\n" in (ROOT / "setup.cfg").read_text()
 
 
 def test_a_reader_that_has_seen_enough() -> None:

@@ -41,7 +41,7 @@ class BadArgument(click.ClickException):
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--url", "urls", multiple=True, required=True, help="Where the server is; several share the connections.")
+@click.option("--url", "urls", multiple=True, required=True, help="Where the server is; repeat it for several nodes.")
 @click.option(
     "--speed", type=Finite(min=0, min_open=True), help="Times the original pace; default: as fast as it goes."
 )
@@ -107,6 +107,8 @@ def _plan(path: Path, limit: int | None) -> Plan:
 
 
 def _check_url(url: str) -> None:
+    if "," in url:
+        raise BadArgument("give --url once for each node, without commas")
     try:
         parse_url(url)
     except ValueError as error:
