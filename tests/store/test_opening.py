@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
 import pytest
 import trio
 
-from wirechat.store import migrations
+from wirechat.store import migrations, sqlite
+from wirechat.store.backup import backup
 from wirechat.store.errors import DataError, NoData
 from wirechat.store.features import accounts
 from wirechat.store.sqlite import FILE, look, open_sqlite
@@ -112,6 +114,29 @@ def test_the_migrations_of_both_engines_have_the_same_numbers() -> None:
 
 
 ENGINES = ("sqlite", "postgres")
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, None])
+async def test_a_first_start_that_was_interrupted_is_begun_again(
+    tmp_path: Path, done: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some of the migrations, or after all of them: nobody has used it, so there is nothing to keep a copy of."""
+    real = sqlite._migrate
+
+    def interrupted(db: apsw.Connection, missing: Sequence[migrations.Migration]) -> None:
+        real(db, missing[:done])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite, "_migrate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            async with open_sqlite(tmp_path):
+                pass
+    with pytest.raises(DataError, match="there is no data"):
+        backup(tmp_path, tmp_path / "copy")
+    async with open_sqlite(tmp_path) as store:
+        await store.write(accounts.create, 1, "ann", None, None, 5)
+    assert sorted(os.listdir(tmp_path)) == ["lock", FILE]
 
 
 async def test_a_directory_that_cannot_be(tmp_path: Path) -> None:

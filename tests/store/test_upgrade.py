@@ -143,7 +143,7 @@ async def test_migrating_by_hand(data: Path, newer: Callable[..., object], tmp_p
     with newer():
         result = await run("store", "migrate", "--data", data)
     assert (result.exit_code, str(data / COPY) in result.output) == (0, True)
-    assert "there is no data" in await refused("store", "migrate", "--data", tmp_path / "typo")
+    assert "cannot find a server's data" in await refused("store", "migrate", "--data", tmp_path / "typo")
     assert not (tmp_path / "typo").exists()
 
 

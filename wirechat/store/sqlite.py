@@ -367,7 +367,7 @@ def _open(
         writer = connect(path, write=True)
         try:
             missing = pending("sqlite", applied(writer))
-            if copying and missing and missing[0].number > 1:
+            if copying and missing and _used(writer):
                 _keep_copy(writer, Path(path).with_name(COPIES.replace("*", f"{missing[0].number:04}")), copying)
             _migrate(writer, missing)
             write(writer, meta.identify(SqliteTx(writer), secrets.token_bytes))
@@ -419,9 +419,14 @@ def _migrate(db: apsw.Connection, missing: Sequence[Migration]) -> None:
 
 def known(db: apsw.Connection, where: Path) -> None:
     """Raises DataError when there is no data, or when it was migrated otherwise than we would."""
-    if not (done := applied(db)):
+    if not _used(db):
         raise DataError(f"there is no data of wirechat in {where}")
-    pending("sqlite", done)
+    pending("sqlite", applied(db))
+
+
+def _used(db: apsw.Connection) -> bool:
+    """Whether it was ever opened to the end: a first start that is interrupted leaves migrations without an epoch."""
+    return bool(applied(db)) and db.execute("SELECT count(*) FROM meta WHERE name = 'epoch'").get == 1
 
 
 def applied(db: apsw.Connection) -> list[tuple[int, str]]:
