@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from wirechat.server import limits
 from wirechat.server.hub import Hub
-from wirechat.server.tending import AWAY, BACK, Pulse, keep_passing, sweep
+from wirechat.server.tending import AWAY, BACK, Pulse, begin, keep_passing, sweep
 from wirechat.store.errors import Unavailable
 
 HEARTBEAT = 2.0
@@ -97,3 +97,23 @@ async def test_a_store_that_is_away_is_told_once_and_its_return_too(autojump_clo
         await keep_passing(store, Hub(), Pulse())
     assert [(line["event"], line.get("reason")) for line in lines] == [(AWAY, "gone"), (AWAY, "restored"), (BACK, None)]
     assert all(line["todo"] for line in lines[:2])
+
+
+class Away:
+    """A store that never answers."""
+
+    async def read(self, *_: Any) -> int:
+        raise Unavailable("not there")
+
+
+async def test_p10_a_server_whose_store_is_away_at_its_start_can_be_stopped(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stop, store = trio.Event(), Away()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(begin, store, Hub(), stop)
+        await trio.sleep(3.5 * limits.PASS_SECONDS)
+        assert nursery.child_tasks
+        stop.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not nursery.child_tasks
