@@ -147,6 +147,9 @@ class Load:
         return self._total(SEND_OK) - replies, self._total(EVENT) - events
 
     def _check(self, work: Work, before: Counts) -> None:
+        for client, codes_before in before.items():
+            if codes := client.unexpected(codes_before):
+                raise BenchError(f"frames arrived that have no place here, of the codes {codes}")
         for conversation in work.conversations:
             senders = [client for client, each in work.senders if each is conversation]
             said = sum(map(_said, senders))
@@ -161,9 +164,6 @@ class Load:
                     raise BenchError(f"of {said - own} entries {events} were delivered")
                 if said and not own:
                     _check_head(member, conversation)
-        for client, codes_before in before.items():
-            if codes := client.unexpected(codes_before):
-                raise BenchError(f"frames arrived that have no place here, of the codes {codes}")
 
 
 def _said(client: Client) -> int:
