@@ -14,8 +14,8 @@ from bench.process import serve
 SIZES = (2, 10, 100, 1_000)
 WAYS = {"": ("one text at a time", 1, 1), "_coalesced": ("four senders with 16 unanswered texts each", 4, 16)}
 SHARES = {"": 2, "_coalesced": 8}
-"""So small a part of the time is measured. Four senders of a small group say 6,000 texts a second each, and 6,000 at once
-and 2,000 a second, over all sizes, is what a connection may ask for.
+"""So small a part of the time is measured: four senders of a small group say 6,000 texts a second each, and over all
+sizes a connection may ask for 6,000 at once and 2,000 a second.
 """
 ROWS = {
     f"members_{size}{way}": f"a group of {size:,}, {about}"
