@@ -6,6 +6,7 @@ import trio
 from tools.history.checker import Record
 from tools.replay.evidence import Device
 from tools.replay.people import Person
+from tools.simulate import wording
 from wirechat import wire
 from wirechat.client import Client, ClientError, open_client
 from wirechat.client.transport import Connect
@@ -80,20 +81,6 @@ class Actor:
 
 
 def record_of(record: wire.Record) -> Record:
-    """A record as the client library decodes it, in the words of the judge."""
-    text = None if record.content is None else record.content.data
-    return Record(
-        record.seq,
-        record.rev,
-        record.ts,
-        record.sender,
-        record.kind,
-        text if text is None or isinstance(text, str) else text.decode(),
-        record.ref,
-        record.users or (),
-        record.edited,
-        {reaction.user: reaction.emoji for reaction in record.reactions or ()},
-        record.role,
-        None if record.origin is None else (record.origin.user, record.origin.ts),
-        record.pinned,
-    )
+    """A record as the client library decodes it, in the words of the judge; what is no text is decoded, too."""
+    data = None if record.content is None else record.content.data
+    return attrs.evolve(wording.record_of(record), content=data.decode() if isinstance(data, bytes) else data)
