@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,13 @@ NOT_HERE = (
     "the server greases connections with a window",
     "this machine is too slow to spend the budget of requests",
 )
+HUNT = """
+import pathlib, sys, time
+from tools.mutants import hunt
+with hunt.serving(hunt.ROOT, pathlib.Path(sys.argv[1]), "tcp") as url:
+    print(url, flush=True)
+    time.sleep(60)
+"""
 BITES = {
     "envelope-even-extras-ignored": "4.4/even-extras-are-not-executed",
     "sending-cid-with-any-content": "11.1/a-cid-with-other-content-is-refused",
@@ -64,6 +73,22 @@ def test_a_mutant_says_what_it_breaks() -> None:
     """In a sentence, before its diff; there are enough of them, in every area."""
     assert all(mutant.about.strip().endswith(".") for mutant in mutants())
     assert len(mutants()) >= 20
+
+
+def test_the_server_of_a_hunt_that_is_killed_ends_with_it(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", HUNT, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    place = ("127.0.0.1", int(process.stdout.readline().rpartition(":")[2]))
+    socket.create_connection(place).close()
+    process.kill()
+    process.communicate()
+    for _ in range(100):
+        try:
+            socket.create_connection(place).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.1)
+    pytest.fail("it still listens")
 
 
 def test_a_closed_server_is_told_in_one_line(tmp_path: Path) -> None:

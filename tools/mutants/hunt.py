@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from tools.cluster.guard import Guard
 from tools.conformance.catalogue import CHECKS, CLIENT_CHECKS, TRANSPORTS, Bank
 from tools.mutants.warm import Cold, warm
 from tools.simulate.bugs import ROOT, Bug, bugs, plant
@@ -98,8 +100,11 @@ def serving(tree: Path, data: Path, transport: str, host: str = "127.0.0.1") -> 
     """The server of this source tree, listening at a free port; its URL. Raises Unusable."""
     place = [f"--{transport}", f"{host}:0"]
     command = [sys.executable, "-m", "wirechat.cli.main", "serve", "--data", str(data), *place]
-    with tempfile.NamedTemporaryFile("w+", prefix="wirechat-mutant-") as told:
-        process = subprocess.Popen(command, cwd=tree, stderr=told, stdout=subprocess.DEVNULL)
+    with (
+        tempfile.NamedTemporaryFile("w+", prefix="wirechat-mutant-") as told,
+        contextlib.closing(Guard(signal.SIGKILL)) as guard,
+    ):
+        process = subprocess.Popen(command, cwd=tree, stderr=told, stdout=subprocess.DEVNULL, process_group=guard.group)
         try:
             yield _url(process, Path(told.name))
         finally:
