@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -15,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.loadgen.clock import Clock
 from tools.loadgen import hour, learn, scenario
 from tools.loadgen.activities import Threads
 from tools.loadgen.crowd import Crowd
@@ -48,23 +47,6 @@ def test_threads_have_the_shapes_of_the_model(threads: list[list[hour.Turn]]) ->
         assert shapes[texts, speakers] / THREADS == pytest.approx(count / of, abs=0.02)
     assert set(shapes) <= {(texts, speakers) for texts, speakers, _ in model.shapes}
     assert sum(map(len, threads)) / THREADS == pytest.approx(model.mean_texts, rel=0.1)
-
-
-class Clock:
-    """A loop without sockets, whose time is what it is told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self._due: list[tuple[float, int, Callable[[], object]]] = []
-        self._count = itertools.count()
-
-    def at(self, when: float, call: Callable[[], object]) -> None:
-        heapq.heappush(self._due, (when, next(self._count), call))
-
-    def run(self, until: float) -> None:
-        while self._due and self._due[0][0] < until:
-            self.now, _, call = heapq.heappop(self._due)
-            call()
 
 
 class Place:

@@ -25,6 +25,8 @@ from wirechat.wire.packing import unpack
 CAPABILITIES = (wire.Capability.ACCOUNT_LOG, wire.Capability.PINS)
 AGENT = "wirechat-loadgen"
 ACK_EVERY = 64
+ACK_SECONDS = 1.0
+"""After a push, at the latest: until then the server keeps it."""
 CHANGES_PAGE = 200
 RID_FIRST = 1 << 24
 RID_LAST = 2**31 - 1
@@ -81,9 +83,9 @@ class Peer:
     """One person."""
 
     __slots__ = (
-        "_acked", "_asked", "_changes", "_counted", "_line", "_loop", "_place", "_rid", "_unapplied", "_watcher",
-        "account", "goaway", "horizon", "is_live", "name", "positions", "pushes", "received_bytes", "resume",
-        "sent_bytes", "wanted", "welcome",
+        "_ack_is_due", "_acked", "_asked", "_changes", "_counted", "_line", "_loop", "_place", "_rid", "_unapplied",
+        "_watcher", "account", "goaway", "horizon", "is_live", "name", "positions", "pushes", "received_bytes",
+        "resume", "sent_bytes", "wanted", "welcome",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, place: Place, account: Account | None, watcher: Watcher, name: str) -> None:
@@ -94,6 +96,8 @@ class Peer:
         self._rid = RID_FIRST
         self._asked: dict[int, Done] = {}
         self._counted = self._acked = 0
+        self._ack_is_due = False
+        """There is a timer, perhaps of an earlier connection: then what this one got is acknowledged sooner."""
         self._unapplied: set[int] = set()
         self._changes: set[int] = set()
         self.account = account
@@ -125,8 +129,6 @@ class Peer:
 
     def opened(self) -> None:
         """The line stands."""
-        self._counted = self._acked = 0
-        self._unapplied.clear()
         self.tell(wire.Hello("WC", 1, 1, CAPABILITIES, AGENT, wire.limits.WINDOW))
         if self.resume is not None:  # everything in one flight
             self._log_in(b"")
@@ -142,6 +144,8 @@ class Peer:
             self.sent_bytes += line.sent_bytes
             self.received_bytes += line.received_bytes
         self.is_live = False
+        self._counted = self._acked = 0
+        self._unapplied.clear()
         self._changes.clear()
         asked, self._asked = self._asked, {}
         for done in asked.values():
@@ -244,6 +248,8 @@ class Peer:
     def received(self, bodies: list[bytes]) -> None:
         """Frames, in order."""
         for body in bodies:
+            if self._line is None:
+                return  # given up: what else has come counts for no connection
             code = body[1] if len(body) > 1 else None
             if code == EVENT:
                 self._event(body)
@@ -252,10 +258,14 @@ class Peer:
                 done = self._asked.pop(items[1], None)
                 if done is not None:
                     done(items)
-            elif self._line is not None:
+            else:
                 self._decode(body)
-        if self._counted - self._acked >= ACK_EVERY:
+        waiting = self._counted - self._acked
+        if waiting >= ACK_EVERY:
             self.acknowledge()
+        elif waiting and not self._ack_is_due:
+            self._ack_is_due = True
+            self._loop.after(ACK_SECONDS, self._acknowledge_in_time)
 
     def _decode(self, body: bytes) -> None:
         try:
@@ -264,6 +274,10 @@ class Peer:
             self._give_up(f"what is there speaks another protocol: {error}")
         else:
             self._other(message)
+
+    def _acknowledge_in_time(self) -> None:
+        self._ack_is_due = False
+        self.acknowledge()
 
     def acknowledge(self) -> None:
         """Tell the server what was received; of what could not be applied, how far it was."""
