@@ -344,7 +344,7 @@ class Run:
             scale = climb.factor**step
             at = await self._phase(Phase(f"step {step + 1}", climb.seconds, (scale, scale)), at)
             await trio.sleep(0.6)  # until everybody has told of it
-            p99 = max((process.told.get("recent_p99_ms", 0.0) for process in self._processes), default=0.0)
+            p99 = max((process.told.get("phase_p99_ms", 0.0) for process in self._processes), default=0.0)
             self._phases[-1]["p99_ms"] = p99
             if p99 > climb.p99_ms or self._stopped.is_set():
                 return
