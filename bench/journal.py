@@ -52,12 +52,13 @@ def measure(run: Run) -> Iterator[Row]:
 
 
 async def _measure(run: Run, folder: Path, found: list[Row]) -> None:
-    async with sqlite(folder) as store:
+    async with sqlite(folder) as store, trio.open_nursery() as nursery:
         founding = Founding(store)
         writers = await Writers.found(founding, run.size(1_000, 50), run.size(100, 5))
         for batch in writers.batches(1_000, run.size(20_000, 500)):
             await founding.append(batch)
         journal, asker = Journal(store, Hub(), lambda: int(time.time() * 1000)), _Asker()
+        nursery.start_soon(journal.run)
         for size in BATCHES:
             if run.wants(row := f"batch_{size}"):
                 batches = writers.batches(size, run.size(BATCHES[size], size))
@@ -68,6 +69,7 @@ async def _measure(run: Run, folder: Path, found: list[Row]) -> None:
                 found.append(Row(row, {"us_per_entry": 1e6 * cpu / entries, "us_wall": 1e6 * wall / entries}))
         if run.trace:
             await _traced(run, folder, writers, journal, asker, found)
+        nursery.cancel_scope.cancel()
 
 
 async def _traced(run: Run, folder: Path, writers: Writers, journal: Journal, asker: _Asker, found: list[Row]) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
+import attrs
 import pytest
+import trio
+from trio.testing import MockClock
 
+from wirechat import wire
+from wirechat.server import limits
 from wirechat.server.hub import Hub
-from wirechat.server.journal import Awaited, Journal
+from wirechat.server.journal import Awaited, Journal, Submission
+from wirechat.server.session import Session
 from wirechat.store.records import Append, Appended, Commit, Members
 
 SMALL, LARGE = 1, 2
@@ -19,17 +26,19 @@ class Disk:
     def __init__(self, appends_at_once: int = 1) -> None:
         self.appends_at_once = appends_at_once
         self.batches: list[list[bytes]] = []
-        self._answers: list[Callable[[], None]] = []
+        self.begun: list[float] = []
+        self.answers: list[Callable[[], None]] = []
 
     def start_append(
         self, batch: Sequence[Append], now_ms: int, known: dict[int, int], done: Callable[[Commit], None]
     ) -> None:
         self.batches.append([append.cid for append in batch])
+        self.begun.append(trio.current_time())
         results = [Appended(append.conv, 1, now_ms, True) for append in batch]
-        self._answers.append(lambda: done(Commit(list(results), {})))
+        self.answers.append(lambda: done(Commit(list(results), {})))
 
     def answer(self, number: int = 0) -> None:
-        self._answers.pop(number)()
+        self.answers.pop(number)()
 
 
 def entry(conv: int, cid: bytes) -> Awaited:
@@ -75,3 +84,93 @@ async def test_p4_a_conversation_is_in_one_commit_at_a_time_and_others_pass_it()
     while not journal.idle:
         disk.answer()
     assert len(disk.batches) == 4
+
+
+class Asker:
+    """A session, as far as an answer needs one."""
+
+    def reply(self, message: wire.Message) -> None:
+        pass
+
+
+def written(sender: int, cid: bytes) -> Submission:
+    append = Append(sender, sender, cid, 1, None, None, (), b"")
+    session = cast(Session, Asker())
+    return Submission(append, None, session, 1, lambda rid, done: wire.SendOk(rid, done.seq, done.ts), lambda: None)
+
+
+@attrs.define
+class Paced:
+    """A journal whose disk answers at once."""
+
+    journal: Journal
+    disk: Disk
+
+    async def writes(self, *each: Any, after: float = 0.0) -> None:
+        await trio.sleep(after)
+        for submission in each:
+            self.journal.submit(submission)
+        self.journal.start()
+        await self.answered()
+
+    async def answered(self) -> None:
+        """Of what is being committed."""
+        while self.disk.answers:
+            self.disk.answer()
+
+
+@pytest.fixture
+async def paced(nursery: trio.Nursery) -> Paced:
+    disk = Disk()
+    journal = Journal(disk, Hub(), lambda: 0)
+    nursery.start_soon(journal.run)
+    return Paced(journal, disk)
+
+
+SPACING = limits.COMMIT_SPACING_SECONDS
+
+
+async def test_who_writes_within_a_millisecond_of_another_shares_the_next_commit(
+    paced: Paced, autojump_clock: MockClock
+) -> None:
+    """And those who come meanwhile share it too."""
+    began = trio.current_time()
+    await paced.writes(written(1, b"a"))
+    await paced.writes(written(2, b"b"), after=SPACING / 4)
+    await paced.writes(written(1, b"c"), after=SPACING / 4)
+    assert paced.disk.batches == [[b"a"]]
+    await trio.sleep(SPACING)
+    await paced.answered()
+    assert paced.disk.batches == [[b"a"], [b"b", b"c"]]
+    assert paced.disk.begun[1] - began == pytest.approx(SPACING)
+    assert paced.journal.idle
+
+
+async def test_who_writes_alone_does_not_wait(paced: Paced, autojump_clock: MockClock) -> None:
+    """Nor does anybody who comes later than that."""
+    for number in range(3):
+        await paced.writes(written(1, bytes([number])))
+    await paced.writes(written(2, b"later"), after=SPACING)
+    assert len(paced.disk.batches) == 4
+
+
+async def test_a_task_of_the_server_does_not_wait(paced: Paced, autojump_clock: MockClock) -> None:
+    """And takes along who does."""
+    await paced.writes(written(1, b"a"))
+    await paced.writes(written(2, b"b"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(paced.journal.append, entry(SMALL, b"c").append, None, lambda: None)
+        await trio.testing.wait_all_tasks_blocked()
+        assert paced.disk.batches[1:] == [[b"b", b"c"]]
+        await paced.answered()
+
+
+async def test_several_commits_at_once_are_not_spaced() -> None:
+    """They share nothing but the store, and one that waits for a lock would make the next one late."""
+    disk = Disk(appends_at_once=2)
+    journal = Journal(disk, Hub(), lambda: 0)
+    for sender in (1, 2):
+        journal.submit(written(sender, bytes([sender])))
+        journal.start()
+        disk.answer()
+    assert len(disk.batches) == 2

@@ -138,6 +138,7 @@ class Server:
             upkeep.start_soon(_for_ever, self.turns.run)
             upkeep.start_soon(_for_ever, tending.sweep, self.connections, self.hub, self.pulse)
             upkeep.start_soon(_for_ever, tending.keep_passing, self.store, self.hub, self.pulse)
+            upkeep.start_soon(_for_ever, self.journal.run)
             upkeep.start_soon(_for_ever, self.receipts.run)
             upkeep.start_soon(_for_ever, self.presence.run)
             upkeep.start_soon(_for_ever, self._writes.run)

@@ -3,7 +3,8 @@
 All appends of a node pass through one pipeline with natural batching: one commit in flight, on PostgreSQL one for each
 conversation and a few in all, so that a lock that another node holds stalls those who share its batch, and nobody
 else before all commits in flight have met one. The next batch is what arrived meanwhile, as far as it can be handed out
-in one turn, no timer. Only after the commit, and in the order of commits of each conversation, is the sender answered
+in one turn; but a commit does not begin within a millisecond of the last one, unless there is nobody to share it with.
+Only after the commit, and in the order of commits of each conversation, is the sender answered
 and the entry delivered.
 The next commit is started before that, so that the disk works while the loop does.
 """
@@ -109,6 +110,11 @@ class Journal:
         """In flight."""
         self._flying: set[int] = set()
         """Conversations in them."""
+        self._due = 0.0
+        """Before this the next commit is early."""
+        self._alone: int | None = None
+        """The only sender of the last commit."""
+        self._early = trio.Event()
         self._failing = False
         self.commits = Histogram(COMMIT_SECONDS)
         """From handing a batch to the store to its answer, in seconds."""
@@ -144,7 +150,7 @@ class Journal:
         """
         awaited = Awaited(append, content, done)
         self.submit(awaited)
-        self.start()
+        self._begin()
         await awaited.known.wait()
         if isinstance(awaited.result, Refusal):
             raise of_refusal(awaited.result)
@@ -154,12 +160,39 @@ class Journal:
 
     def start(self) -> None:
         """Begin commits of what is pending, as far as others leave room. Called once per turn of a reader."""
+        if not self._commits and self._is_early():
+            self._early.set()
+        else:
+            self._begin()
+
+    async def run(self) -> None:
+        """Begin the commits that would have been early, for ever."""
+        while True:
+            await self._early.wait()
+            self._early = trio.Event()
+            await trio.sleep_until(self._due)
+            self._begin()
+
+    def _is_early(self) -> bool:
+        """Others wrote a moment ago and will again, and a commit costs as much as many entries. Who writes alone does
+        not wait, nor a task of the server.
+        """
+        return trio.current_time() < self._due and any(
+            each.session is not None and each.append.sender != self._alone for each in self._pending
+        )
+
+    def _begin(self) -> None:
         while self._pending and self._commits < self._store.appends_at_once and (batch := self._take()):
             self._commits += 1
             appends = [submission.append for submission in batch]
             convs = {append.conv for append in appends}
             self._flying |= convs
-            committed = partial(self._committed, batch, convs, trio.current_time())
+            begun_at = trio.current_time()
+            if self._store.appends_at_once == 1:
+                senders = {append.sender for append in appends}
+                self._alone = senders.pop() if len(senders) == 1 else None
+                self._due = begun_at + limits.COMMIT_SPACING_SECONDS
+            committed = partial(self._committed, batch, convs, begun_at)
             self._store.start_append(appends, self._now_ms(), self._hub.known(convs), committed)
 
     def _take(self) -> list[Submission | Awaited]:

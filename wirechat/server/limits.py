@@ -20,6 +20,9 @@ WRITES_AT_ONCE = 100
 PENDING_ENTRIES_MAX = 50_000
 """Entries that wait for the journal on one node: about two seconds of the fastest disk; above it 5000."""
 
+COMMIT_SPACING_SECONDS = 0.001
+"""At least so long from the beginning of a commit to that of the next, where one is in flight at a time."""
+
 TURN_DELIVERIES_MAX = 10_000
 """Deliveries of one commit, which all happen in one turn of the loop; each takes a microsecond."""
 
