@@ -1,5 +1,5 @@
-"""Makes the product's limits small for one run: a small world then reaches every page, buffer and eviction of a
-large one.
+"""Makes the product's limits others for one run: a small world then reaches every page, buffer and eviction of a large
+one, and its few people share commits as thousands do.
 
 Only numbers that may be anything are touched: what is paged or forgotten sooner must still be right.
 """
@@ -28,6 +28,7 @@ SERVER = {
     "READY_BYTES_MAX": (262_144, 100),
     "DRAIN_BYTES": (65_536, 100),
     "BACKLOG_BYTES_MAX": (262_144, 50),
+    "COMMIT_SPACING_SECONDS": (0.001, 0.2),
 }
 WIRE = {
     "PAGE": (200, 1, 2, 5),
@@ -45,7 +46,7 @@ GREASE = (sync.COUNTED_GREASE, bytes((0, 0, 0, 4, 0x91, 0xCD, 0x01, 0x20)))
 class Tuning:
     """The limits of one run, by name."""
 
-    server: dict[str, int]
+    server: dict[str, float]
     wire: dict[str, int]
     grease: bytes
 

@@ -177,8 +177,9 @@ class Journal:
         """Others wrote a moment ago and will again, and a commit costs as much as many entries. Who writes alone does
         not wait, nor a task of the server.
         """
-        return trio.current_time() < self._due and any(
-            each.session is not None and each.append.sender != self._alone for each in self._pending
+        return (
+            any(each.session is not None and each.append.sender != self._alone for each in self._pending)
+            and trio.current_time() < self._due
         )
 
     def _begin(self) -> None:
