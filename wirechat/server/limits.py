@@ -70,8 +70,8 @@ SEEN_AGAIN_SECONDS = 600.0
 SEEN_AT_ONCE = 1_000
 """Of them in one transaction, which a message may have to wait for."""
 
-DELIVERED_AT_ONCE = 1_000
-"""Of them in one transaction, which a message may have to wait for."""
+DELIVERED_AT_ONCE = 100
+"""Delivered watermarks in one transaction, which a message may have to wait for: 5 ms, and as long to tell of them."""
 
 POSITIONS_PER_TOKEN = 4
 """Positions listed in ACKs that count as one request: 48,000 at once and 8,000 a second, then 1008."""
