@@ -20,7 +20,8 @@ from wirechat import wire
 
 M = TypeVar("M", bound=wire.Message)
 
-ACK_EVERY = 64
+ACK_EVERY, ACK_SECONDS = 64, 1.0
+"""So many pushes are acknowledged at once, or as many as came within a second, which no client should exceed (12-3)."""
 
 EVENT = wire.Event.CODE
 SEND_OK = wire.SendOk.CODE
@@ -41,7 +42,19 @@ class Account:
 class Client:
     """One connection and what was counted on it."""
 
-    __slots__ = ("_acked", "_nonce", "_sock", "_tail", "codes", "latest", "received", "rid", "texts", "user")
+    __slots__ = (
+        "_acked",
+        "_nonce",
+        "_owing_since",
+        "_sock",
+        "_tail",
+        "codes",
+        "latest",
+        "received",
+        "rid",
+        "texts",
+        "user",
+    )
 
     def __init__(self, sock: Stream) -> None:
         self._sock = sock
@@ -49,6 +62,8 @@ class Client:
         self.rid = 0
         """Of the last request."""
         self._acked = 0
+        self._owing_since = 0.0
+        """When the first push came that is not acknowledged."""
         self._nonce = b""
         self.user = 0
         self.codes = [0] * 256
@@ -176,9 +191,11 @@ class Client:
         return codes[SEND_OK] - replies, sent_ns(data, first_end) if first_end else 0
 
     def _acknowledge(self) -> None:
-        pushes = sum(self.codes[COUNTED])
-        if pushes - self._acked >= ACK_EVERY:
-            self._acked = pushes
+        pushes, now = sum(self.codes[COUNTED]), time.monotonic()
+        if not self._owing_since:
+            self._owing_since = now
+        if pushes - self._acked >= ACK_EVERY or now - self._owing_since >= ACK_SECONDS:
+            self._acked, self._owing_since = pushes, 0.0
             self._write(wire.Ack(pushes).encode())
 
     def _write(self, data: bytes) -> None:
