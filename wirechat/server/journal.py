@@ -169,8 +169,8 @@ class Journal:
         """Begin the commits that would have been early, for ever."""
         while True:
             await self._early.wait()
-            self._early = trio.Event()
             await trio.sleep_until(self._due)
+            self._early = trio.Event()
             self._begin()
 
     def _is_early(self) -> bool:
