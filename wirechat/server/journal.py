@@ -4,8 +4,7 @@ All appends of a node pass through one pipeline with natural batching: one commi
 conversation and a few in all, so that a lock that another node holds stalls those who share its batch, and nobody
 else before all commits in flight have met one. The next batch is what arrived meanwhile, as far as it can be handed out
 in one turn; but a commit does not begin within a millisecond of the last one, unless there is nobody to share it with.
-Only after the commit, and in the order of commits of each conversation, is the sender answered
-and the entry delivered.
+Only after the commit, and in the order of commits of each conversation, is the sender answered and the entry delivered.
 The next commit is started before that, so that the disk works while the loop does.
 """
 
