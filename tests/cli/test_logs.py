@@ -6,6 +6,8 @@ import base64
 import io
 import json
 import os
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,3 +120,23 @@ def test_the_level_holds_from_the_next_line_on(level: Level, lines: int, monkeyp
         say("told")
     assert len(out.getvalue().splitlines()) == lines
     assert all(json.loads(line)["event"] == "told" for line in out.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("format", ["json", "pretty"])
+def test_a_line_is_one_write(format: Format) -> None:
+    """Workers share standard error, unbuffered in most containers: a newline by itself could meet another's line."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps writes apart
+    with ours, theirs:
+        ours.settimeout(PATIENCE)
+        script = (
+            "import structlog; from wirechat.cli import logs; from wirechat.settings.schema import Log;"
+            f"logs.configure(Log(format={format!r})); log = structlog.get_logger('test');"
+            "log.info('first'); log.info('second')"
+        )
+        unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        subprocess.run([sys.executable, "-c", script], stderr=theirs.fileno(), env=unbuffered, check=True)
+        for event in ("first", "second"):
+            line = ours.recv(4096).decode()
+            assert event in line
+            assert line.count("\n") == 1
+            assert line.endswith("\n")

@@ -31,7 +31,7 @@ def configure(log: Log | None = None) -> None:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line is one write: workers share the file
         cache_logger_on_first_use=False,  # the level may change
     )
     for name in LIBRARIES:
