@@ -29,6 +29,7 @@ SERVER = {
     "DRAIN_BYTES": (65_536, 100),
     "BACKLOG_BYTES_MAX": (262_144, 50),
     "COMMIT_SPACING_SECONDS": (0.001, 0.2),
+    "DELIVERED_AT_ONCE": (100, 1),
 }
 WIRE = {
     "PAGE": (200, 1, 2, 5),

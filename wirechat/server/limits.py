@@ -56,7 +56,7 @@ PASS_SECONDS = 1.0
 """The node looks what changed in the store this often: the bound on how long a lost hint can delay a message."""
 
 FLUSH_SECONDS = 1.0
-"""Delivered watermarks are written behind at most this late."""
+"""Delivered watermarks are written behind in rounds of this: what is reached in one is written in the next."""
 
 LAST_WRITES_SECONDS = 2.0
 """What a stopping server takes at most to write down what it had put off; a disk that hangs must not hold it."""

@@ -1,12 +1,13 @@
 """Delivered, read and unread.
 
-Watermarks are conflated in memory and written behind: delivered at most once a second, read as soon as the last write
-is done, whose answer it waits for (P7). What is unread is counted when it is asked for.
+Watermarks are conflated in memory and written behind: read as soon as the last write is done, whose answer it waits
+for (P7); delivered once a second, in bites spread over the second, so that a message waits for a bite and not for all.
+What is unread is counted when it is asked for.
 """
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 import trio
@@ -34,8 +35,8 @@ class Receipts:
         self._hub = hub
         self._delivered: dict[tuple[int, int], int] = {}
         """(conv, user) -> reached, not yet written."""
-        self._emptied_at = trio.current_time()
-        """When all that had been reached was last on its way to the store."""
+        self._written_at = trio.current_time()
+        """What had been reached by then is written."""
         self._asked: list[tuple[Connection, wire.Mark, int]] = []
         """Read marks that wait for the next write, with their user."""
         self._wake = trio.Event()
@@ -48,7 +49,7 @@ class Receipts:
     @property
     def waiting_seconds(self) -> float:
         """How long the oldest of them has been waiting, at most."""
-        return trio.current_time() - self._emptied_at if self._delivered else 0.0
+        return trio.current_time() - self._written_at if self._delivered else 0.0
 
     def register(self, dispatcher: Dispatcher) -> None:
         """Introduce the handlers."""
@@ -73,49 +74,56 @@ class Receipts:
     async def run(self) -> None:
         """Write watermarks until cancelled; what is left then is written once more by the caller with `flush`."""
         while True:
-            with trio.move_on_after(limits.FLUSH_SECONDS):
+            await self.flush(limits.FLUSH_SECONDS)
+
+    async def flush(self, seconds: float = 0.0) -> None:
+        """Write what is waiting, answer, and offer the changes, the delivered ones evenly over so many seconds."""
+        began_at = trio.current_time()
+        reached = sorted(self._delivered)  # by conversation: what its members have got goes out as one RECEIPT
+        size = limits.DELIVERED_AT_ONCE
+        bites = [reached[start : start + size] for start in range(0, len(reached), size)] or [[]]
+        for number, bite in enumerate(bites, 1):
+            if not await self._write(bite):
+                break
+            await self._write_read(began_at + seconds * number / len(bites))
+        else:
+            self._written_at = began_at
+        await self._write_read(began_at + seconds)
+
+    async def _write_read(self, until: float) -> None:
+        """Write what is asked for until then."""
+        while trio.current_time() < until:
+            with trio.move_on_at(until):
                 await self._wake.wait()
-            self._wake = trio.Event()
-            await self.flush()
+            if self._asked:
+                await self._write([])
 
-    async def flush(self) -> None:
-        """Write what is waiting, answer, and offer the changes. In bites, so that messages get between."""
-        if not self._delivered:
-            self._emptied_at = trio.current_time()
-        while self._asked or self._delivered:
-            before = len(self._delivered)
-            await self._flush_some()
-            if len(self._delivered) >= before:
-                return  # the store failed, or more comes than goes
-
-    async def _flush_some(self) -> None:
-        """One transaction."""
+    async def _write(self, reached: Sequence[tuple[int, int]]) -> bool:
+        """What was delivered of these, and what is asked for, in one transaction. False: the store failed."""
+        self._wake = trio.Event()
         asked, self._asked = self._asked, []
-        first = list(islice(self._delivered, limits.DELIVERED_AT_ONCE))
-        delivered = {key: self._delivered.pop(key) for key in first}
-        emptied_at = self._emptied_at
-        if not self._delivered:
-            self._emptied_at = trio.current_time()
+        delivered = {key: self._delivered.pop(key) for key in reached}
+        if not asked and not delivered:
+            return True
         items = [(request.conv, user, 0, request.seq) for _, request, user in asked]
-        items += [(conv, user, seq, 0) for (conv, user), seq in sorted(delivered.items())]
+        items += [(conv, user, seq, 0) for (conv, user), seq in delivered.items()]
         known = self._hub.known({conv for conv, *_ in items})
         try:
             results, changes = await self._store.write(receipts.flush, items, wire.limits.DELIVERED_MEMBERS, known)
         except StoreError as error:
-            self._put_back(delivered)
-            self._emptied_at = emptied_at
+            for key, seq in delivered.items():
+                self._delivered[key] = max(seq, self._delivered.get(key, 0))
             for connection, request, _ in asked:
                 self._answer(connection, request.rid, of_store(error))
+            return False
         else:
             for (connection, request, _), result in zip(asked, results, strict=False):
                 self._answer(connection, request.rid, result)
             for change in changes:
                 self._offer(change)
-        self._hub.flush()
-
-    def _put_back(self, delivered: dict[tuple[int, int], int]) -> None:
-        for key, seq in delivered.items():
-            self._delivered[key] = max(seq, self._delivered.get(key, 0))
+            return True
+        finally:
+            self._hub.flush()
 
     def _answer(self, connection: Connection, rid: int, result: Any) -> None:
         connection.answered()
