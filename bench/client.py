@@ -21,7 +21,7 @@ from wirechat import wire
 M = TypeVar("M", bound=wire.Message)
 
 ACK_EVERY, ACK_SECONDS = 64, 1.0
-"""So many pushes are acknowledged at once, or as many as came within a second, which no client should exceed (12-3)."""
+"""So many pushes are acknowledged at once, or as many as there are with the first that comes a second later (12-3)."""
 
 EVENT = wire.Event.CODE
 SEND_OK = wire.SendOk.CODE

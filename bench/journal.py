@@ -1,6 +1,7 @@
 """Entries through the journal into SQLite, by the size of the batch: from the request to the answer, nobody online.
 
-What it costs more than the store's own append is the journal: queue, answers, encoding of the push.
+What it costs more than the store's own append is the journal: queue, answers, encoding of the push, and for one and for
+ten entries the wait until the next commit may begin (docs/design/commits.md), for different people write them.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ class Worker:
             self._loop.after(PROGRESS_SECONDS, self._progress)
 
     def _phase_p99_ms(self) -> float:
-        """Of the texts of this phase; one that has not arrived has taken as long as it is old."""
+        """Of the texts that arrived in this phase and of those that have not; these have taken as long as they are old."""
         found = histogram()
         found.add(self._measures.phase)
         for talk in self._crowd.talks:

@@ -3,9 +3,10 @@
 All appends of a node pass through one pipeline with natural batching: one commit in flight, on PostgreSQL one for each
 conversation and a few in all, so that a lock that another node holds stalls those who share its batch, and nobody
 else before all commits in flight have met one. The next batch is what arrived meanwhile, as far as it can be handed out
-in one turn; but a commit does not begin within a millisecond of the last one, unless there is nobody to share it with.
+in one turn; but on SQLite a commit does not begin within a millisecond of the last one, unless there is nobody to share
+it with, or more waits than one takes.
 Only after the commit, and in the order of commits of each conversation, is the sender answered and the entry delivered.
-The next commit is started before that, so that the disk works while the loop does.
+The next commit, if it is not early, is started before that, so that the disk works while the loop does.
 """
 
 from __future__ import annotations
@@ -170,15 +171,14 @@ class Journal:
             await self._early.wait()
             await trio.sleep_until(self._due)
             self._early = trio.Event()
-            self._begin()
+            self.start()
 
     def _is_early(self) -> bool:
         """Others wrote a moment ago and will again, and a commit costs as much as many entries. Who writes alone does
-        not wait, nor a task of the server.
+        not wait, nor do tasks of the server among themselves.
         """
-        return (
-            any(each.session is not None and each.append.sender != self._alone for each in self._pending)
-            and trio.current_time() < self._due
+        return trio.current_time() < self._due and any(
+            each.session is not None and each.append.sender != self._alone for each in self._pending
         )
 
     def _begin(self) -> None:
@@ -188,7 +188,7 @@ class Journal:
             convs = {append.conv for append in appends}
             self._flying |= convs
             begun_at = trio.current_time()
-            if self._store.appends_at_once == 1:
+            if self._store.appends_at_once == 1 and not self._pending:
                 senders = {append.sender for append in appends}
                 self._alone = senders.pop() if len(senders) == 1 else None
                 self._due = begun_at + limits.COMMIT_SPACING_SECONDS
