@@ -106,8 +106,8 @@ def _deeds(tap: Tap) -> Iterator[tuple[str, int]]:
     conv = ann.expect(wire.ConvNewOk).conv
     bob.expect(wire.Event)
     yield "message", tap.bytes_of(lambda: _say(ann, conv, bob))
+    yield "heartbeat", tap.bytes_of(lambda: _ping(ann))  # before an ACK: its RECEIPT could come just then
     yield "ack", tap.bytes_of(lambda: bob.send(wire.Ack(2)))
-    yield "heartbeat", tap.bytes_of(lambda: _ping(ann))
     for _ in range(PAGE - 1):
         _say(ann, conv, bob)
     yield "page", tap.bytes_of(lambda: _pull(bob, conv))

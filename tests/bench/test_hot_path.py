@@ -24,7 +24,6 @@ def test_p1_no_entry_is_acknowledged_without_a_wait_for_the_disk() -> None:
 
 def test_a_lost_delivery_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A benchmark that does not notice a lost message would praise the server that loses fastest."""
-    monkeypatch.setattr("bench.load.DRAIN_SECONDS", 0.5)
     with Process("bench.relay", root=ROOT, scratch=tmp_path) as process:
         scene = relayed(connector(process.port), 2)
         load = Load(scene.clients)
@@ -43,5 +42,6 @@ def test_a_lost_delivery_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             return result
 
         monkeypatch.setattr(Client, "receive", lossy)
+        monkeypatch.setattr("bench.load.DRAIN_SECONDS", 0.5)
         with pytest.raises(BenchError, match="were delivered"):
             load.run(work, 0.1, 0.1, process.cpu_ns)

@@ -180,7 +180,7 @@ async def test_a_server_that_stands_still_is_noticed_and_holds_nobody(
             server.pause()
             bus.send(None, b"x" * 1_000_000)
             began = trio.current_time()
-        assert trio.current_time() - began < 5
+        assert trio.current_time() - began < 15
         server.resume()
 
 

@@ -70,9 +70,11 @@ def command(pid: int) -> str:
 
 def family(pid: int) -> list[int]:
     """A process and all that it has made."""
-    threads = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [int(child) for path in threads for child in path.read_text().split()]
-    return [pid, *(each for child in children for each in family(child))]
+    children: list[str] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # a thread may end meanwhile
+            children += path.read_text().split()
+    return [pid, *(each for child in children for each in family(int(child)))]
 
 
 @pytest.fixture

@@ -65,13 +65,14 @@ async def gone(pids: list[int]) -> None:
 def runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read
         return False
 
 
 @asynccontextmanager
 async def pair(url: str, nats: Nats, *also: object, env: dict[str, str] | None = None) -> AsyncIterator[Pair]:
-    tcp, http = free_port(), two_ports()
+    http = two_ports()
+    tcp = free_port()
     where = ("--tcp", f"127.0.0.1:{tcp}", "--http", f"127.0.0.1:{http}")
     async with started("--store", url, "--bus", nats.url, "--workers", "2", *where, *also, env=env) as node:
         await node.told("all workers serve")
@@ -111,7 +112,7 @@ async def test_they_share_a_port_and_come_back(url: str, nats: Nats) -> None:
         for stream in streams:
             await stream.aclose()
         both.node.signal(signal.SIGTERM)
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             assert await both.node.process.wait() == 0
         await gone(now)
 

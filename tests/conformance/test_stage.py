@@ -251,7 +251,7 @@ def test_what_a_driver_says_is_understood(stage: Stage) -> None:
 
 def test_what_is_not_shown_fails(stage: Stage) -> None:
     """Another text, a message too few, or one too many: the first difference is told."""
-    stage.subject = Subject(stage.subject.command, stage.subject.address, 0.3)
+    stage.subject = Subject(stage.subject.command, stage.subject.address, 2.0)
     wrong: list[tuple[dict[int, Any], str, str]] = [
         ({2: "other"}, "why: the client shows message 2 with text='other' in conversation 7", "text=7"),
         ({2: 7, 3: "more"}, "why: the client shows message 3, (text='more'), in conversation 7", "no message 3"),

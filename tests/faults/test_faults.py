@@ -61,12 +61,13 @@ async def test_p1_p2_p5_killed_and_cut_and_what_is_broken_is_found(tmp_path: Pat
         broken("p1-acknowledge-before-the-commit", tmp_path / "1"),
         broken("p2-no-dedupe", tmp_path / "2"),
     )
-    killed, lost, doubled = await all_at_once(
-        (Kill(), SHORT), (Quota(), hasty), (Hurricane(), attrs.evolve(forgetful, pause=0.05))
-    )
+    patient, storm = attrs.evolve(SHORT, patience=15.0), attrs.evolve(forgetful, pause=0.05, seconds=2.0)
+    killed, lost, doubled = await all_at_once((Kill(), patient), (Quota(), hasty), (Hurricane(), storm))
     assert not wrong(killed)
     assert killed.acknowledged > 10
     assert lost.promises.get("P1"), lost
+    if not doubled.promises.get("P2"):  # no answer was lost between its commit and its sender: that is luck
+        (doubled,) = await all_at_once((Hurricane(), storm))
     assert doubled.promises.get("P2"), doubled
 
 

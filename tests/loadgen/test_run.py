@@ -159,7 +159,7 @@ async def test_a_server_that_stands_still_is_seen_to_stand_still(running: Proces
 
         def tell(told: Progress) -> None:
             nonlocal stood_still
-            if told.stage == "hold" and told.done > 0.5 and not stood_still:
+            if told.stage == "hold" and not stood_still:
                 stood_still = True
                 nursery.start_soon(stand_still)
 

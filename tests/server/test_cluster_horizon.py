@@ -132,7 +132,7 @@ async def test_8_28_a_device_is_cut_off_while_a_writer_holds_the_horizon(url: st
         await writer.begun()
         await passes(there, 3)
         await other.write(_revoke, alice.user, alice.device)
-        with trio.fail_after(5):
+        with trio.fail_after(10):
             assert await twin.closed() == wire.errors.DEVICE_REVOKED
         writer.end()
 

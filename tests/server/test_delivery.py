@@ -75,7 +75,7 @@ async def test_pong_hands_over_the_sessions_horizon(tmp_path: Path) -> None:
         await quiet.sync()
         await quiet.say(conv, "hello")
         await bob.expect(wire.Event)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             before, token = None, (await pong(bob)).token
             while token != before:  # until nothing is stamped any more, the receipts behind the ACK included
                 await trio.sleep(2.5)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.server.rig import Client, Rig, serving
+from tests.server.rig import PATIENCE, Client, Rig, serving
 from tests.transcripts.people import narrow, stalled
 from wirechat import wire
 from wirechat.store.features import accounts, presence
@@ -243,8 +243,8 @@ async def test_many_who_must_be_looked_at_again_are_not_told_late(
         await trio.sleep(0.2)
         rig.server.changed(carol.user)
         rig.server.changed(alice.user)
-        await bob.send(wire.State(False))
-        await trio.sleep(0.05)
+        await bob.send(wire.State(False), wire.Ping(1))
+        await bob.expect(wire.Pong)
         await rig.server.presence.sweep()
         status = await told(alice)
         assert (status.user, status.online) == (bob.user, False)
@@ -255,11 +255,13 @@ async def test_p9_what_changes_while_a_watch_begins_is_not_missed(tmp_path: Path
     what follows is not.
     """
     held: list[trio.Event] = []
+    has_read = trio.Event()
 
     class Slow(Relay):
         async def read(self, f: Any, *args: Any) -> Any:
             found = await self.store.read(f, *args)
             if f is presence.visible and held:
+                has_read.set()
                 await held[0].wait()
             return found
 
@@ -269,7 +271,8 @@ async def test_p9_what_changes_while_a_watch_begins_is_not_missed(tmp_path: Path
         await trio.sleep(0.2)  # the new group has been taken in
         held.append(trio.Event())
         await alice.send(wire.PresenceSub(900, (bob.user,)))
-        await trio.sleep(0.1)
+        with trio.fail_after(PATIENCE):
+            await has_read.wait()
         release, held[:] = held[0], []
         await change(rig, bob.user, "INSERT INTO block (user_id, blocked) VALUES ($1, $2)", bob.user, alice.user)
         await trio.sleep(0.2)

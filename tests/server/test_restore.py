@@ -41,7 +41,10 @@ async def serve(data: Path, address: str) -> AsyncIterator[str]:
     )  # fmt: skip
     try:
         assert process.stderr is not None
-        told = json.loads(await process.stderr.receive_some())
+        said = b""
+        while b"\n" not in said:
+            said += await process.stderr.receive_some()
+        told = json.loads(said.split(b"\n")[0])
         yield told["url"].removeprefix("wirechat://")
     finally:
         process.kill()

@@ -173,7 +173,7 @@ async def test_an_ordered_read_waits_for_what_it_saw(
 
     async def late(*args: Any) -> Commit:
         commit = await appending(*args)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         return commit
 
     monkeypatch.setattr(store, "_appending", late)
@@ -298,7 +298,7 @@ async def test_a_transaction_that_is_undone_again_and_again_is_told(store: Postg
 
 async def test_a_held_conversation_stalls_no_other(talk: Talk, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each goes on by itself; what waits too long is refused, surely not executed."""
-    monkeypatch.setitem(pools.SETTINGS, "statement_timeout", "300")
+    monkeypatch.setitem(pools.SETTINGS, "statement_timeout", "2000")
     held, free = await talk.group(1, 2), await talk.group(1, 2)
     async with open_postgres(url) as node, session(url) as other:
         await other.sql("BEGIN")

@@ -10,7 +10,7 @@ from tests.transcripts.lines import Line
 from tests.transcripts.values import CODEC, Values, is_counted
 from tools.conformance.decoder import Frame
 
-STEP_SECONDS = 5
+STEP_SECONDS = 20
 HELLO: dict[str, Any] = {"magic": "WC", "vmin": 1, "vmax": 1, "caps": [27, 58], "agent": "transcript"}
 
 Step = dict[str, Any]

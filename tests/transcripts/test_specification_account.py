@@ -246,7 +246,7 @@ async def test_8_28_what_another_node_revokes_is_found_by_the_pass(tmp_path: Pat
             await devices.revoke(tx, phone.user, phone.device, await sync.stamp(tx))
 
         await rig.server.store.write(revoke)
-        with trio.fail_after(5):
+        with trio.fail_after(10):
             assert await phone.closed() == 2003
 
         late = await member(rig, "bob")

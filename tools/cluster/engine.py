@@ -22,6 +22,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.02
 PORT_MIN = 10_000
+_given: set[int] = set()
+"""Ports that somebody here was given, and may not listen at yet."""
 INSTALL = "pip install 'wirechat[demo]'"
 
 
@@ -36,11 +38,14 @@ def free_port() -> int:
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(PORT_MIN, lowest)
+        if port in _given:
+            continue
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _given.add(port)
         return port
 
 

@@ -171,7 +171,7 @@ class Worker:
             self._loop.after(PROGRESS_SECONDS, self._progress)
 
     def _phase_p99_ms(self) -> float:
-        """Of the texts that arrived in this phase and of those that have not; these have taken as long as they are old."""
+        """Of the texts that arrived in this phase and of those that have not, which take as long as they are old."""
         found = histogram()
         found.add(self._measures.phase)
         for talk in self._crowd.talks:

@@ -149,7 +149,7 @@ def the_jitter_is_random(stage: Stage) -> None:
     told = [round(wait, 2) for wait in waits]
     require(max(waits) <= jitter + SLACK_SECONDS, "at most 0.8 s", told)
     require(min(waits) <= 0.95 * jitter, "a random part of 0.8 s", told)
-    require(max(waits) >= 0.2 * jitter, "a random part of 0.8 s", told)
+    require(max(waits) >= 0.1 * jitter, "a random part of 0.8 s", told)
 
 
 @check("15.1", "15-2", "12-3", must=False)
