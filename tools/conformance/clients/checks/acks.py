@@ -35,13 +35,17 @@ def an_ack_at_half_the_window(stage: Stage) -> None:
     half = max(1, peer.window // 2)
     if half > 100:
         raise Skipped("the window is large")
-    began = time.monotonic()
-    for number in range(3 * half):
-        stage.world.say(f"message {number}")
-        if (number + 1) % half == 0:
-            stage.acknowledged()
-    needed = time.monotonic() - began
-    require(needed < 1.8 * PUSHED_SECONDS, "three ACKs that do not wait for a second each", f"{needed:.1f} s for three")
+    needed = []
+    for _ in range(3):  # once is enough: a machine may be busy, and who waits always does
+        began = time.monotonic()
+        for number in range(3 * half):
+            stage.world.say(f"message {number}")
+            if (number + 1) % half == 0:
+                stage.acknowledged()
+        needed.append(time.monotonic() - began)
+        if needed[-1] < 1.8 * PUSHED_SECONDS:
+            return
+    raise Failed("three ACKs that do not wait for a second each", f"{min(needed):.1f} s for three")
 
 
 @check("12.2", "12-2", "12-4")
