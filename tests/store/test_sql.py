@@ -6,10 +6,15 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
+from tests.store.talk import Talk
 from wirechat import store
+from wirechat.store.database import open_sqlite
+from wirechat.store.features import history, receipts, sync, unread
 
 FOLDER = Path(store.__file__).parent
 FILES = sorted(path for path in FOLDER.rglob("*.py"))
@@ -50,9 +55,8 @@ def test_statements_are_found() -> None:
 def test_whole_statements_of_history_have_their_parameters_in_order() -> None:
     """They are put together from parts, so they are looked at as they are executed."""
     import asyncio
-    from typing import Any
 
-    from wirechat.store.features import forwards, history, mentions, pins, sync, unread
+    from wirechat.store.features import forwards, mentions, pins
 
     asked: list[str] = []
 
@@ -86,3 +90,30 @@ def test_whole_statements_of_history_have_their_parameters_in_order() -> None:
 
     asyncio.run(all_of_them(Spy()))
     assert len(asked) == 12
+
+
+async def test_no_statement_is_prepared_anew_for_what_it_is_asked(tmp_path: Path) -> None:
+    """SQLite does so for joins, where it could know something about the value: that costs more than the look."""
+    async with open_sqlite(tmp_path) as opened:
+        talk = await Talk(opened).people(9)
+        convs = [await talk.group(user, user + 1) for user in range(1, 9)]
+        prepared: list[str | None] = []
+
+        def preparing(action: int, first: str | None, *_: object) -> int:
+            prepared.append(first)
+            return apsw.SQLITE_OK
+
+        for db in (opened._writer, opened._reader):
+            db.authorizer = preparing
+        for number in (1, 2):
+            prepared.clear()
+            marks = [(conv, user, number, 0) for user, conv in enumerate(convs, 1)]
+            await opened.write(receipts.flush, marks, 64, {})
+            for user, conv in enumerate(convs, 1):
+                await talk.say(conv, user)
+                await opened.read(history.changes, user, conv, 0, 10, 10)
+                await opened.read(sync.rows, [conv], 0)
+                await opened.read(unread.unread, user, (conv,), 10)
+            if number == 1:
+                assert "member" in prepared
+    assert not prepared

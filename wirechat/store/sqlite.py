@@ -112,6 +112,7 @@ def connect(path: str, *, write: bool) -> apsw.Connection:
     db = apsw.Connection(path, flags=flags, statementcachesize=256)
     db.set_busy_timeout(BUSY_MS)
     _check_ours(db)
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else SQLite prepares joins anew for every value that is bound
     db.pragma("cache_size", -CACHE_KIB)
     if write:
         if db.readonly("main"):
