@@ -143,6 +143,22 @@ async def test_everything_is_done_nothing_is_lost_and_the_parts_make_a_whole(
     assert "one run of each" in command.wirechat("loadgen", "compare", *parts).out
 
 
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+async def test_a_load_over_tls(tmp_path: Path, scheme: str) -> None:
+    """The same as without: everybody gets in, and nothing is lost."""
+    certs = tmp_path / "certs"
+    command.wirechat("cert", certs)
+    where = (f"--{scheme}", "127.0.0.1:0", "--cert", certs / "chain.pem", "--key", certs / "key.pem")
+    async with serving(tmp_path, *where) as node:
+        url = (await node.told("listening"))["url"]
+        talk = scenario.parse(TALK, "talk")
+        with trio.fail_after(SECONDS):
+            result = await Run(Options("talk", talk, url, ca=str(certs / "ca.pem")), lambda told: None).run()
+    assert result.violations == []
+    assert result.measures.counts["texts"] > 120
+    assert result.totals["unfinished"] == 0
+
+
 async def test_a_server_that_stands_still_is_seen_to_stand_still(running: Process, url: str) -> None:
     """Free of coordinated omission: what should have been sent meanwhile counts with all it would have waited."""
     talk = scenario.parse(TALK, "talk")

@@ -59,7 +59,7 @@ class Line:
     """One connection. It begins to connect when it is made."""
 
     __slots__ = (
-        "_handshaking", "_loop", "_out", "_owner", "_place", "_plain", "_socket", "_tail", "_websocket", "closed",
+        "_handshaking", "_loop", "_out", "_owner", "_place", "_socket", "_tail", "_websocket", "closed",
         "received_bytes", "sent_bytes",
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ class Line:
         self.sent_bytes = 0
         self.received_bytes = 0
         self._handshaking = True
-        self._plain = self._socket = socket.socket(place.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(place.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(BlockingIOError):
             self._socket.connect(place.address)
@@ -82,7 +82,7 @@ class Line:
         loop.after(CONNECT_SECONDS, self._patience)
 
     def fileno(self) -> int:
-        return self._plain.fileno()
+        return self._socket.fileno()
 
     @property
     def unsent(self) -> int:
@@ -204,15 +204,12 @@ class Line:
 
     def _shake_hands(self) -> None:
         try:
-            if self._socket is self._plain:
-                error = self._plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if error:
-                    raise OSError(error, "")
-                if self._place.tls is not None:
-                    self._socket = self._place.tls.wrap_socket(
-                        self._plain, server_hostname=self._place.host, do_handshake_on_connect=False
-                    )
-                    self._plain = self._socket
+            if error := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(error, "")
+            if self._place.tls is not None and not isinstance(self._socket, ssl.SSLSocket):
+                self._socket = self._place.tls.wrap_socket(
+                    self._socket, server_hostname=self._place.host, do_handshake_on_connect=False
+                )
             if isinstance(self._socket, ssl.SSLSocket):
                 self._socket.do_handshake()
         except ssl.SSLWantReadError:
