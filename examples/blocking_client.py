@@ -9,9 +9,20 @@ import sys
 
 from wirechat import wire
 
-sys.excepthook = lambda kind, error, _: print(f"{error or kind.__name__}; {__doc__.splitlines()[0]}", file=sys.stderr)
+
+def stop(why):
+    print(why, file=sys.stderr)
+    sys.exit(2)
+
+
+sys.excepthook = lambda kind, error, _: print(error or kind.__name__, file=sys.stderr)
+if len(sys.argv) not in (4, 6) or ":" not in sys.argv[1]:
+    stop("usage: blocking_client.py HOST:PORT HANDLE PASSWORD [TO TEXT]")
 address, handle, password, *message = sys.argv[1:]
-sock = socket.create_connection(address.rsplit(":", 1), timeout=25)
+try:
+    sock = socket.create_connection(address.rsplit(":", 1), timeout=25)
+except OSError as error:
+    stop(f"cannot connect to {address}: {error.strerror or error}; is the server running?")
 connection = wire.Connection(wire.CLIENT)
 numbers = itertools.count(1)  # an ACK names pushes by number; the first on a connection is 1
 
@@ -23,11 +34,11 @@ def send(frame):
 
 def receive():
     while (frame := connection.next_message()) is None:
-        connection.feed(sock.recv(65536) or sys.exit("the server closed the connection"))
+        connection.feed(sock.recv(65536) or stop("the server closed the connection"))
     if isinstance(frame, wire.Ping):
         send(wire.Pong(frame.t))
     elif isinstance(frame, wire.Error):
-        sys.exit(f"refused: {frame.message} (error {frame.code})")
+        stop(f"refused: {frame.message} (error {frame.code})")
     elif getattr(frame, "range", frame.RANGE) == "counted":
         if isinstance(frame, wire.Event) and frame.content:
             print(f"{frame.sender} in {frame.conv}: {frame.content.data!r}", flush=True)

@@ -15,4 +15,7 @@ async def main(url: str, handle: str, password: str) -> None:
                 await client.messages.send(event.conv, f"You said: {event.record.content.data}", event.record.seq)
 
 
+if len(sys.argv) != 4:
+    print("usage: ten_lines.py URL HANDLE PASSWORD", file=sys.stderr)
+    sys.exit(2)
 trio.run(main, *sys.argv[1:])

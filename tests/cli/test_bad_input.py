@@ -300,7 +300,7 @@ def test_a_port_that_is_in_use(command: str, flag: str, data: str, places: Path)
         line = refused(command, "--data", places / data, *flags)
     assert line == (
         f"wirechat: cannot listen on {address}: Address already in use; stop the server that runs there, or choose"
-        f" another port with {flag}"
+        f" another port with wirechat {command} {flag}"
     )
     assert not (places / "new").exists()
 

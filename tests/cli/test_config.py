@@ -45,6 +45,13 @@ def test_check_looks_at_what_is_named(tmp_path: Path) -> None:
     assert "do not belong together" in refused("config", "check", *data, *tls, "--key", tmp_path / "two/key.pem")
     assert "tls.cert and tls.key" in refused("config", "check", *data, *tls)
     assert "key.pem: No such file" in refused("config", "check", *data, *tls, "--key", tmp_path / "key.pem")
+    tcp, none = ("--tcp", "127.0.0.1:0"), tmp_path / "none.pem"
+    for named in ("--cert", "--key"):
+        assert "none.pem: No such file" in refused("config", "check", *data, *tcp, named, none)
+    for listen in (tcp, ("--tls", "127.0.0.1:0")):
+        both = wirechat("config", "check", *data, *listen, "--cert", none, "--key", none)
+        assert both.status == 2
+        assert [line.split(":")[1] for line in both.err.splitlines()] == [" cannot use tls.cert", " cannot use tls.key"]
     (tmp_path / "data").write_text("")
     assert "Not a directory" in refused("config", "check", *data, "--tcp", "127.0.0.1:0")
 

@@ -169,6 +169,27 @@ def test_certificate_key_names_and_chain(tmp_path: Path) -> None:
     assert "No such file" in one(certificate(settings, NOW), "certificate").text
 
 
+@pytest.mark.parametrize(
+    ("host", "names", "state"),
+    [
+        ("127.0.0.1", ("localhost", "127.0.0.1", "::1"), "ok"),
+        ("localhost", ("localhost",), "ok"),
+        ("0.0.0.0", ("localhost", "127.0.0.1", "::1"), "warning"),
+        ("0.0.0.0", ("localhost", "chat.example.org"), "ok"),
+        ("192.0.2.7", ("192.0.2.7",), "ok"),
+    ],
+)
+@pytest.mark.parametrize("transport", ["tls", "wss"])
+def test_certificate_for_this_machine_alone(
+    host: str, names: tuple[str, ...], state: str, transport: str, tmp_path: Path
+) -> None:
+    """Nobody else gets in with it."""
+    wirechat("cert", tmp_path, *names)
+    listen = Listen(**{transport: (Address(host, 0),)})
+    settings = Settings(tls=Tls(cert=tmp_path / "chain.pem", key=tmp_path / "key.pem"), listen=listen)
+    assert one(certificate(settings, NOW), "names").state == state
+
+
 def test_certificate_that_names_no_host(tmp_path: Path) -> None:
     """An authority's own, say."""
     authority = trustme.CA()

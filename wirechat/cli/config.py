@@ -71,7 +71,7 @@ def _problems(sources: Sources) -> list[str]:
         reason = checks.unwritable(settings.data.directory)
         found += [f"data.directory cannot be written: {reason}"] if reason else []
     try:
-        checks.tls(settings)
+        checks.named_tls(settings)
     except BadSettings as error:
         found += error.problems
     return found

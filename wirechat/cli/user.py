@@ -203,7 +203,7 @@ async def _everyone(tx: Tx) -> list[dict[str, Any]]:
 
 def _number(found: accounts.Account | None, handle: str) -> int:
     if found is None:
-        die(f"there is no account {handle}; `wirechat user list` shows all")
+        die(f"there is no account {handle}; wirechat user list with the same flags shows all")
     return found[0]
 
 
@@ -229,7 +229,7 @@ async def _revoke(place: Stored, handle: str, device: int) -> bool:
         try:
             return await _account_log(store).enter(number, EntryKind.DEVICE, project)
         except RequestError:
-            die(f"{handle} has no device {device}; `wirechat user devices` shows them")
+            die(f"{handle} has no device {device}; wirechat user devices with the same flags shows them")
 
 
 async def _revoke_all(place: Stored, handle: str) -> list[int]:

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import click
 import structlog
 import trio
 
@@ -70,7 +71,9 @@ def told(kind: str, address: Address) -> Iterator[None]:
     except (OSError, UnicodeError) as error:
         code, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (None, "there is no such host")
         advice = ADVICE.get(code or 0, "give an address of this machine")
-        die(f"cannot listen on {address}: {reason}; {advice} with --{kind}")
+        context = click.get_current_context(silent=True)  # a worker has none
+        command = f"{context.command_path} " if context else ""
+        die(f"cannot listen on {address}: {reason}; {advice} with {command}--{kind}")
 
 
 @contextmanager

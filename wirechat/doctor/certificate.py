@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from wirechat.doctor.finding import OK, PROBLEM, WARNING, Finding
+from wirechat.doctor.machine import is_here, open_to_others
 from wirechat.settings.checks import tls
 from wirechat.settings.errors import BadSettings
 from wirechat.settings.schema import Settings
@@ -36,7 +37,7 @@ def certificate(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding("certificate", PROBLEM, str(error), todo)
         return
     yield _dates(chain[0], now)
-    yield _names(chain[0])
+    yield _names(chain[0], settings)
     yield _chain(chain)
     yield _key(key)
 
@@ -54,13 +55,18 @@ def _dates(leaf: x509.Certificate, now: datetime) -> Finding:
     return Finding("certificate", state, f"valid until {until:%Y-%m-%d}, {days} days", renew if state != OK else "")
 
 
-def _names(leaf: x509.Certificate) -> Finding:
+def _names(leaf: x509.Certificate, settings: Settings) -> Finding:
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         todo = "make one that has subject alternative names; clients look at nothing else"
         return Finding("names", PROBLEM, "the certificate names no host", todo)
-    return Finding("names", OK, ", ".join(str(name.value) for name in names))
+    told = [str(name.value) for name in names]
+    shown, others = ", ".join(told), open_to_others(settings, "tls", "wss")
+    if others and all(map(is_here, told)):
+        todo = "add the name by which others reach this machine: docs/operations/certificates.md"
+        return Finding("names", WARNING, f"only {shown}: other machines do not trust {', '.join(others)}", todo)
+    return Finding("names", OK, shown)
 
 
 def _chain(chain: Sequence[x509.Certificate]) -> Finding:

@@ -67,11 +67,7 @@ def clock(now: datetime, newest: datetime | None) -> Iterator[Finding]:
 
 def encryption(settings: Settings) -> Iterator[Finding]:
     """Whether others on the way can read along. Behind a declared proxy it is the proxy that encrypts."""
-    plain = [
-        f"{transport} {address}"
-        for transport, address in settings.addresses()
-        if transport in ("tcp", "ws") and not (is_loopback(address.host) or address.host == "localhost")
-    ]
+    plain = open_to_others(settings, "tcp", "ws")
     if settings.accounts.clear_passwords:
         text = "passwords of other machines are accepted in the clear"
         yield Finding("encryption", WARNING, text, "use tls or wss, and take accounts.clear_passwords back")
@@ -80,6 +76,20 @@ def encryption(settings: Settings) -> Iterator[Finding]:
         yield Finding("encryption", WARNING, text, "use tls or wss, or listen where only a reverse proxy comes in")
     else:
         yield Finding("encryption", OK, "nothing comes from other machines in the clear")
+
+
+def open_to_others(settings: Settings, *transports: str) -> list[str]:
+    """Those listeners of these transports that other machines reach."""
+    return [
+        f"{transport} {address}"
+        for transport, address in settings.addresses()
+        if transport in transports and not is_here(address.host)
+    ]
+
+
+def is_here(host: str) -> bool:
+    """Whether a name or an address means this machine for everybody who uses it."""
+    return host == "localhost" or is_loopback(host)
 
 
 def ports(settings: Settings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from wirechat.server.listeners import Tls, tls_context
@@ -23,8 +24,16 @@ def complete(settings: Settings) -> Settings:
 
 def tls(settings: Settings) -> Tls | None:
     """The certificate the settings name, if a listener needs one. Raises BadSettings."""
+    return named_tls(settings) if settings.encrypts else None
+
+
+def named_tls(settings: Settings) -> Tls | None:
+    """The same, whether or not a listener needs it; of one file alone only that it can be read."""
     cert, key = settings.tls.cert, settings.tls.key
-    if not settings.encrypts or cert is None or key is None:
+    unreadable = [*_unreadable("tls.cert", cert), *_unreadable("tls.key", key)]
+    if unreadable:
+        raise BadSettings(*unreadable)
+    if cert is None or key is None:
         return None
     try:
         if b"ENCRYPTED" in key.read_bytes():
@@ -32,6 +41,14 @@ def tls(settings: Settings) -> Tls | None:
         return tls_context(cert, key)
     except (OSError, ValueError) as error:
         raise BadSettings(f"cannot use tls.cert {cert} with tls.key {key}: {_reason(error)}") from None
+
+
+def _unreadable(name: str, file: Path | None) -> Iterator[str]:
+    try:
+        if file is not None:
+            file.open().close()
+    except OSError as error:
+        yield f"cannot use {name}: {_reason(error)}"
 
 
 _REASONS = {
