@@ -124,9 +124,10 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 def _say_what_next(directory: Path, name: str, days: int) -> None:
     host = f"[{name}]" if ":" in name else name
+    listen = "127.0.0.1" if name in NAMES else "0.0.0.0"
     click.echo(f"""{directory}/ca.pem is for clients, chain.pem and key.pem are for the server, for {days} days. Now:
 
-  wirechat serve --data ./data --tls 127.0.0.1:7668 --cert {directory}/chain.pem --key {directory}/key.pem
+  wirechat serve --data ./data --tls {listen}:7668 --cert {directory}/chain.pem --key {directory}/key.pem
   wirechat chat wirechats://{host}:7668 --ca {directory}/ca.pem --handle NAME
   open_client("wirechats://{host}:7668", ca="{directory}/ca.pem", ...)
 
