@@ -1,6 +1,9 @@
 """The real transports over loopback: TCP, TLS and WebSocket carry the same frames (P6, P11)."""
 
+import re
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -139,7 +142,7 @@ async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, c
     with trio.fail_after(SECONDS):
         async with serving(stage, "wirechats", tls) as url:
             url = url.replace("localhost", host)
-            with pytest.raises(ConnectionFailed, match="certificate"):
+            with pytest.raises(ConnectionFailed, match=rf"of {host} is for other names: .* wirechat cert DIR {host}$"):
                 async with open_client(url, handle="ada", password="correct horse", ca=ca, reconnect=False):
                     raise AssertionError
 
@@ -152,6 +155,18 @@ async def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
             with pytest.raises(ConnectionFailed, match=r"the certificate of localhost is not trusted .*--ca"):
                 async with open_client(url, handle="ada", password="correct horse", reconnect=False):
                     raise AssertionError
+
+
+@pytest.mark.parametrize("name", ["README.md", "key.pem", "none.pem"])
+async def test_a_file_without_certificates_is_named(authority: trustme.CA, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    if name != "none.pem":
+        file.write_bytes(authority.private_key_pem.bytes() if name == "key.pem" else b"# Title\n")
+    tls, _ = context(authority)
+    with trio.fail_after(SECONDS):
+        async with serving(Stage(), "wirechats", tls) as url:
+            with pytest.raises(ConnectionFailed, match=f"^{re.escape(str(file))} has no certificates to trust"):
+                await register(url, "ada", password="correct horse", ca=str(file))
 
 
 async def test_nobody_at_home_is_said_at_once() -> None:
@@ -175,6 +190,32 @@ async def test_tls_at_a_plain_port_names_the_scheme() -> None:
             with pytest.raises(ConnectionFailed, match="perhaps it speaks wirechat:// or ws://"):
                 async with open_client(url, handle="a", password="p" * 8, reconnect=False):
                     raise AssertionError
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer", "said"),
+    [
+        ("wirechat", b"HTTP/1.1 400 \r\n\r\n", "the server broke the protocol: .* ws:// or wirechats://$"),
+        ("wirechat", b"", "the connection broke: .*: perhaps it speaks ws:// or wirechats://$"),
+        ("ws", b"\0\0\0\x07hello, ", "no WebSocket at 127.0.0.1:[0-9]+: perhaps it speaks wirechat:// or wss://$"),
+    ],
+)
+@pytest.mark.parametrize("registering", [False, True])
+async def test_a_port_for_another_protocol_is_named(scheme: str, answer: bytes, said: str, registering: bool) -> None:
+    async def answering(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await stream.send_all(answer)
+        if not answer:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            [listener] = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), answering, 0)
+            url = f"{scheme}://127.0.0.1:{listener.socket.getsockname()[1]}"
+            opening = open_client(url, handle="a", password="p" * 8, reconnect=False)
+            with pytest.raises(ConnectionFailed, match=said):
+                await (register(url, "ada", password="correct horse") if registering else opening.__aenter__())
             nursery.cancel_scope.cancel()
 
 
@@ -206,9 +247,10 @@ async def test_a_handshake_that_is_cut_is_a_failed_connection(answer: bytes) -> 
 
     async with trio.open_nursery() as nursery:
         [listener] = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), cutting, 0)
+        port = listener.socket.getsockname()[1]
         with trio.move_on_after(SECONDS) as patience:
-            with pytest.raises(ConnectionFailed, match="no WebSocket at /: the connection ended"):
-                await Network(nursery).connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}")
+            with pytest.raises(ConnectionFailed, match=rf"no WebSocket at 127.0.0.1:{port}: the .* wss://"):
+                await Network(nursery).connect(f"ws://127.0.0.1:{port}")
         assert not patience.cancelled_caught
         nursery.cancel_scope.cancel()
 

@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import socketserver
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from threading import Thread
 import psutil
 import pytest
 import trio
+import trustme
 from click.testing import CliRunner
 
 from bench.process import Process
@@ -223,6 +225,29 @@ def test_another_server_is_no_target() -> None:
         other.shutdown()
     assert done.status == 2
     assert done.err.splitlines()[1:] == [f"wirechat: no load on {url}: what is there speaks another protocol"]
+
+
+def test_a_certificate_for_other_names_is_said(tmp_path: Path) -> None:
+    """It does not help to trust it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    class Tls(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                tls.wrap_socket(self.request, server_side=True)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tls) as other:
+        Thread(target=other.serve_forever, args=(0.05,)).start()
+        url = f"wirechats://127.0.0.1:{other.server_address[1]}"
+        done = command.wirechat("loadgen", "run", "pairs", "--url", url, "--ca", tmp_path / "ca.pem")
+        other.shutdown()
+    assert done.status == 2
+    (line,) = done.err.splitlines()[1:]
+    assert line.startswith(f"wirechat: no load on {url}: the certificate of 127.0.0.1 is for other names: ")
 
 
 async def test_what_is_stopped_before_it_begins_has_no_result(url: str) -> None:

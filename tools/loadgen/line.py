@@ -16,6 +16,7 @@ import attrs
 
 from tools.loadgen.loop import ENDED, READ, WRITE, Loop
 from tools.loadgen.websocket import Ended, WebSocket
+from wirechat.client.transport import untrusted
 from wirechat.wire import limits
 
 RECV_BYTES = 262_144
@@ -218,6 +219,9 @@ class Line:
         except ssl.SSLWantWriteError:
             self._loop.watch(self, WRITE)
             return
+        except ssl.SSLCertVerificationError as error:
+            self._end(untrusted(error, self._place.host))
+            return
         except (OSError, ValueError) as error:
             self._end(_reason(error))
             return
@@ -256,8 +260,6 @@ def _bodies(frames: bytes) -> Iterable[bytes]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message}): name one to trust with --ca"
     if isinstance(error, ssl.SSLError):
         return f"no TLS there ({error.reason})"
     if isinstance(error, ConnectionRefusedError):

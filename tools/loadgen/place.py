@@ -6,7 +6,8 @@ import socket
 import ssl
 
 from tools.loadgen.line import ALPN, Place
-from wirechat.client.transport import parse_url
+from wirechat.client.errors import ConnectionFailed
+from wirechat.client.transport import parse_url, trusting
 
 
 class BadPlace(Exception):
@@ -42,10 +43,8 @@ def look_up(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]
 
 def trusted(ca: str | None) -> ssl.SSLContext:
     """TLS that trusts the certificates of this file, or in this text, or those of the system. Raises BadPlace."""
+    is_text = ca is not None and "\n" in ca
     try:
-        is_text = ca is not None and "\n" in ca
-        tls = ssl.create_default_context(cafile=None if is_text else ca, cadata=ca if is_text else None)
-    except OSError as error:
-        raise BadPlace(f"{ca} has no certificates to trust: {error.strerror or error}") from None
-    tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    return tls
+        return trusting(None, ca) if is_text else trusting(ca)
+    except ConnectionFailed as error:
+        raise BadPlace(error.message) from None

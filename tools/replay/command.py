@@ -5,7 +5,6 @@ Exit status: 0 all is well, 1 something is not, 2 the arguments are wrong.
 
 import os
 import resource
-import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +22,8 @@ from tools.replay.plan import Plan, plan
 from tools.replay.run import Options
 from tools.replay.sabotage import Sabotage
 from tools.replay.shares import replay_shared
-from wirechat.client.errors import ClientError
-from wirechat.client.transport import parse_url
+from wirechat.client.errors import ClientError, ConnectionFailed
+from wirechat.client.transport import parse_url, trusting
 from wirechat.settings.urls import shown
 
 SPARE_FILES = 64  # descriptors beyond one for each connection
@@ -117,9 +116,9 @@ def _check_url(url: str) -> None:
 
 def _check_authority(ca: str | None) -> None:
     try:
-        ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        raise BadArgument(f"{ca} has no certificates to trust: {error.strerror or error}") from None
+        trusting(ca)
+    except ConnectionFailed as error:
+        raise BadArgument(error.message) from None
 
 
 def _make_room(connections: int) -> None:

@@ -7,7 +7,7 @@ import attrs
 import trio
 
 from tools.replay.pulse import Pulse
-from wirechat.client.errors import ClientError, ConnectionFailed, Refused, Unavailable, UnknownOutcome
+from wirechat.client.errors import ClientError, ConnectionFailed, Refused, Unavailable, UnknownOutcome, WrongServer
 from wirechat.client.features.accounts import register
 from wirechat.settings.urls import shown
 from wirechat.wire import errors
@@ -47,7 +47,8 @@ class Registrar:
     async def register(self, names: Sequence[str]) -> list[Person]:
         """One account for each display name, in that order, spread over the URLs.
 
-        Tries for ever while the server cannot be reached. Raises LoginFailed when registration is closed, or Refused.
+        Tries for ever while the server cannot be reached. Raises LoginFailed when registration is closed, Refused or
+        WrongServer.
         """
         people: dict[int, Person] = {}
         failures: list[ClientError] = []
@@ -76,6 +77,8 @@ class Registrar:
             handle = f"{self.run}-{self._made}"
             try:
                 made = await register(url, handle, device_key=key, name=name, device_name="replay", ca=self.ca)
+            except WrongServer:
+                raise
             except (ConnectionFailed, Unavailable, UnknownOutcome) as error:
                 if not self._told and trio.current_time() - since >= PATIENCE_SECONDS:
                     self._told = True

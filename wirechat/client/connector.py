@@ -19,7 +19,7 @@ from wirechat.client.events import Connected, Disconnected
 from wirechat.client.link import Link
 from wirechat.client.login import FINAL, Credentials, login
 from wirechat.client.session import Session, State
-from wirechat.client.transport import Connect
+from wirechat.client.transport import Connect, greeting
 from wirechat.wire import errors
 from wirechat.world import World
 
@@ -142,7 +142,8 @@ class Connector:
             transport = await self._options.connect(self._options.url)
         link = Link(transport, window=self._options.window)
         try:
-            welcome = await link.hello()
+            with greeting(self._options.url):
+                welcome = await link.hello()
             user = await self._log_in(link, welcome)
             return link, welcome.limits, user
         except BaseException:

@@ -18,6 +18,7 @@ __all__ = [
     "Refused",
     "Unavailable",
     "UnknownOutcome",
+    "WrongServer",
     "cause",
     "from_code",
     "network_errors",
@@ -48,6 +49,10 @@ class ConnectionFailed(ClientError):
     """The connection could not be made or broke; 1xxx when the server said why."""
 
     to_do = "Check the address and the network; connect again with backoff."
+
+
+class WrongServer(ConnectionFailed):
+    """Somebody listens, but is no server of this protocol that we trust: the same attempt will fail again."""
 
 
 class LoginFailed(ClientError):

@@ -16,16 +16,24 @@ import attrs
 import trio
 import trio_websocket
 
-from wirechat.client.errors import ConnectionFailed, cause, network_errors, reason
-from wirechat.wire import limits
+from wirechat.client.errors import ConnectionFailed, WrongServer, cause, network_errors, reason
+from wirechat.wire import ProtocolViolation, limits
 
-__all__ = ["ALPN", "SUBPROTOCOL", "Connect", "Network", "Transport"]
+__all__ = ["ALPN", "SUBPROTOCOL", "Connect", "Network", "Transport", "greeting", "trusting", "untrusted"]
 
 ALPN = "wirechat/1"
 SUBPROTOCOL = "wirechat.v1"
 RECEIVE_BYTES = 65536
 CLOSE_SECONDS = 2.0  # a polite close waits no longer for the other side
 PORTS = {"wirechat": 7667, "wirechats": 7668, "ws": 80, "wss": 443}
+OTHERS = {
+    "wirechat": "ws:// or wirechats://",
+    "wirechats": "wss://",
+    "ws": "wirechat:// or wss://",
+    "wss": "wirechats://",
+}
+"""What a port may speak where the protocol of this scheme gets no answer."""
+HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH = 62, 64  # verify_code of OpenSSL
 
 
 class Transport(Protocol):
@@ -138,8 +146,7 @@ class Network:
     async def _secure(
         self, stream: trio.SocketStream, host: str, alpn: str | None
     ) -> tuple[trio.SSLStream[trio.SocketStream], bytes]:
-        context = ssl.create_default_context(cafile=self.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = trusting(self.ca)
         if alpn is not None:
             context.set_alpn_protocols([alpn])
         secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
@@ -156,7 +163,7 @@ class Network:
         self, stream: Stream, parts: SplitResult, task_status: trio.TaskStatus[trio_websocket.WebSocketConnection]
     ) -> None:
         """Its reader lives here: what it cannot digest ends this connection and nothing else."""
-        opened, failure = False, "the connection ended"
+        opened, failure = False, None
         try:
             async with trio.open_nursery() as nursery:
                 with websocket_errors(), trio.CancelScope() as handshake:
@@ -173,9 +180,9 @@ class Network:
                     task_status.started(socket)
         except* Exception as group:  # noqa: BLE001  whatever it could not digest
             close_now(stream)
-            failure = reason(group)
+            failure = cause(group)
         if not opened:  # not raised above: early releases of Python 3.11 would put it into a group
-            raise ConnectionFailed(f"no WebSocket at {parts.path or '/'}: {failure}")
+            raise no_websocket(parts, failure)
 
 
 @attrs.define
@@ -231,7 +238,12 @@ def connecting(host: str, port: int) -> Iterator[None]:
         with network_errors():
             yield
     except ConnectionFailed as error:
-        raise ConnectionFailed(advice(cause(error.__cause__ or error), host, port) or error.message) from error
+        last = cause(error.__cause__ or error)
+        text = advice(last, host, port)
+        if text is None:
+            raise
+        wrong = isinstance(last, ssl.SSLError) and not isinstance(last, ssl.SSLEOFError)
+        raise (WrongServer if wrong else ConnectionFailed)(text) from error
 
 
 def advice(error: BaseException, host: str, port: int) -> str | None:
@@ -241,10 +253,60 @@ def advice(error: BaseException, host: str, port: int) -> str | None:
     if isinstance(error, socket.gaierror):
         return f"the name {host} is not known"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate of {host} is not trusted ({error.verify_message}): name one to trust with --ca"
+        return untrusted(error, host)
     if isinstance(error, ssl.SSLError):
         return f"no TLS at {host}:{port} ({error.reason}): perhaps it speaks wirechat:// or ws://"
     return None
+
+
+def untrusted(error: ssl.SSLCertVerificationError, host: str) -> str:
+    """What is wrong with the certificate of this host, and what to do."""
+    if error.verify_code in (HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH):
+        return (
+            f"the certificate of {host} is for other names: connect by one of them, "
+            f"or let the operator make one with wirechat cert DIR {host}"
+        )
+    return f"the certificate of {host} is not trusted ({error.verify_message}): name one to trust with --ca"
+
+
+def trusting(ca: str | None, text: str | None = None) -> ssl.SSLContext:
+    """TLS that trusts the certificates in this PEM file, or in this text, or those of the machine.
+
+    Raises ConnectionFailed when there are none.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca, cadata=text)
+    except OSError as error:
+        why = getattr(error, "reason", None) or error.strerror
+        raise ConnectionFailed(
+            f"{ca or 'the text'} has no certificates to trust ({why}): give a PEM file that has"
+        ) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def no_websocket(parts: SplitResult, failure: BaseException | None) -> ConnectionFailed:
+    """Why a WebSocket did not open. `failure`: what came instead of it; None when the connection just ended."""
+    where = f"no WebSocket at {parts.hostname}:{parts.port or PORTS[parts.scheme]}{parts.path}"
+    if isinstance(failure, ConnectionFailed):  # it was refused, in HTTP
+        return ConnectionFailed(f"{where}: {reason(failure)}")
+    hint = f"perhaps it speaks {OTHERS[parts.scheme]}"
+    if failure is None or isinstance(failure, OSError | trio.BrokenResourceError):
+        return ConnectionFailed(f"{where}: the connection ended: {hint}")
+    return WrongServer(f"{where}: {hint}")
+
+
+@contextlib.contextmanager
+def greeting(url: str) -> Iterator[None]:
+    """What fails here, before the server has said anything that we understand, comes with what else it may speak."""
+    try:
+        yield
+    except ConnectionFailed as error:
+        scheme = urlsplit(url).scheme
+        if error.__cause__ is None or scheme not in OTHERS:
+            raise
+        kind = WrongServer if isinstance(error.__cause__, ProtocolViolation) else ConnectionFailed
+        raise kind(f"{error.message}: perhaps it speaks {OTHERS[scheme]}") from error
 
 
 def bodies(frames: bytes) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from wirechat.client.calls import Call, check
 from wirechat.client.errors import ClientError, ConnectionFailed, UnknownOutcome, network_errors
 from wirechat.client.link import Link
 from wirechat.client.login import public_key
-from wirechat.client.transport import Connect, Network, parse_url
+from wirechat.client.transport import Connect, Network, greeting, parse_url
 from wirechat.wire.registries import AuthMethod
 
 __all__ = ["Accounts", "Registered", "register"]
@@ -72,7 +72,8 @@ async def _registered(connect: Connect, url: str, request: wire.Register) -> Reg
         with trio.move_on_after(REGISTER_SECONDS):
             with network_errors():
                 link = Link(await connect(url), window=0)
-            await link.hello()
+            with greeting(url):
+                await link.hello()
             sent = True
             reply = await link.exchange(request, wire.RegisterOk)
             return Registered(reply.user, reply.device)
