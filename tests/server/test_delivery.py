@@ -171,6 +171,16 @@ async def test_draining_answers_what_was_read_and_asks_to_come_back(tmp_path: Pa
             await bob.closed()
 
 
+async def test_who_is_ended_for_a_reason_hears_it_although_the_server_stops(tmp_path: Path) -> None:
+    """The goodbye of the drain does not come before it."""
+    async with serving(tmp_path) as rig:
+        alice = await rig.person("alice")
+        (connection,) = rig.server.connections
+        connection.close(wire.errors.DEVICE_REVOKED)
+        connection.part()
+        assert await alice.closed() == wire.errors.DEVICE_REVOKED
+
+
 async def test_draining_says_goodbye_on_websocket_too(tmp_path: Path) -> None:
     """A close frame with 1000 for those who stay until the end, and GOAWAY also before login."""
     async with serving(tmp_path) as rig:

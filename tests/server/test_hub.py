@@ -62,6 +62,13 @@ def kept(hub: Hub, convs: range) -> tuple[int, int]:
     return len(hub.known(convs)), sum(hub.head(conv) == 5 for conv in convs)
 
 
+def test_an_older_member_list_does_not_replace_a_younger_one(hub: Hub) -> None:
+    """Reads may end in another order than they began."""
+    for version in (3, 2):
+        hub.remember(OURS[0], Members(version, {HERE: version}))
+    assert hub.members(OURS[0]) == Members(3, {HERE: 3})
+
+
 def test_strangers_do_not_push_out_those_whose_people_are_here(hub: Hub) -> None:
     pass_by(hub, STRANGERS, ELSEWHERE)
     assert kept(hub, OURS) == (len(OURS), len(OURS))

@@ -165,6 +165,23 @@ async def test_a_task_of_the_server_does_not_wait(paced: Paced, autojump_clock: 
         await paced.answered()
 
 
+async def test_what_a_full_commit_left_over_does_not_wait(paced: Paced, autojump_clock: MockClock) -> None:
+    """It has waited already; who comes after it does wait."""
+    members = Members(1, dict.fromkeys(range(1000), 1))
+    texts = [written(sender, b"%d" % sender) for sender in range(21)]
+    for text in texts:
+        paced.journal._hub.remember(text.append.conv, members)
+    began = trio.current_time()
+    await paced.writes(*texts)
+    assert [len(batch) for batch in paced.disk.batches] == [10, 10, 1]
+    assert paced.disk.begun == [began] * 3
+    await paced.writes(written(22, b"x"))
+    assert len(paced.disk.batches) == 3
+    await trio.sleep(2 * SPACING)
+    await paced.answered()
+    assert paced.disk.begun[3] - began == pytest.approx(SPACING)
+
+
 async def test_several_commits_at_once_are_not_spaced() -> None:
     """They share nothing but the store, and one that waits for a lock would make the next one late."""
     disk = Disk(appends_at_once=2)
