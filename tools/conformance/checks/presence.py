@@ -123,7 +123,7 @@ def presence_takes_no_room_in_the_window(lab: Lab) -> None:
 
 
 def hears(who: Person, typist: Person, conv: int, on: bool = True) -> Frame:
-    """The TYPING that somebody gets of the typist. One may be lost: then it is sent once more."""
+    """The TYPING that somebody gets of the typist. One may be lost: then it is sent again."""
     for _ in range(2):
         typist.send("TYPING", conv=conv, on=on, user=who.user)
         with suppress(Failed):
